@@ -1,0 +1,337 @@
+//! What stands in a line of the ledger. Pure data with a version; the file is in the parent module.
+//!
+//! Old readers meet new fields (ignored) and new kinds of entry ([`What::Unknown`]); new readers
+//! read old files. All times are UTC; `elapsed_s` counts from the start of the run, host suspend
+//! included, and is what segments tile on.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::forecast::{Basis, Kind};
+use crate::plan::Act;
+use crate::units::{GramsCo2e, GramsPerKwh, Joules, Pue, Watts};
+
+/// The format's name and version, in the first entry.
+pub const FORMAT: &str = "catrain.ledger/1";
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Counts from 0 without gaps.
+    pub seq: u64,
+    /// Wall-clock time; in a replay the replayed time.
+    pub at: Timestamp,
+    /// Seconds since the start of the run.
+    pub elapsed_s: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum What {
+    /// The run begins. Always the first entry.
+    Begin(Box<Begin>),
+    /// What was decided and why; once per change of mind.
+    Decision {
+        /// What to do.
+        act: Act,
+        /// Until when.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until: Option<Timestamp>,
+        /// In words.
+        reason: String,
+        /// Intensity at that time, as known then.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        intensity_g_per_kwh: Option<GramsPerKwh>,
+        /// Expected saving against running on.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        saves_g: Option<GramsCo2e>,
+    },
+    /// About to act; written before the act.
+    Intent {
+        /// The act.
+        action: Action,
+    },
+    /// The act was done and seen to be done.
+    Confirmed {
+        /// The act.
+        action: Action,
+        /// Processes it touched.
+        processes: u32,
+        /// From the decision to the proof.
+        took_us: u64,
+        /// The job's leader, after a start.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        pid: Option<i32>,
+    },
+    /// The act failed and was undone; the job runs.
+    Refused {
+        /// The act.
+        action: Action,
+        /// Why, with pid, name and owner where one process was in the way.
+        why: String,
+    },
+    /// A stretch of the run in one state with its energy. Segments tile the run without gap or overlap;
+    /// a long stretch is written as several.
+    Segment(Segment),
+    /// Intensities that applied or were expected while the run went on. Later entries overrule
+    /// earlier ones for the same time and basis.
+    Intensity {
+        /// What the numbers mean.
+        basis: Basis,
+        /// Who says so.
+        source: String,
+        /// The numbers.
+        points: Vec<IntensityPoint>,
+    },
+    /// A signal reached the supervisor.
+    Signal {
+        /// Its name, `TERM`.
+        name: String,
+        /// `terminal`, or `pid 17`.
+        from: String,
+        /// Whether it was passed on to the job.
+        relayed: bool,
+    },
+    /// An operator's word over the control socket or the terminal.
+    Operator {
+        /// `pause`, `resume`, `stop`.
+        word: String,
+        /// Who.
+        from: String,
+    },
+    /// Something is worse than promised.
+    Warning {
+        /// In words.
+        text: String,
+    },
+    /// Entries before this one were lost because the disk took none.
+    Gap {
+        /// How many.
+        lost: u64,
+    },
+    /// The run is over. Always the last entry; a file without it was cut short.
+    End {
+        /// How the job ended; none when it never started.
+        exit: Option<Exit>,
+        /// In words, when the job did not simply end.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        why: Option<String>,
+    },
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// The first entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Begin {
+    /// [`FORMAT`].
+    pub format: String,
+    /// Version of the program.
+    pub version: String,
+    /// The run's id.
+    pub run: String,
+    /// `--name`, else the program's name.
+    pub name: String,
+    /// `--label`.
+    #[serde(default)]
+    pub labels: Vec<(String, String)>,
+    /// The program, without its arguments.
+    pub program: String,
+    /// The whole command, with secrets redacted.
+    pub command: Vec<String>,
+    /// Where it was started.
+    pub directory: String,
+    /// Host name.
+    pub host: String,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// The supervisor.
+    pub pid: i32,
+    /// Its start time in clock ticks since boot.
+    pub start_ticks: u64,
+    /// Grid zone.
+    pub zone: String,
+    /// What its intensities mean.
+    pub basis: Basis,
+    /// Whether this is a replay of another day.
+    #[serde(default)]
+    pub replay: Option<ReplayOf>,
+    /// `--policy`.
+    pub policy: String,
+    /// The latest end.
+    #[serde(default)]
+    pub deadline: Option<Timestamp>,
+    /// `--duration` in seconds.
+    #[serde(default)]
+    pub duration_s: Option<f64>,
+    /// Power that planning began with, and where that figure is from.
+    pub power: AssumedPower,
+    /// Facility overhead; none: IT equipment only.
+    #[serde(default)]
+    pub pue: Option<Pue>,
+    /// `--carbon-budget`.
+    #[serde(default)]
+    pub budget_g: Option<GramsCo2e>,
+}
+
+/// Which day is lived out again, and how fast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplayOf {
+    /// The trace.
+    pub trace: String,
+    /// Times as fast as real.
+    pub speed: f64,
+}
+
+/// The power figures in force where nothing is measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AssumedPower {
+    /// While running.
+    pub run_w: Watts,
+    /// While paused.
+    pub idle_w: Watts,
+    /// While held.
+    pub wait_w: Watts,
+    /// Where they are from: `--power`, or the stated default.
+    pub source: String,
+}
+
+/// What a stretch of a run was spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Before the first start.
+    Held,
+    /// Making progress.
+    Running,
+    /// Saving state before a pause.
+    Saving,
+    /// Stopped.
+    Paused,
+    /// Warming up after a pause.
+    Restoring,
+    /// The host slept.
+    Suspended,
+    /// `catrain` itself: starting and ending.
+    Overhead,
+}
+
+/// Who caused a stretch without progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The carbon plan.
+    Carbon,
+    /// `catrain pause`.
+    Operator,
+    /// Ctrl-Z.
+    Terminal,
+}
+
+/// A stretch of the run in one state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// What it was spent on.
+    pub part: Part,
+    /// Who caused it, for held and paused.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub causes: Vec<Cause>,
+    /// Seconds since the start of the run.
+    pub from_s: f64,
+    /// Seconds since the start of the run, > `from_s`.
+    pub to_s: f64,
+    /// UTC at `from_s`.
+    pub start: Timestamp,
+    /// UTC at `to_s`.
+    pub end: Timestamp,
+    /// Energy of the IT equipment in it, by component.
+    pub energy: Vec<Reading>,
+}
+
+/// How an amount of energy is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnergyKind {
+    /// Read from a counter.
+    Measured,
+    /// From a model and something that was measured.
+    Estimated,
+    /// From a figure that was given or is a default.
+    Assumed,
+}
+
+/// Energy of one component over a segment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// `cpu`, `gpu 0`, `all`.
+    pub component: String,
+    /// How much.
+    pub joules: Joules,
+    /// How it is known.
+    pub kind: EnergyKind,
+    /// By whom: `--power 300 W`.
+    pub source: String,
+}
+
+/// Intensity over one interval, with how it is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IntensityPoint {
+    /// Included.
+    pub start: Timestamp,
+    /// Excluded.
+    pub end: Timestamp,
+    /// How much.
+    pub g_per_kwh: GramsPerKwh,
+    /// How it is known, for the accounts.
+    pub kind: IntensityKind,
+    /// How the forecast it came with was made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub forecast: Option<Kind>,
+}
+
+/// How an intensity is known, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntensityKind {
+    /// Measured by the source.
+    Observed,
+    /// Measured, not yet final.
+    Preliminary,
+    /// Forecast by the source.
+    Forecast,
+    /// The usual day of the month.
+    Profile,
+    /// A yearly average.
+    Average,
+}
+
+/// An act upon the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Start it.
+    Start,
+    /// Stop it for a while.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// Ask it to end.
+    Stop,
+    /// End it.
+    Kill,
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// It died by this signal.
+    Signal(i32),
+}

@@ -1,0 +1,270 @@
+//! When to run: a [`Policy`] looks at a [`Situation`] and gives a [`Decision`].
+//!
+//! Pure: the same situation gives the same decision. The exact planner is in [`exact`], the
+//! deadline guard and the rules for unknown work are here and in [`delay`], other policies have a
+//! file each. All of it follows the project's planning rules: least grams, deadlines kept, a job
+//! never worse off than without.
+
+pub mod budget;
+pub mod delay;
+pub mod exact;
+pub mod threshold;
+pub mod window;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::forecast::Outlook;
+use crate::units::{GramsCo2e, GramsPerKwh, KilowattHours, Watts};
+
+/// How to choose.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Policy {
+    /// Least grams by the exact planner.
+    Plan,
+    /// Run while the intensity is at or below a limit.
+    Threshold(Limit),
+    /// One uninterrupted run, started when it is cleanest.
+    Window,
+    /// The earliest end whose expected emissions stay within the budget.
+    Budget(GramsCo2e),
+    /// At once, never paused.
+    Now,
+}
+
+/// The limit of `--policy threshold`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    /// A fixed intensity.
+    Absolute(GramsPerKwh),
+    /// A percentile (0..=100) of the next 24 hours.
+    Percentile(f64),
+}
+
+/// What the job and the hardware draw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Power {
+    /// While running, saving and restoring.
+    pub run: Watts,
+    /// While paused.
+    pub idle: Watts,
+    /// Before the first start, on hardware reserved for this job; else 0.
+    pub wait: Watts,
+}
+
+/// What a pause costs and how often it may happen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Switching {
+    /// Time lost to save.
+    pub pause: Duration,
+    /// Time lost to restore and warm up.
+    pub resume: Duration,
+    /// Energy of one pause beyond that.
+    pub pause_energy: KilowattHours,
+    /// Energy of one resume beyond that.
+    pub resume_energy: KilowattHours,
+    /// Least time from a start to the next pause; waived when the job ends.
+    pub min_run: Duration,
+    /// Least time paused.
+    pub min_pause: Duration,
+    /// Pauses still allowed; none: no limit.
+    pub max_pauses: Option<u32>,
+}
+
+/// Where the job stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum State {
+    /// Not started.
+    Fresh,
+    /// Running (or held running) for so long.
+    Running(Duration),
+    /// Paused for so long.
+    Paused(Duration),
+}
+
+/// What is known about the work left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Work {
+    /// `remaining` running time is left by the best estimate; `margin` is the safety on top of it.
+    Known {
+        /// Best estimate of the productive time left.
+        remaining: Duration,
+        /// The `m` of the rules: 0 when the figure is exact, 0.25 from a user's figure, 0.5 from past runs.
+        margin: f64,
+    },
+    /// Nobody knows.
+    Unknown {
+        /// Productive time so far.
+        productive: Duration,
+    },
+}
+
+/// How much delay (time without progress, of any cause) the run may still take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Allowance {
+    /// No limit but the deadline.
+    Deadline,
+    /// So much is left of what the user gave; 0 never holds and never pauses.
+    Given(Duration),
+    /// Earned by running: `left` now, and `may_pause` once the first half hour has run.
+    Earned {
+        /// Left at this moment.
+        left: Duration,
+        /// Whether the first 30 minutes are over.
+        may_pause: bool,
+    },
+    /// No right to wait: run, never pause (a limit that cannot be read, a speed not yet measured).
+    None,
+}
+
+/// Everything a decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// The intensity ahead.
+    pub outlook: &'a Outlook,
+    /// What the hardware draws.
+    pub power: Power,
+    /// What a pause costs.
+    pub switching: Switching,
+    /// Where the job stands.
+    pub state: State,
+    /// What is left to do.
+    pub work: Work,
+    /// The latest end, if one was given or the surroundings have one.
+    pub deadline: Option<Timestamp>,
+    /// How much delay is allowed.
+    pub allowance: Allowance,
+    /// Longest time between two decisions.
+    pub poll: Duration,
+    /// Whether the user asked for a delay by hand (`--deadline`, `--max-delay`): then a hold on a
+    /// profile may last longer than 6 h and need not be worth 3 % and 20 g.
+    pub asked_for: bool,
+}
+
+/// To run or not to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Start, resume or keep running.
+    Run,
+    /// Hold, pause or stay paused.
+    Pause,
+}
+
+/// What to do now, until when, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// What to do now.
+    pub act: Act,
+    /// When the plan changes next, if it does.
+    pub until: Option<Timestamp>,
+    /// Why.
+    pub reason: Reason,
+    /// The plan behind it, where there is one.
+    pub plan: Option<Outline>,
+    /// How the deadline stands, where there is one.
+    pub deadline: Option<Fit>,
+}
+
+/// What a plan expects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outline {
+    /// Its phases from now on, as what to do and until when.
+    pub phases: Vec<(Act, Timestamp)>,
+    /// Pauses still to come (a hold before the start is none).
+    pub pauses: u32,
+    /// When the work is expected to be done.
+    pub end: Timestamp,
+    /// Expected emissions from now on.
+    pub grams: GramsCo2e,
+    /// Expected emissions of running at once without a pause, on the same forecast.
+    pub run_now_grams: GramsCo2e,
+    /// Mean intensity over the planned running time.
+    pub mean: GramsPerKwh,
+    /// The same for running at once.
+    pub run_now_mean: GramsPerKwh,
+}
+
+/// Whether the work fits before the deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// Upper estimate fits; so much time is to spare.
+    Planned {
+        /// Spare time.
+        spare: Duration,
+    },
+    /// The best estimate fits, the upper one does not: runs without pausing.
+    Tight,
+    /// It will be late by so much.
+    CannotBeMet {
+        /// How late.
+        late: Duration,
+    },
+}
+
+/// Why, as data; words are made in [`Reason::fmt`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reason {
+    /// The plan is cheaper this way.
+    Cheaper {
+        /// Intensity now.
+        now: GramsPerKwh,
+        /// Mean intensity when running resumes (`until` onwards, over the next stretch).
+        then: GramsPerKwh,
+        /// Expected saving against running on.
+        saves: GramsCo2e,
+    },
+    /// Now is a clean time.
+    Clean {
+        /// Intensity now.
+        now: GramsPerKwh,
+    },
+    /// Waiting longer would endanger the deadline.
+    DeadlineGuard,
+    /// The deadline cannot be met; running is the best that can be done.
+    DeadlineMissed,
+    /// Too little time to spare to pause.
+    Tight,
+    /// No delay is left, or none is allowed.
+    NoDelayLeft,
+    /// Delay is earned only after the first half hour.
+    NotYetEarned,
+    /// Waiting would save too little.
+    NotWorthIt {
+        /// What it would save.
+        saves: GramsCo2e,
+    },
+    /// A minimum running time is not over.
+    MinRun,
+    /// A minimum pause is not over.
+    MinPause,
+    /// Only a yearly average is known.
+    FlatForecast,
+    /// The policy is to run now.
+    PolicyNow,
+    /// At or below the threshold.
+    BelowThreshold {
+        /// Intensity now.
+        now: GramsPerKwh,
+        /// The limit.
+        limit: GramsPerKwh,
+    },
+    /// Above the threshold.
+    AboveThreshold {
+        /// Intensity now.
+        now: GramsPerKwh,
+        /// The limit.
+        limit: GramsPerKwh,
+    },
+    /// The budget cannot be kept; the least-emission plan is followed and exceeds it by so much.
+    OverBudget {
+        /// Expected excess.
+        by: GramsCo2e,
+    },
+    /// The given duration has passed and the job still runs.
+    Overrun,
+    /// The work is done as far as is known.
+    NothingLeft,
+}
