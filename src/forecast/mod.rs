@@ -165,6 +165,125 @@ pub struct Series {
     points: Vec<Point>,
 }
 
+impl Series {
+    /// Makes a series of points in any order.
+    ///
+    /// What cannot be used is left out, so that a series never holds it: empty spans, and
+    /// intensities that are negative, infinite or not a number. Where spans overlap, the earlier one
+    /// ends where the later one starts; of two with the same start the one given last counts.
+    pub fn new(mut points: Vec<Point>) -> Self {
+        points.retain(|point| {
+            point.span.start < point.span.end
+                && point.intensity.0.is_finite()
+                && point.intensity.0 >= 0.0
+        });
+        points.sort_by_key(|point| point.span.start);
+        let mut kept: Vec<Point> = Vec::with_capacity(points.len());
+        for point in points {
+            if let Some(last) = kept.last_mut() {
+                last.span.end = last.span.end.min(point.span.start);
+                if last.span.start == last.span.end {
+                    kept.pop();
+                }
+            }
+            kept.push(point);
+        }
+        Self { points: kept }
+    }
+
+    /// Values in equal steps from `start`; `None` and what [`Series::new`] refuses become holes.
+    pub fn regular(
+        start: Timestamp,
+        step: Duration,
+        values: impl IntoIterator<Item = Option<GramsPerKwh>>,
+        kind: Kind,
+    ) -> Self {
+        let mut from = start;
+        let mut points = Vec::new();
+        for value in values {
+            let span = Span::new(from, step);
+            from = span.end;
+            points.extend(value.map(|intensity| Point {
+                span,
+                intensity,
+                kind,
+            }));
+        }
+        Self::new(points)
+    }
+
+    /// The points, sorted and disjoint.
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    /// From the start of the first point to the end of the last, holes included.
+    pub fn span(&self) -> Option<Span> {
+        Some(Span {
+            start: self.points.first()?.span.start,
+            end: self.points.last()?.span.end,
+        })
+    }
+
+    /// The point that `at` lies in; `None` in a hole and outside.
+    pub fn point_at(&self, at: Timestamp) -> Option<Point> {
+        let index = self.points.partition_point(|point| point.span.end <= at);
+        let point = *self.points.get(index)?;
+        point.span.contains(at).then_some(point)
+    }
+
+    /// The intensity at a moment; `None` in a hole and outside.
+    pub fn at(&self, at: Timestamp) -> Option<GramsPerKwh> {
+        self.point_at(at).map(|point| point.intensity)
+    }
+
+    /// The parts of the points that lie in `span`.
+    pub fn within(&self, span: Span) -> impl Iterator<Item = Point> {
+        let first = self
+            .points
+            .partition_point(|point| point.span.end <= span.start);
+        self.points[first..].iter().map_while(move |point| {
+            let part = point.span.overlap(span)?;
+            Some(Point {
+                span: part,
+                ..*point
+            })
+        })
+    }
+
+    /// The time-weighted mean over `span`; `None` if any part of it is a hole, or it is empty.
+    pub fn mean(&self, span: Span) -> Option<GramsPerKwh> {
+        let mut reached = span.start;
+        let mut sum = 0.0;
+        for point in self.within(span) {
+            if point.span.start != reached {
+                return None;
+            }
+            reached = point.span.end;
+            sum += point.intensity.0 * point.span.length().as_secs_f64();
+        }
+        (reached == span.end && span.start < span.end)
+            .then(|| GramsPerKwh(sum / span.length().as_secs_f64()))
+    }
+
+    /// The means over `n` ticks from `start`; `None` for a tick that any hole reaches into.
+    pub fn resample(&self, start: Timestamp, tick: Duration, n: usize) -> Vec<Option<GramsPerKwh>> {
+        let mut from = start;
+        (0..n)
+            .map(|_| {
+                let span = Span::new(from, tick);
+                from = span.end;
+                self.mean(span)
+            })
+            .collect()
+    }
+}
+
 /// What a source knows of a zone. `ahead` looks only at what was known by its `now`:
 /// observations that had begun and issues that had been issued; so one value serves a whole replay.
 #[derive(Clone, Debug, PartialEq)]
@@ -215,4 +334,140 @@ pub struct Outlook {
     pub expected: Series,
     /// The mean of the usual day: prices work beyond the horizon.
     pub mean: GramsPerKwh,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 / 3600 * 3600 + minutes * 60).unwrap()
+    }
+
+    fn point(from: i64, to: i64, value: f64) -> Point {
+        Point {
+            span: Span {
+                start: at(from),
+                end: at(to),
+            },
+            intensity: GramsPerKwh(value),
+            kind: Kind::Live,
+        }
+    }
+
+    #[test]
+    fn a_mean_is_weighted_by_time() {
+        let series = Series::new(vec![point(0, 60, 100.0), point(60, 75, 400.0)]);
+        let over = |from, to| {
+            series.mean(Span {
+                start: at(from),
+                end: at(to),
+            })
+        };
+        assert_eq!(over(0, 75), Some(GramsPerKwh(160.0)));
+        assert_eq!(over(45, 75), Some(GramsPerKwh(250.0)));
+        assert_eq!(over(30, 30), None);
+    }
+
+    #[test]
+    fn a_hole_gives_no_mean_and_stays_a_hole_when_resampled() {
+        let series = Series::new(vec![point(0, 60, 100.0), point(120, 180, 300.0)]);
+        assert_eq!(series.mean(Span::new(at(30), HOUR)), None);
+        assert_eq!(series.at(at(60)), None);
+        assert_eq!(series.at(at(120)), Some(GramsPerKwh(300.0)));
+        assert_eq!(
+            series.resample(at(0), HOUR / 2, 7),
+            [
+                Some(GramsPerKwh(100.0)),
+                Some(GramsPerKwh(100.0)),
+                None,
+                None,
+                Some(GramsPerKwh(300.0)),
+                Some(GramsPerKwh(300.0)),
+                None
+            ]
+        );
+    }
+
+    #[test]
+    fn unusable_numbers_become_holes() {
+        let series = Series::regular(
+            at(0),
+            HOUR,
+            [f64::NAN, -1.0, f64::INFINITY, 0.0].map(|v| Some(GramsPerKwh(v))),
+            Kind::Live,
+        );
+        assert_eq!(series.points(), [point(180, 240, 0.0)]);
+    }
+
+    #[test]
+    fn of_two_values_for_one_time_the_later_one_counts() {
+        let series = Series::new(vec![
+            point(60, 120, 3.0),
+            point(0, 90, 1.0),
+            point(60, 120, 2.0),
+        ]);
+        assert_eq!(series.points(), [point(0, 60, 1.0), point(60, 120, 2.0)]);
+    }
+
+    fn any_series() -> impl Strategy<Value = Series> {
+        proptest::collection::vec((0..600i64, 1..120i64, 0.0..900.0), 0..40).prop_map(|points| {
+            Series::new(
+                points
+                    .into_iter()
+                    .map(|(from, length, value)| point(from, from + length, value))
+                    .collect(),
+            )
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn points_are_sorted_and_disjoint(series in any_series()) {
+            for pair in series.points().windows(2) {
+                prop_assert!(pair[0].span.end <= pair[1].span.start);
+            }
+            prop_assert!(series.points().iter().all(|p| p.span.start < p.span.end));
+            prop_assert_eq!(Series::new(series.points().to_vec()), series);
+        }
+
+        #[test]
+        fn splitting_intervals_changes_no_mean(
+            series in any_series(), cut in 0..720i64, from in 0..700i64, length in 1..700i64,
+        ) {
+            let split = Series::new(
+                series
+                    .points()
+                    .iter()
+                    .flat_map(|p| {
+                        let whole = p.span;
+                        let cut = at(cut).clamp(whole.start, whole.end);
+                        [Span { end: cut, ..whole }, Span { start: cut, ..whole }]
+                            .map(|span| Point { span, ..*p })
+                    })
+                    .collect(),
+            );
+            let span = Span { start: at(from), end: at(from + length) };
+            match (series.mean(span), split.mean(span)) {
+                (None, None) => {}
+                (Some(a), Some(b)) => prop_assert!((a.0 - b.0).abs() < 1e-9),
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+
+        #[test]
+        fn a_mean_lies_between_the_extremes(series in any_series(), from in 0..700i64, length in 1..300i64) {
+            let span = Span { start: at(from), end: at(from + length) };
+            if let Some(mean) = series.mean(span) {
+                let values: Vec<f64> = series.within(span).map(|p| p.intensity.0).collect();
+                let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+                let high = values.iter().copied().fold(0.0, f64::max);
+                prop_assert!(low - 1e-9 <= mean.0 && mean.0 <= high + 1e-9);
+            }
+        }
+    }
 }
