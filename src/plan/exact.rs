@@ -114,6 +114,9 @@ pub fn solve(problem: &Problem) -> Option<Solution> {
     if problem.work_ticks == 0 {
         return Some(solution(problem, Vec::new()));
     }
+    if problem.max_pauses == Some(0) {
+        return search(problem, Some(0));
+    }
     let free = search(problem, None)?;
     // A limit that the free optimum keeps changes nothing, and costs an index when searched.
     match problem.max_pauses {

@@ -1,13 +1,17 @@
 //! When to run: a [`Policy`] looks at a [`Situation`] and gives a [`Decision`].
 //!
 //! Pure: the same situation gives the same decision. The exact planner is in [`exact`], the
-//! deadline guard and the rules for unknown work are here and in [`delay`], other policies have a
-//! file each. All of it follows the project's planning rules: least grams, deadlines kept, a job
-//! never worse off than without.
+//! deadline guard and the rules for unknown work are in [`delay`], other policies have a file each;
+//! `grid` cuts time into ticks for them, `reason` has the words. All of it follows the same
+//! rules: least grams, deadlines kept, a job never worse off than without.
 
 pub mod budget;
 pub mod delay;
 pub mod exact;
+mod grid;
+mod reason;
+#[cfg(test)]
+mod scenarios;
 pub mod threshold;
 pub mod window;
 
@@ -16,7 +20,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::forecast::Outlook;
+use self::exact::{Initial, Phase};
+use self::grid::Grid;
+use crate::forecast::{Outlook, Span};
 use crate::units::{GramsCo2e, GramsPerKwh, KilowattHours, Watts};
 
 /// How to choose.
@@ -28,7 +34,7 @@ pub enum Policy {
     Threshold(Limit),
     /// One uninterrupted run, started when it is cleanest.
     Window,
-    /// The earliest end whose expected emissions stay within the budget.
+    /// The earliest end whose expected emissions stay within the budget: what is left of it now.
     Budget(GramsCo2e),
     /// At once, never paused.
     Now,
@@ -139,7 +145,8 @@ pub struct Situation<'a> {
     /// Longest time between two decisions.
     pub poll: Duration,
     /// Whether the user asked for a delay by hand (`--deadline`, `--max-delay`): then a hold on a
-    /// profile may last longer than 6 h and need not be worth 3 % and 20 g.
+    /// profile may last longer than 6 h. If not, [`Allowance::Given`] is what is left of
+    /// [`delay::MOST_DELAY`], which tells how long a hold has lasted.
     pub asked_for: bool,
 }
 
@@ -158,17 +165,20 @@ pub enum Act {
 pub struct Decision {
     /// What to do now.
     pub act: Act,
-    /// When the plan changes next, if it does.
+    /// When the plan changes next, if it does. While waiting or paused never later than the time at
+    /// which the guard would end it, so it is always right to wake then and decide again.
     pub until: Option<Timestamp>,
     /// Why.
     pub reason: Reason,
-    /// The plan behind it, where there is one.
+    /// What is expected to come; also when the job runs at once. None when nothing is left to do.
+    /// For unknown work the length is a guess: its end and grams are no promise.
     pub plan: Option<Outline>,
     /// How the deadline stands, where there is one.
     pub deadline: Option<Fit>,
 }
 
-/// What a plan expects.
+/// What is expected of a plan if the work takes its best estimate. The plan itself is made for the
+/// upper estimate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outline {
     /// Its phases from now on, as what to do and until when.
@@ -190,7 +200,7 @@ pub struct Outline {
 /// Whether the work fits before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// Upper estimate fits; so much time is to spare.
+    /// Upper estimate fits; so much time is to spare beyond it.
     Planned {
         /// Spare time.
         spare: Duration,
@@ -204,7 +214,7 @@ pub enum Fit {
     },
 }
 
-/// Why, as data; words are made in [`Reason::fmt`].
+/// Why, as data; words are made in [`Reason::words`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reason {
     /// The plan is cheaper this way.
@@ -229,6 +239,8 @@ pub enum Reason {
     Tight,
     /// No delay is left, or none is allowed.
     NoDelayLeft,
+    /// There is a deadline and nobody knows how much work is left.
+    UnknownWork,
     /// Delay is earned only after the first half hour.
     NotYetEarned,
     /// Waiting would save too little.
@@ -258,6 +270,11 @@ pub enum Reason {
         /// The limit.
         limit: GramsPerKwh,
     },
+    /// As early as the budget allows.
+    WithinBudget {
+        /// Expected emissions from now on.
+        grams: GramsCo2e,
+    },
     /// The budget cannot be kept; the least-emission plan is followed and exceeds it by so much.
     OverBudget {
         /// Expected excess.
@@ -268,3 +285,131 @@ pub enum Reason {
     /// The work is done as far as is known.
     NothingLeft,
 }
+
+/// What stands behind the phases of a plan.
+enum Because {
+    /// They are the cheapest.
+    Cheapest,
+    /// The intensity against this limit.
+    Limit(GramsPerKwh),
+    /// They end as early as the budget allows.
+    Budget,
+    /// They exceed the budget by the least.
+    OverBudget(GramsCo2e),
+}
+
+/// What to do now.
+///
+/// The order of the rules: the policy `now`; the reasons to run at once (see [`delay`]); the plan;
+/// then whether beginning to wait is worth it.
+pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
+    let deadline = delay::fit(now, s);
+    let run = |reason| Decision {
+        act: Act::Run,
+        until: None,
+        reason,
+        plan: at_once(now, s),
+        deadline,
+    };
+    if *policy == Policy::Now {
+        return run(Reason::PolicyNow);
+    }
+    let room = match delay::room(now, s) {
+        Ok(room) => room,
+        Err(reason) => return run(reason),
+    };
+    let grid = Grid::new(now, s, &room);
+    let planned = match *policy {
+        Policy::Now => None,
+        Policy::Plan => exact::solve(&grid.problem).map(|plan| (plan.phases, Because::Cheapest)),
+        Policy::Window => window::plan(&grid.problem).map(|plan| (plan.phases, Because::Cheapest)),
+        Policy::Threshold(limit) => {
+            let limit = threshold::limit(limit, now, s.outlook);
+            threshold::plan(&grid.problem, limit).map(|phases| (phases, Because::Limit(limit)))
+        }
+        Policy::Budget(left) => {
+            budget::plan(&grid.problem, left, grid.expected_share()).map(|planned| {
+                let because = planned.over.map_or(Because::Budget, Because::OverBudget);
+                (planned.solution.phases, because)
+            })
+        }
+    };
+    // Too late by less than the rounding to ticks: as good as too late.
+    let Some((phases, because)) = planned else {
+        return run(room.guard);
+    };
+    let Some(&(first, first_ticks)) = phases.first() else {
+        return run(Reason::NothingLeft);
+    };
+
+    let outline = grid.outline(&phases);
+    let saves = outline.run_now_grams - outline.grams;
+    let act = first.act();
+    let begins = !matches!(s.state, State::Paused(_));
+    if act == Act::Pause
+        && begins
+        && delay::must_be_worth_it(s)
+        && !delay::worth_it(saves, outline.run_now_grams)
+    {
+        return run(Reason::NotWorthIt { saves });
+    }
+
+    let changes = outline.phases.first().map(|(_, until)| *until);
+    let until = match act {
+        Act::Run if outline.phases.len() < 2 => None,
+        Act::Run => changes,
+        Act::Pause => changes.map(|at| at.min(Span::new(now, room.until_guard).end)),
+    };
+    let intensity = grid.intensity_now();
+    let no_longer = grid.minimum_left() == first_ticks && phases.len() > 1;
+    let held_to_the_end =
+        grid.problem.initial == Initial::Fresh && grid.problem.latest_start_tick == Some(0);
+    let reason = match (act, because) {
+        (_, Because::OverBudget(by)) => Reason::OverBudget { by },
+        (Act::Pause, _) if first == Phase::Paused && no_longer => Reason::MinPause,
+        (Act::Pause, Because::Limit(limit)) => Reason::AboveThreshold {
+            now: intensity,
+            limit,
+        },
+        (Act::Pause, _) => Reason::Cheaper {
+            now: intensity,
+            then: grid.intensity_then(&phases),
+            saves,
+        },
+        (Act::Run, Because::Limit(limit)) if intensity <= limit => Reason::BelowThreshold {
+            now: intensity,
+            limit,
+        },
+        (Act::Run, _) if first == Phase::Run && no_longer => Reason::MinRun,
+        (Act::Run, Because::Limit(_)) => room.guard,
+        (Act::Run, _) if held_to_the_end => Reason::NoDelayLeft,
+        (Act::Run, Because::Budget) => Reason::WithinBudget {
+            grams: outline.grams,
+        },
+        (Act::Run, Because::Cheapest) => Reason::Clean { now: intensity },
+    };
+    Decision {
+        act,
+        until,
+        reason,
+        plan: Some(outline),
+        deadline,
+    }
+}
+
+/// What running at once, without a pause, is expected to give.
+fn at_once(now: Timestamp, s: &Situation<'_>) -> Option<Outline> {
+    let estimate = delay::estimate(s.work);
+    if estimate.is_zero() {
+        return None;
+    }
+    let grid = Grid::without_room(now, s, estimate);
+    let phases = match s.state {
+        State::Paused(_) => vec![(Phase::Restore, grid.problem.resume_ticks)],
+        State::Fresh | State::Running(_) => Vec::new(),
+    };
+    Some(grid.outline(&phases))
+}
+
+#[cfg(test)]
+mod tests;

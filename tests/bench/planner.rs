@@ -44,6 +44,9 @@ fn exact(bencher: divan::Bencher<'_, '_>, ticks: u32) {
 fn exact_600_with_a_limit_on_pauses(bencher: divan::Bencher<'_, '_>, most: u32) {
     let problem = Problem {
         max_pauses: Some(most),
+        idle_kw: 0.0,
+        pause_kwh: 0.0,
+        resume_kwh: 0.0,
         ..problem(600)
     };
     bencher.bench_local(|| solve(divan::black_box(&problem)));

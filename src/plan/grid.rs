@@ -1,0 +1,338 @@
+//! A situation cut into ticks: the [`Problem`] that planners solve, and plans read back as times.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::delay::Room;
+use super::exact::{self, Initial, Phase, Problem};
+use super::{Act, Outline, Situation, State};
+use crate::forecast::Span;
+use crate::units::{GramsCo2e, GramsPerKwh, KilowattHours};
+
+/// Most ticks in a plan.
+const MOST_TICKS: u64 = 600;
+/// Beyond this, work is priced at the mean: no forecast knows better.
+const HORIZON: Duration = Duration::from_secs(168 * 3600);
+/// Lengths of a tick in minutes.
+const TICKS_MIN: [u64; 5] = [5, 10, 15, 30, 60];
+
+/// The shortest tick that gives at most 600 ticks over `span`; an hour where none does.
+fn tick_length(span: Duration) -> Duration {
+    let minutes = TICKS_MIN
+        .into_iter()
+        .find(|minutes| span.as_secs_f64() <= (minutes * 60 * MOST_TICKS) as f64)
+        .unwrap_or(60);
+    Duration::from_secs(minutes * 60)
+}
+
+fn ticks_down(time: Duration, tick: Duration) -> u64 {
+    (time.as_nanos() / tick.as_nanos()).min(u128::from(u32::MAX)) as u64
+}
+
+fn ticks_up(time: Duration, tick: Duration) -> u64 {
+    time.as_nanos()
+        .div_ceil(tick.as_nanos())
+        .min(u128::from(u32::MAX)) as u64
+}
+
+/// Whole ticks to the nearest, and what of it is under half a tick and counts as energy alone.
+fn overhead(time: Duration, tick: Duration) -> (u32, Duration) {
+    match ticks_down(time + tick / 2, tick) {
+        0 => (0, time),
+        ticks => (ticks as u32, Duration::ZERO),
+    }
+}
+
+/// A situation in ticks.
+pub(super) struct Grid {
+    now: Timestamp,
+    tick: Duration,
+    /// In ticks; as the planner counts them.
+    pub(super) problem: Problem,
+    /// What every tick beyond those of the problem costs, in g/kWh.
+    mean: f64,
+    /// The best estimate of the work, in ticks. The problem has the upper one.
+    estimate: f64,
+}
+
+impl Grid {
+    /// The situation with room to wait.
+    pub(super) fn new(now: Timestamp, s: &Situation<'_>, room: &Room) -> Self {
+        let by_delay = room.delay_left.map(|left| room.upper.saturating_add(left));
+        let span = match (room.to_deadline, by_delay) {
+            (Some(deadline), Some(delay)) => deadline.min(delay),
+            (deadline, delay) => deadline.or(delay).unwrap_or(room.upper),
+        };
+        let tick = tick_length(span);
+        let work = ticks_up(room.upper, tick);
+        let by_deadline = room.to_deadline.map(|left| ticks_down(left, tick));
+        // Delay rounds by itself: work that is rounded up must not eat it.
+        let by_delay = room.delay_left.map(|left| work + ticks_down(left, tick));
+        let last = [by_deadline, by_delay].into_iter().flatten().min();
+        let mut grid = Self::cut(now, s, room.estimate, tick, work, last.unwrap_or(work));
+        grid.problem.latest_start_tick =
+            room.hold_at_most.map(|hold| ticks_down(hold, tick) as u32);
+        grid
+    }
+
+    /// The situation without any.
+    pub(super) fn without_room(now: Timestamp, s: &Situation<'_>, estimate: Duration) -> Self {
+        let tick = tick_length(estimate);
+        let work = ticks_up(estimate, tick);
+        Self::cut(now, s, estimate, tick, work, work)
+    }
+
+    fn cut(
+        now: Timestamp,
+        s: &Situation<'_>,
+        estimate: Duration,
+        tick: Duration,
+        mut work: u64,
+        mut last: u64,
+    ) -> Self {
+        if last > MOST_TICKS {
+            // Everything past the first 600 h has one price: only what must be done before counts.
+            let slack = last.saturating_sub(work).min(MOST_TICKS / 2);
+            work = work.min(MOST_TICKS - slack);
+            last = MOST_TICKS;
+        }
+        let mean = if s.outlook.mean.0.is_finite() {
+            s.outlook.mean.0
+        } else {
+            0.0
+        };
+        let known = last.min(ticks_down(HORIZON, tick)) as usize;
+        let mut ci: Vec<f64> = s
+            .outlook
+            .expected
+            .resample(now, tick, known)
+            .into_iter()
+            .map(|intensity| intensity.map_or(mean, |known| known.0))
+            .collect();
+        ci.resize(last as usize, mean);
+
+        let switching = &s.switching;
+        let (pause_ticks, pause_rest) = overhead(switching.pause, tick);
+        let (resume_ticks, resume_rest) = overhead(switching.resume, tick);
+        let min_run_ticks = ticks_up(switching.min_run, tick).max(1) as u32;
+        let min_pause_ticks = ticks_up(switching.min_pause, tick).max(1) as u32;
+        // Counted from what is left of the minimum, so that rounding never shortens it.
+        let age = |least: Duration, least_ticks: u32, age: Duration| {
+            let left = ticks_up(least.saturating_sub(age), tick) as u32;
+            least_ticks.saturating_sub(left)
+        };
+        let kwh = |rest: Duration| KilowattHours::from(s.power.run * rest).0;
+        let problem = Problem {
+            tick_min: tick.as_secs_f64() / 60.0,
+            run_kw: s.power.run.0 / 1e3,
+            idle_kw: s.power.idle.0 / 1e3,
+            wait_kw: s.power.wait.0 / 1e3,
+            pause_ticks,
+            resume_ticks,
+            pause_kwh: switching.pause_energy.0 + kwh(pause_rest),
+            resume_kwh: switching.resume_energy.0 + kwh(resume_rest),
+            min_run_ticks,
+            min_pause_ticks,
+            max_pauses: switching.max_pauses,
+            latest_start_tick: None,
+            initial: match s.state {
+                State::Fresh => Initial::Fresh,
+                State::Running(since) => {
+                    Initial::Running(age(switching.min_run, min_run_ticks, since))
+                }
+                State::Paused(since) => {
+                    Initial::Paused(age(switching.min_pause, min_pause_ticks, since))
+                }
+            },
+            ci_g_per_kwh: ci,
+            deadline_ticks: last as u32,
+            work_ticks: work as u32,
+        };
+        Self {
+            now,
+            tick,
+            problem,
+            mean,
+            estimate: estimate.as_secs_f64() / tick.as_secs_f64(),
+        }
+    }
+
+    /// Share of the upper estimate that is expected to be needed.
+    pub(super) fn expected_share(&self) -> f64 {
+        (self.estimate / f64::from(self.problem.work_ticks.max(1))).min(1.0)
+    }
+
+    /// The intensity of the tick that has begun.
+    pub(super) fn intensity_now(&self) -> GramsPerKwh {
+        GramsPerKwh(self.ci(0))
+    }
+
+    /// The mean intensity of the first running stretch that comes after not running.
+    pub(super) fn intensity_then(&self, phases: &[(Phase, u32)]) -> GramsPerKwh {
+        let mut tick = 0;
+        for (index, &(phase, ticks)) in phases.iter().enumerate() {
+            if phase == Phase::Run && index > 0 {
+                let (from, to) = (f64::from(tick), f64::from(tick + ticks));
+                return GramsPerKwh(self.sum(from, to) / f64::from(ticks));
+            }
+            tick += ticks;
+        }
+        GramsPerKwh(self.mean)
+    }
+
+    /// Ticks for which the state's minimum still holds.
+    pub(super) fn minimum_left(&self) -> u32 {
+        let p = &self.problem;
+        match p.initial {
+            Initial::Fresh => 0,
+            Initial::Running(age) => p.min_run_ticks.saturating_sub(age),
+            Initial::Paused(age) => p.min_pause_ticks.saturating_sub(age),
+        }
+    }
+
+    fn ci(&self, tick: usize) -> f64 {
+        let known = self.problem.ci_g_per_kwh.get(tick);
+        known.copied().unwrap_or(self.mean)
+    }
+
+    /// Intensity times ticks over a stretch that need not begin or end with a tick.
+    fn sum(&self, from: f64, to: f64) -> f64 {
+        let (mut sum, mut at) = (0.0, from);
+        while at < to {
+            let tick = at.floor();
+            if tick as usize >= self.problem.ci_g_per_kwh.len() {
+                return sum + self.mean * (to - at);
+            }
+            let next = (tick + 1.0).min(to);
+            sum += self.ci(tick as usize) * (next - at);
+            at = next;
+        }
+        sum
+    }
+
+    fn time(&self, ticks: f64) -> Timestamp {
+        Span::new(self.now, self.tick.mul_f64(ticks)).end
+    }
+
+    /// What following `phases` is expected to give, if the work takes its best estimate: the plan
+    /// is for the upper one, so its tail is usually not needed.
+    pub(super) fn outline(&self, phases: &[(Phase, u32)]) -> Outline {
+        let plan = self.price(phases);
+        let at_once = match self.problem.initial {
+            Initial::Paused(_) => vec![(Phase::Restore, self.problem.resume_ticks)],
+            Initial::Fresh | Initial::Running(_) => Vec::new(),
+        };
+        let now = self.price(&at_once);
+        Outline {
+            end: plan.acts.last().map_or(self.now, |(_, end)| *end),
+            phases: plan.acts,
+            pauses: plan.pauses,
+            grams: plan.grams,
+            run_now_grams: now.grams,
+            mean: plan.mean,
+            run_now_mean: now.mean,
+        }
+    }
+
+    fn price(&self, phases: &[(Phase, u32)]) -> Priced {
+        let p = &self.problem;
+        let mut before = match p.initial {
+            Initial::Fresh => Phase::Wait,
+            Initial::Running(_) => Phase::Run,
+            Initial::Paused(_) => Phase::Paused,
+        };
+        let (mut at, mut left) = (0.0, self.estimate);
+        let (mut grams, mut run_sum) = (0.0, 0.0);
+        let (mut pauses, mut acts) = (0, Vec::<(Act, Timestamp)>::new());
+        // What the phases leave undone runs on after them.
+        let rest = (Phase::Run, f64::INFINITY);
+        let phases = phases
+            .iter()
+            .map(|&(phase, ticks)| (phase, f64::from(ticks)));
+        for (phase, ticks) in phases.chain([rest]) {
+            if left <= 0.0 {
+                break;
+            }
+            let ticks = if phase == Phase::Run {
+                ticks.min(left)
+            } else {
+                ticks
+            };
+            if ticks == 0.0 {
+                continue;
+            }
+            let kw = match phase {
+                Phase::Wait => p.wait_kw,
+                Phase::Paused => p.idle_kw,
+                Phase::Run | Phase::Save | Phase::Restore => p.run_kw,
+            };
+            let sum = self.sum(at, at + ticks);
+            grams += exact::lump_kwh(p, before, phase) * self.ci(at as usize);
+            grams += kw * sum * p.tick_min / 60.0;
+            at += ticks;
+            if phase == Phase::Run {
+                left -= ticks;
+                run_sum += sum;
+            }
+            if before == Phase::Run && phase != Phase::Run {
+                pauses += 1;
+            }
+            let end = self.time(at);
+            match acts.last_mut() {
+                Some((act, until)) if *act == phase.act() => *until = end,
+                _ => acts.push((phase.act(), end)),
+            }
+            before = phase;
+        }
+        let mean = match self.estimate > 0.0 {
+            true => run_sum / self.estimate,
+            false => self.ci(0),
+        };
+        Priced {
+            acts,
+            pauses,
+            grams: GramsCo2e(grams),
+            mean: GramsPerKwh(mean),
+        }
+    }
+}
+
+struct Priced {
+    acts: Vec<(Act, Timestamp)>,
+    pauses: u32,
+    grams: GramsCo2e,
+    mean: GramsPerKwh,
+}
+
+impl Phase {
+    /// What the supervisor does in this phase.
+    pub fn act(self) -> Act {
+        match self {
+            Self::Run | Self::Restore => Act::Run,
+            Self::Wait | Self::Save | Self::Paused => Act::Pause,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_as_short_as_six_hundred_allow() {
+        for (hours, minutes) in [(1, 5), (50, 5), (51, 10), (100, 10), (150, 15), (300, 30)] {
+            let tick = tick_length(Duration::from_secs(hours * 3600));
+            assert_eq!(tick, Duration::from_secs(minutes * 60), "{hours} h");
+        }
+        assert_eq!(tick_length(Duration::MAX), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn short_overheads_cost_energy_and_no_tick() {
+        let minute = |n: u64| Duration::from_secs(n * 60);
+        assert_eq!(overhead(minute(2), minute(5)), (0, minute(2)));
+        assert_eq!(overhead(minute(3), minute(5)), (1, Duration::ZERO));
+        assert_eq!(overhead(minute(12), minute(5)), (2, Duration::ZERO));
+    }
+}
