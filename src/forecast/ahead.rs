@@ -170,7 +170,7 @@ fn series(first: i64, values: Vec<(f64, Kind)>) -> Series {
         };
         Some(Point {
             span,
-            intensity: GramsPerKwh(value),
+            intensity: GramsPerKwh(value.clamp(0.0, Series::GREATEST.0)),
             kind,
         })
     });
@@ -322,7 +322,7 @@ impl Issued {
                 None => {
                     let value = usual(hour).map_or_else(
                         || shape[hour_of_day(hour)].unwrap_or_else(|| self.mean()),
-                        |usual| (usual + shift).max(0.0),
+                        |usual| usual + shift,
                     );
                     (value, Kind::Profile)
                 }
@@ -432,7 +432,7 @@ impl Blend {
                 Kind::Profile,
             ),
         };
-        (value.max(0.0), kind)
+        (value, kind)
     }
 }
 
