@@ -3,6 +3,7 @@ pub mod clock;
 pub mod error;
 pub mod forecast;
 pub mod ledger;
+pub mod parse;
 pub mod plan;
 pub mod units;
 pub mod words;

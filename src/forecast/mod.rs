@@ -166,16 +166,18 @@ pub struct Series {
 }
 
 impl Series {
+    /// No plant emits more than a few thousand g/kWh; what is above this is no intensity.
+    pub const GREATEST: GramsPerKwh = GramsPerKwh(100_000.0);
+
     /// Makes a series of points in any order.
     ///
     /// What cannot be used is left out, so that a series never holds it: empty spans, and
-    /// intensities that are negative, infinite or not a number. Where spans overlap, the earlier one
+    /// intensities that are negative, not a number, or above [`Series::GREATEST`]. Where spans overlap, the earlier one
     /// ends where the later one starts; of two with the same start the one given last counts.
     pub fn new(mut points: Vec<Point>) -> Self {
         points.retain(|point| {
             point.span.start < point.span.end
-                && point.intensity.0.is_finite()
-                && point.intensity.0 >= 0.0
+                && (0.0..=Self::GREATEST.0).contains(&point.intensity.0)
         });
         points.sort_by_key(|point| point.span.start);
         let mut kept: Vec<Point> = Vec::with_capacity(points.len());
