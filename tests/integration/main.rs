@@ -1,0 +1,3 @@
+//! The integration tests: real processes, real terminals, real files; see `support` for the means.
+mod fixture;
+mod support;
