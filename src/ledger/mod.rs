@@ -1,2 +1,25 @@
-//! The ledger.
+//! The record of a run: one append-only JSON Lines file, readable after any kind of end.
+//!
+//! ```text
+//! <state>/runs/<id>/ledger.jsonl        directories 0700, files 0600
+//! ```
+//!
+//! [`entry`] is the format and pure. [`runs`] makes, lists and finds the directories of runs.
+//! [`Writer`] appends from a thread of its own, so that no decision ever waits for a disk.
+//! [`read`] gives back everything up to the last whole line. [`redact`] keeps secrets out.
+
 pub mod entry;
+pub mod redact;
+pub mod runs;
+
+mod read;
+mod sink;
+mod writer;
+
+pub use read::{Ledger, ReadError, read};
+pub use runs::{NotFound, RunDir, RunRef, ledger_path, list_runs, new_run, select};
+pub use sink::Sink;
+pub use writer::{Sync, Ticket, Writer};
+
+/// The file's name in the directory of a run.
+pub const FILE: &str = "ledger.jsonl";

@@ -1,0 +1,3 @@
+//! One short composition function a subcommand.
+
+pub mod report;

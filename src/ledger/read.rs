@@ -1,0 +1,310 @@
+//! Reading a ledger back, whatever ended its writer.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+
+use super::entry::{Begin, Entry, FORMAT, What};
+
+/// What a ledger tells, up to its last whole line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ledger {
+    /// In the order in which they were written.
+    pub entries: Vec<Entry>,
+    /// Bytes of a last line that was cut off, if any.
+    pub torn: Option<usize>,
+    /// Entries that its writer had to give up, by its own count.
+    pub lost: u64,
+    /// Whether there is no last entry: the run goes on, or its supervisor was killed.
+    pub unfinished: bool,
+}
+
+/// Why a file cannot be read as a ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be read at all.
+    #[error("cannot read the ledger {path}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// It belongs to someone else.
+    #[error("the ledger {path} belongs to user {owner}, not to you")]
+    Owner {
+        /// Which file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// It does not begin as a ledger does.
+    #[error("{path} is not a ledger: {why}")]
+    NotALedger {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A newer version wrote it.
+    #[error("the ledger {path} has the format `{found}`; this version reads up to `{FORMAT}`")]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+    },
+    /// A whole line cannot be understood.
+    #[error("{path}:{line}: {why}")]
+    BadLine {
+        /// Which file.
+        path: PathBuf,
+        /// Counts from 1.
+        line: usize,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl Ledger {
+    /// From entries in memory.
+    pub fn from_entries(entries: Vec<Entry>) -> Self {
+        let lost = |entry: &Entry| match entry.what {
+            What::Gap { lost } => lost,
+            _ => 0,
+        };
+        Self {
+            torn: None,
+            lost: entries.iter().map(lost).sum(),
+            unfinished: !entries.iter().any(|e| matches!(e.what, What::End { .. })),
+            entries,
+        }
+    }
+
+    /// The first entry; none when not even that was written whole.
+    pub fn begin(&self) -> Option<(&Entry, &Begin)> {
+        let first = self.entries.first()?;
+        match &first.what {
+            What::Begin(begin) => Some((first, begin)),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the ledger at `path`.
+///
+/// # Errors
+/// When the file cannot be read, belongs to someone else, is no ledger, is of a newer format, or
+/// has a whole line that cannot be understood. A last line that was cut off is no error.
+pub fn read(path: &Path) -> Result<Ledger, ReadError> {
+    let mut bytes = Vec::new();
+    open(path)?
+        .read_to_end(&mut bytes)
+        .map_err(|cause| ReadError::Io {
+            path: path.to_owned(),
+            cause,
+        })?;
+    parse(path, &bytes)
+}
+
+/// Opens without following a link, and only what belongs to this user.
+pub(super) fn open(path: &Path) -> Result<File, ReadError> {
+    let io = |cause| ReadError::Io {
+        path: path.to_owned(),
+        cause,
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        // A fifo in the place of the file must not make us wait for its writer.
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)
+        .map_err(io)?;
+    let meta = file.metadata().map_err(io)?;
+    if meta.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(ReadError::Owner {
+            path: path.to_owned(),
+            owner: meta.uid(),
+        });
+    }
+    if !meta.is_file() {
+        return Err(ReadError::NotALedger {
+            path: path.to_owned(),
+            why: "it is not a file".to_owned(),
+        });
+    }
+    Ok(file)
+}
+
+/// Understands the `bytes` of the file at `path`.
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Ledger, ReadError> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut torn = None;
+    for (at, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let Some(line) = line.strip_suffix(b"\n") else {
+            torn = Some(line.len());
+            break;
+        };
+        let bad = |why: String| ReadError::BadLine {
+            path: path.to_owned(),
+            line: at + 1,
+            why,
+        };
+        if line.ends_with(b"\r") {
+            return Err(bad("the line ends in CR LF, as no ledger's does".to_owned()));
+        }
+        if at == 0 {
+            check_format(path, line)?;
+        }
+        let entry: Entry = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+        if entry.seq != at as u64 {
+            return Err(bad(format!(
+                "entry {at} expected, found {}: lines are missing or were moved",
+                entry.seq
+            )));
+        }
+        entries.push(entry);
+    }
+    Ok(Ledger {
+        torn,
+        ..Ledger::from_entries(entries)
+    })
+}
+
+/// Looks at the first line before the rest is understood: a newer one may differ in everything else.
+fn check_format(path: &Path, line: &[u8]) -> Result<(), ReadError> {
+    let not = |why: &str| ReadError::NotALedger {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
+    let first: serde_json::Value =
+        serde_json::from_slice(line).map_err(|_| not("its first line is not JSON"))?;
+    let format = first["format"].as_str().unwrap_or_default();
+    let (name, ours) = FORMAT
+        .split_once('/')
+        .expect("our own format has a version");
+    let ours: u32 = ours.parse().expect("our own version is a number");
+    let version = format
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix('/'));
+    match version.and_then(|version| version.parse::<u32>().ok()) {
+        None => Err(not("its first line names no format")),
+        Some(found) if found <= ours => Ok(()),
+        Some(_) => Err(ReadError::Newer {
+            path: path.to_owned(),
+            found: format.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V1: &str = include_str!("../../tests/fixtures/ledger_v1.jsonl");
+
+    fn of(text: &str) -> Result<Ledger, ReadError> {
+        parse("x".as_ref(), text.as_bytes())
+    }
+
+    #[test]
+    fn a_ledger_of_version_1_is_read_with_fields_and_entries_that_are_not_known() {
+        let ledger = of(V1).unwrap();
+        assert!(ledger.begin().is_some());
+        let unknown = ledger.entries.iter().filter(|e| e.what == What::Unknown);
+        assert_eq!(unknown.count(), 1);
+        assert!(V1.contains("\"a_later_field\""));
+        assert_eq!(
+            (ledger.torn, ledger.lost, ledger.unfinished),
+            (None, 0, false)
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_the_same() {
+        for entry in of(V1).unwrap().entries {
+            let line = serde_json::to_string(&entry).unwrap();
+            assert_eq!(serde_json::from_str::<Entry>(&line).unwrap(), entry);
+        }
+    }
+
+    #[test]
+    fn a_whole_line_that_is_no_entry_is_an_error_with_its_number() {
+        let mut lines: Vec<&str> = V1.lines().collect();
+        lines[3] = "{\"seq\":3,";
+        let error = of(&format!("{}\n", lines.join("\n"))).unwrap_err();
+        assert!(error.to_string().starts_with("x:4: "), "{error}");
+    }
+
+    #[test]
+    fn a_missing_line_is_an_error_with_its_number() {
+        let mut lines: Vec<&str> = V1.lines().collect();
+        lines.remove(5);
+        let error = of(&format!("{}\n", lines.join("\n"))).unwrap_err();
+        assert!(
+            error.to_string().contains("x:6: entry 5 expected, found 6"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_newer_format_is_named_even_if_nothing_else_in_it_is_understood() {
+        let error = of("{\"format\":\"catrain.ledger/2\",\"all\":\"new\"}\n").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the ledger x has the format `catrain.ledger/2`; this version reads up to `catrain.ledger/1`"
+        );
+    }
+
+    #[test]
+    fn what_is_no_ledger_is_called_none() {
+        for text in ["hello\n", "{}\n", "{\"format\":\"other/1\"}\n"] {
+            let error = of(text).unwrap_err();
+            assert!(
+                matches!(error, ReadError::NotALedger { .. }),
+                "{text}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_of_another_system_are_refused() {
+        let error = of(&V1.replace('\n', "\r\n")).unwrap_err();
+        assert!(
+            error.to_string().contains("x:1: the line ends in CR LF"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let here = tempfile::tempdir().unwrap();
+        let link = here.path().join("link");
+        std::fs::write(here.path().join("file"), V1).unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        assert!(matches!(read(&link), Err(ReadError::Io { .. })));
+        assert!(read(&here.path().join("file")).is_ok());
+    }
+
+    #[test]
+    fn a_ledger_cut_at_every_byte_is_read_to_its_last_whole_line() {
+        let whole = V1.as_bytes();
+        let all = parse("x".as_ref(), whole).unwrap();
+        assert!(!all.unfinished);
+        for cut in 0..=whole.len() {
+            let part = parse("x".as_ref(), &whole[..cut]).unwrap();
+            let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+            assert_eq!(part.entries, all.entries[..lines], "cut at {cut}");
+            let rest = cut
+                - whole[..cut]
+                    .iter()
+                    .rposition(|b| *b == b'\n')
+                    .map_or(0, |at| at + 1);
+            assert_eq!(part.torn, (rest > 0).then_some(rest), "cut at {cut}");
+            assert_eq!(part.unfinished, lines < all.entries.len(), "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,331 @@
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::*;
+use crate::ledger::entry::Exit;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn at() -> Timestamp {
+    "2026-11-24T17:00:00Z".parse().unwrap()
+}
+
+fn note(text: &str) -> What {
+    What::Warning {
+        text: text.to_owned(),
+    }
+}
+
+fn end() -> What {
+    What::End {
+        exit: Some(Exit::Code(0)),
+        why: None,
+    }
+}
+
+/// A disk in memory whose moods a test sets.
+#[derive(Default)]
+struct Disk {
+    text: Mutex<Vec<u8>>,
+    is_full: AtomicBool,
+    is_broken: AtomicBool,
+    syncs: AtomicUsize,
+    /// Locked by the test: the disk hangs.
+    hang: Mutex<()>,
+}
+
+struct Plug(Arc<Disk>);
+
+impl Sink for Plug {
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        drop(locked(&self.0.hang));
+        if self.0.is_full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        locked(&self.0.text).extend_from_slice(lines);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.syncs.fetch_add(1, Ordering::SeqCst);
+        if self.0.is_broken.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        Ok(())
+    }
+}
+
+impl Disk {
+    fn writer(self: &Arc<Self>) -> Writer {
+        let disk = Arc::clone(self);
+        Writer::to(move || Ok(Box::new(Plug(Arc::clone(&disk)))))
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let text = locked(&self.text).clone();
+        text.split_inclusive(|byte| *byte == b'\n')
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    }
+}
+
+fn wait(ticket: Ticket) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(ticket.within(LIMIT))
+}
+
+fn say(writer: &Writer, what: What, sync: Sync) -> Ticket {
+    writer.record(at(), Duration::from_secs(1), what, sync)
+}
+
+#[test]
+fn an_entry_recorded_for_good_is_on_the_disk_when_its_ticket_says_so() {
+    let disk = Arc::new(Disk::default());
+    let writer = disk.writer();
+    assert!(wait(say(&writer, note("one"), Sync::Now)));
+    assert_eq!(disk.entries()[0].what, note("one"));
+    assert_eq!(disk.syncs.load(Ordering::SeqCst), 1);
+    assert!(writer.finish(LIMIT));
+}
+
+#[test]
+fn entries_are_numbered_without_gaps_and_the_end_is_synced() {
+    let disk = Arc::new(Disk::default());
+    let writer = disk.writer();
+    for at in 0..100 {
+        say(&writer, note(&at.to_string()), Sync::Later);
+    }
+    assert!(writer.finish(LIMIT));
+    let numbers: Vec<u64> = disk.entries().iter().map(|entry| entry.seq).collect();
+    assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+    assert!(disk.syncs.load(Ordering::SeqCst) >= 1);
+}
+
+#[test]
+fn a_full_disk_is_told_once_and_what_it_missed_is_written_when_there_is_room() {
+    let disk = Arc::new(Disk::default());
+    disk.is_full.store(true, Ordering::SeqCst);
+    let writer = disk.writer();
+    say(&writer, note("one"), Sync::Later);
+    let trouble = wait_for(|| writer.trouble());
+    assert!(trouble.contains("kept in memory"), "{trouble}");
+    assert_eq!(writer.trouble(), None);
+    disk.is_full.store(false, Ordering::SeqCst);
+    assert!(wait(say(&writer, note("two"), Sync::Now)));
+    assert!(writer.finish(LIMIT));
+    let said: Vec<What> = disk.entries().into_iter().map(|entry| entry.what).collect();
+    assert_eq!(said, [note("one"), note("two")]);
+}
+
+#[test]
+fn a_hanging_disk_holds_up_neither_the_driver_nor_the_exit_and_losses_are_counted() {
+    let disk = Arc::new(Disk::default());
+    let hang = locked(&disk.hang);
+    let writer = disk.writer();
+    let all = QUEUE + 100;
+    let mut tickets: Vec<Ticket> = (0..all)
+        .map(|at| say(&writer, note(&at.to_string()), Sync::Later))
+        .collect();
+    assert!(!wait(tickets.pop().unwrap()), "the last one found no room");
+    assert!(writer.trouble().unwrap().contains("does not answer"));
+    assert_eq!(writer.so_far().entries.len(), all);
+    drop(hang);
+    // Once it answers again, the loss is written in its place.
+    assert!(wait_for(|| {
+        let is_safe = wait(say(&writer, note("after"), Sync::Now));
+        is_safe.then_some(true)
+    }));
+    assert!(writer.finish(LIMIT));
+    let entries = disk.entries();
+    let lost: u64 = entries
+        .iter()
+        .map(|entry| match entry.what {
+            What::Gap { lost } => lost,
+            _ => 0,
+        })
+        .sum();
+    let kept = entries
+        .iter()
+        .filter(|entry| matches!(&entry.what, What::Warning { text } if text != "after"))
+        .count();
+    assert!(lost > 0);
+    let afters = entries.iter().filter(|entry| entry.what == note("after"));
+    // Each entry is either there or counted; an `after` may be among the counted ones.
+    assert!(kept + lost as usize >= all, "{kept} + {lost} of {all}");
+    assert!(afters.count() >= 1);
+    assert!(
+        entries
+            .iter()
+            .enumerate()
+            .all(|(at, entry)| entry.seq == at as u64)
+    );
+}
+
+#[test]
+fn the_exit_leaves_a_hanging_disk_behind() {
+    let disk = Arc::new(Disk::default());
+    let hang = locked(&disk.hang);
+    let writer = disk.writer();
+    say(&writer, end(), Sync::Now);
+    assert!(!writer.finish(Duration::from_millis(50)));
+    drop(hang);
+}
+
+#[test]
+fn a_loss_that_nothing_came_after_is_written_at_the_end() {
+    let disk = Arc::new(Disk::default());
+    let hang = locked(&disk.hang);
+    let writer = disk.writer();
+    for _ in 0..QUEUE + 50 {
+        say(&writer, note("x"), Sync::Later);
+    }
+    drop(hang);
+    assert!(writer.finish(LIMIT));
+    let entries = disk.entries();
+    let Some(What::Gap { lost }) = entries.last().map(|entry| entry.what.clone()) else {
+        panic!("the last entry counts the lost ones");
+    };
+    assert_eq!(entries.len() - 1 + lost as usize, QUEUE + 50);
+}
+
+#[test]
+fn what_is_kept_for_a_full_disk_is_bounded_and_the_end_always_fits() {
+    let disk = Arc::new(Disk::default());
+    let plug = Plug(Arc::clone(&disk));
+    let mut plug = Some(plug);
+    let open = move || Ok(Box::new(plug.take().expect("opened once")) as Box<dyn Sink>);
+    let mut thread = Thread::new(Box::new(open), Arc::default());
+    let item = |what| Item {
+        entry: Entry {
+            seq: 0,
+            at: at(),
+            elapsed_s: 1.0,
+            what,
+        },
+        sync: Sync::Later,
+        ticket: None,
+    };
+    (0..KEPT + 50).for_each(|_| thread.keep(item(note("x"))));
+    thread.keep(item(end()));
+    thread.write();
+    let entries = disk.entries();
+    assert_eq!(entries.len(), KEPT + 2);
+    assert_eq!(entries[KEPT].what, What::Gap { lost: 50 });
+    assert_eq!(entries[KEPT + 1].what, end());
+}
+
+#[test]
+fn a_failed_sync_is_never_called_safe() {
+    let disk = Arc::new(Disk::default());
+    disk.is_broken.store(true, Ordering::SeqCst);
+    let writer = disk.writer();
+    assert!(!wait(say(&writer, note("one"), Sync::Now)));
+    assert!(writer.trouble().is_some());
+    disk.is_broken.store(false, Ordering::SeqCst);
+    assert!(
+        !writer.finish(LIMIT),
+        "what the failed sync dropped is not known"
+    );
+}
+
+#[test]
+fn a_ledger_nowhere_says_why_and_remembers_the_run() {
+    let writer = Writer::nowhere("the state directory is read-only");
+    say(&writer, end(), Sync::Later);
+    let trouble = wait_for(|| writer.trouble());
+    assert!(trouble.contains("read-only"), "{trouble}");
+    assert!(!writer.so_far().unfinished);
+    assert!(!writer.finish(LIMIT));
+}
+
+#[test]
+fn a_number_that_is_none_does_not_make_the_rest_unreadable() {
+    let disk = Arc::new(Disk::default());
+    let writer = disk.writer();
+    let what = What::Decision {
+        act: crate::plan::Act::Run,
+        until: None,
+        reason: String::new(),
+        intensity_g_per_kwh: None,
+        saves_g: None,
+    };
+    writer.record(at(), Duration::ZERO, what, Sync::Later);
+    let entry = Entry {
+        seq: 3,
+        at: at(),
+        elapsed_s: f64::NAN,
+        what: note("x"),
+    };
+    let back: Entry = serde_json::from_slice(&line(&entry)).unwrap();
+    assert_eq!(back.seq, 3);
+    assert!(matches!(back.what, What::Warning { text } if text.contains("could not be recorded")));
+    assert!(writer.finish(LIMIT));
+}
+
+#[test]
+fn a_new_run_is_written_where_its_id_says() {
+    let state = tempfile::tempdir().unwrap();
+    let (id, writer) = Writer::begin(state.path().to_owned(), 7, LIMIT);
+    assert_eq!(id.len(), 4);
+    say(&writer, end(), Sync::Later);
+    assert!(writer.finish(LIMIT));
+    let text = std::fs::read_to_string(crate::ledger::ledger_path(state.path(), &id)).unwrap();
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[test]
+fn without_a_usable_state_directory_a_run_has_an_id_and_says_why_nothing_is_kept() {
+    let state = tempfile::NamedTempFile::new().unwrap();
+    let (id, writer) = Writer::begin(state.path().to_owned(), 7, LIMIT);
+    assert_eq!(id.len(), 8);
+    say(&writer, end(), Sync::Later);
+    assert!(wait_for(|| writer.trouble()).contains("cannot write the ledger"));
+    assert!(!writer.so_far().unfinished);
+    assert!(!writer.finish(LIMIT));
+}
+
+#[test]
+fn a_state_directory_that_answers_late_still_gets_the_ledger_under_the_id_that_was_told() {
+    let state = tempfile::tempdir().unwrap();
+    let (id, writer) = Writer::begin(state.path().to_owned(), 7, Duration::ZERO);
+    say(&writer, end(), Sync::Later);
+    assert!(writer.finish(LIMIT));
+    let runs: Vec<String> = std::fs::read_dir(state.path().join("runs"))
+        .unwrap()
+        .map(|run| run.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(runs, [id]);
+}
+
+#[test]
+fn a_write_that_failed_half_way_leaves_no_part_of_a_line_behind() {
+    let state = tempfile::tempdir().unwrap();
+    let path = state.path().join("ledger");
+    let mut file = std::fs::OpenOptions::new();
+    let file = file.append(true).create(true).open(&path).unwrap();
+    let mut sink = FileSink::new(file);
+    sink.append(b"one\n").unwrap();
+    // What a full disk does: a part is written, then the call fails.
+    let mut other = std::fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .unwrap();
+    io::Write::write_all(&mut other, b"tw").unwrap();
+    sink.tear();
+    sink.append(b"two\n").unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
+}
+
+/// Polls without a fixed sleep, for at most [`LIMIT`].
+fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let start = crate::clock::monotonic();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(crate::clock::monotonic() - start < LIMIT, "it did not come");
+        thread::yield_now();
+    }
+}
