@@ -3,6 +3,8 @@ pub mod clock;
 pub mod command;
 pub mod emissions;
 pub mod error;
+pub mod executor;
+pub mod fault;
 pub mod forecast;
 pub mod ledger;
 pub mod parse;

@@ -1,6 +1,6 @@
 //! How much time there is to wait: the deadline guard, and the rules for delay given and earned.
 //!
-//! Every policy asks here first. The answer is a [`Room`] to plan in, or the [`Reason`] for which
+//! Every policy asks here first. The answer is room to plan in, or the [`Reason`] for which
 //! the job must run now. The guard works in real time, not in ticks, so that rounding in the
 //! planner can never cost a deadline.
 
@@ -34,7 +34,7 @@ const EVER: Duration = Duration::from_secs(10 * 366 * 86_400);
 ///
 /// ```
 /// # use std::time::Duration;
-/// let hours = |n| Duration::from_secs(n * 3600);
+/// let hours = |n: u64| Duration::from_secs(n * 3600);
 /// assert_eq!(catrain::plan::delay::earned(hours(6), hours(1)), hours(2));
 /// ```
 pub fn earned(productive: Duration, delay_so_far: Duration) -> Duration {

@@ -1,0 +1,208 @@
+//! The job as a whole: every process that belongs to it, wherever it has gone.
+//!
+//! A worker may start a session of its own, lose its parent, or turn into a daemon. Since the
+//! supervisor is a child subreaper, whoever loses its parent becomes the supervisor's child; so the
+//! job is the leader's descendants, the adopted ones and their descendants, and what was seen to be
+//! part of it before. The watchdog and the supervisor's own helpers are not.
+//!
+//! Descendants are followed through `/proc/PID/task/TID/children`, which costs time by the size of
+//! the job and not of the host. Where the kernel lacks these files, all of `/proc` is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use super::process::{ProcId, Process, all_pids, threads};
+
+/// Watchdogs of this process, dead ones that nobody has waited for included: never part of a job.
+static GUARDS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+pub(crate) fn exclude(guard: i32) {
+    GUARDS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(guard);
+}
+
+pub(crate) fn forget(guard: i32) {
+    GUARDS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(&guard);
+}
+
+fn is_guard(pid: i32) -> bool {
+    GUARDS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .contains(&pid)
+}
+
+/// Finds the job's processes.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    supervisor: i32,
+    /// The session that the supervisor's own helpers are in.
+    own_session: i32,
+    leader: ProcId,
+    /// Part of the job when last looked at, and still there.
+    known: BTreeSet<ProcId>,
+}
+
+impl Tree {
+    pub(crate) fn of(leader: ProcId) -> Self {
+        Self {
+            supervisor: std::process::id().cast_signed(),
+            own_session: nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw),
+            leader,
+            known: BTreeSet::from([leader]),
+        }
+    }
+
+    /// Everyone, zombies included, parents before their children.
+    pub(crate) fn scan(&mut self) -> Vec<Process> {
+        let links = Links::open(self.supervisor);
+        let mut found: BTreeSet<i32> = BTreeSet::new();
+        let mut all: Vec<Process> = Vec::new();
+        let adopted = links.children(self.supervisor, 2);
+        let roots = std::iter::once(self.leader.pid)
+            .chain(adopted)
+            .chain(self.known.iter().map(|id| id.pid));
+        for root in roots.collect::<Vec<_>>() {
+            if found.contains(&root) {
+                continue;
+            }
+            let Some(process) = see(root) else { continue };
+            if !self.is_root(&process) {
+                continue;
+            }
+            found.insert(root);
+            let mut next = all.len();
+            all.push(process);
+            while let Some(parent) = all.get(next) {
+                next += 1;
+                let children = links.children(parent.id.pid, parent.threads);
+                for child in children {
+                    if !self.is_spared(child)
+                        && found.insert(child)
+                        && let Some(process) = see(child)
+                    {
+                        all.push(process);
+                    }
+                }
+            }
+        }
+        self.known = all
+            .iter()
+            .filter(|process| !process.has_ended() && process.id.start_ticks != 0)
+            .map(|process| process.id)
+            .collect();
+        self.known.insert(self.leader);
+        all
+    }
+
+    /// Children of ours that ended after we adopted them, and watchdogs that ended.
+    pub(crate) fn ended_orphans(&self) -> Vec<i32> {
+        let links = Links::open(self.supervisor);
+        links
+            .children(self.supervisor, 2)
+            .into_iter()
+            .filter(|&pid| pid != self.leader.pid)
+            .filter_map(Process::read)
+            .filter(|process| process.has_ended())
+            .filter(|process| is_guard(process.id.pid) || self.is_root(process))
+            .map(|process| process.id.pid)
+            .collect()
+    }
+
+    fn is_spared(&self, pid: i32) -> bool {
+        pid == self.supervisor || pid <= 1 || is_guard(pid)
+    }
+
+    /// Whether a child of ours, or one known from before, is the job's. Helpers that the supervisor
+    /// started share its session; what an earlier helper left behind is older than the job.
+    fn is_root(&self, process: &Process) -> bool {
+        if self.is_spared(process.id.pid) {
+            return false;
+        }
+        self.known.contains(&process.id)
+            || (process.parent == self.supervisor
+                && process.session != self.own_session
+                && process.id.start_ticks >= self.leader.start_ticks)
+    }
+}
+
+fn see(pid: i32) -> Option<Process> {
+    Process::read(pid).or_else(|| Process::hidden(pid))
+}
+
+/// Who is whose child.
+enum Links {
+    /// Asked one process at a time.
+    Files,
+    /// Read for the whole host.
+    Host(BTreeMap<i32, Vec<i32>>),
+}
+
+impl Links {
+    fn open(supervisor: i32) -> Self {
+        if std::fs::exists(children_file(supervisor, supervisor)).unwrap_or(false) {
+            return Self::Files;
+        }
+        let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for process in all_pids().filter_map(Process::read) {
+            children
+                .entry(process.parent)
+                .or_default()
+                .push(process.id.pid);
+        }
+        Self::Host(children)
+    }
+
+    /// `threads_left` saves listing the threads of a process that has one.
+    fn children(&self, pid: i32, threads_left: u32) -> Vec<i32> {
+        match self {
+            Self::Host(children) => children.get(&pid).cloned().unwrap_or_default(),
+            Self::Files if threads_left <= 1 => children_of(pid, pid),
+            // Each thread has the children that it forked itself.
+            Self::Files => threads(pid).flat_map(|tid| children_of(pid, tid)).collect(),
+        }
+    }
+}
+
+fn children_of(pid: i32, tid: i32) -> Vec<i32> {
+    std::fs::read_to_string(children_file(pid, tid))
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect()
+}
+
+fn children_file(pid: i32, tid: i32) -> String {
+    format!("/proc/{pid}/task/{tid}/children")
+}
+
+/// Stopped processes of the leader's session and descendants of `roots`, found by reading the whole
+/// host: what the watchdog does once the supervisor, and with it the links of adoption, is gone.
+pub(crate) fn stopped_around(leader: Option<ProcId>, roots: &BTreeSet<ProcId>) -> Vec<Process> {
+    let everyone: BTreeMap<i32, Process> = all_pids()
+        .filter_map(Process::read)
+        .map(|process| (process.id.pid, process))
+        .collect();
+    let belongs = |process: &Process| {
+        let mut at = Some(process);
+        // Links were read one after the other; a reused pid could close a circle.
+        for _ in 0..64 {
+            let Some(here) = at else { return false };
+            if roots.contains(&here.id) || leader.is_some_and(|l| here.session == l.pid) {
+                return true;
+            }
+            at = everyone.get(&here.parent);
+        }
+        false
+    };
+    everyone
+        .values()
+        .filter(|process| process.is_stopped() && belongs(process))
+        .cloned()
+        .collect()
+}

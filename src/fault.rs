@@ -1,0 +1,110 @@
+//! Numbered places at which the tests kill or stop the supervisor.
+//!
+//! A job must never be left stopped, wherever the supervisor dies. So every step between two acts
+//! has a [`Point`], and the tests start a supervisor with `CATRAIN_FAULT=N` in its environment,
+//! which kills itself with SIGKILL there (`N:stop`: stops itself, as a hung disk would). Without
+//! the feature `fault-points` all of it compiles to nothing.
+
+macro_rules! points {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        /// A place between two steps. The numbers are stable: 1–9 start, 10–19 watchdog,
+        /// 20–39 pause, 40–59 resume and end, from 100 on the driver.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u16)]
+        pub enum Point { $($(#[$doc])* $name = $number,)* }
+
+        impl Point {
+            /// Every place there is.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+points! {
+    /// Before anything was done for the start.
+    BeforeStart = 1,
+    /// The supervisor adopts orphans, the job is not forked yet.
+    Adopting = 2,
+    /// The job runs; nothing is known about it yet.
+    Started = 3,
+    /// The watchdog's process was started and has not answered.
+    GuardStarted = 10,
+    /// The watchdog was told whom to look after.
+    GuardTold = 11,
+    /// A lease was written.
+    LeaseWritten = 12,
+    /// A pause begins; nothing was written.
+    PauseBegins = 20,
+    /// The first list is with the watchdog, nobody is stopped.
+    ListSent = 21,
+    /// The watchdog has confirmed the list.
+    ListConfirmed = 22,
+    /// One process has been sent its stop.
+    FirstStop = 23,
+    /// Half of the processes have.
+    HalfStopped = 24,
+    /// All on the first list have.
+    AllStopped = 25,
+    /// The first scan after the stops is done.
+    Scanned = 26,
+    /// A later find was written to the watchdog and is not stopped yet.
+    LateFindTold = 27,
+    /// Everybody was seen stopped, twice.
+    Verified = 28,
+    /// The pause failed; nobody was continued yet.
+    Refusing = 29,
+    /// A resume begins; nobody was continued.
+    ResumeBegins = 40,
+    /// One process was continued.
+    FirstContinued = 41,
+    /// Half of the processes were.
+    HalfContinued = 42,
+    /// All were, the watchdog still has its list.
+    AllContinued = 43,
+    /// The watchdog's list is cleared.
+    ListCleared = 44,
+    /// The farewell was said to the watchdog.
+    Farewell = 50,
+}
+
+/// Dies or stops here if the test asked for this place.
+#[cfg(not(feature = "fault-points"))]
+#[inline(always)]
+pub fn at(_: Point) {}
+
+/// Dies or stops here if the test asked for this place.
+#[cfg(feature = "fault-points")]
+pub fn at(point: Point) {
+    use nix::sys::signal::{Signal, raise};
+    use std::sync::OnceLock;
+
+    static WANTED: OnceLock<Option<(u16, Signal)>> = OnceLock::new();
+    let wanted = WANTED.get_or_init(|| {
+        let text = std::env::var("CATRAIN_FAULT").ok()?;
+        let (number, signal) = match text.split_once(':') {
+            Some((number, _stop)) => (number, Signal::SIGSTOP),
+            None => (text.as_str(), Signal::SIGKILL),
+        };
+        Some((number.parse().ok()?, signal))
+    });
+    if let Some((number, signal)) = *wanted
+        && number == point as u16
+    {
+        // SIGKILL and SIGSTOP cannot be blocked: there is nothing to do if this fails.
+        let _ = raise(signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_is_used_twice() {
+        let mut numbers: Vec<u16> = Point::ALL.iter().map(|&point| point as u16).collect();
+        numbers.sort_unstable();
+        let count = numbers.len();
+        numbers.dedup();
+        assert_eq!(numbers.len(), count);
+    }
+}
