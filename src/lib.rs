@@ -5,5 +5,6 @@ pub mod forecast;
 pub mod ledger;
 pub mod parse;
 pub mod plan;
+pub mod source;
 pub mod units;
 pub mod words;
