@@ -10,5 +10,6 @@ pub mod ledger;
 pub mod parse;
 pub mod plan;
 pub mod report;
+pub mod source;
 pub mod units;
 pub mod words;

@@ -1,0 +1,312 @@
+//! Where intensities come from: [`gather`] asks the named sources in order, [`replay`] opens a
+//! recorded day. Both give a [`Knowledge`], from which `forecast::ahead` makes an outlook.
+//!
+//! Built-in data is the last rung: it is joined to what a source knows, and stands alone where no
+//! source was named. A file that was named and cannot be used is an error, not a reason to fall back
+//! in silence, unless another source was named after it.
+
+pub mod builtin;
+pub mod file;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::forecast::{Basis, Knowledge, Span, zones};
+use crate::words;
+use file::{FileError, Recorded};
+
+/// A source by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// `file:PATH`.
+    File(PathBuf),
+    /// `built-in`.
+    BuiltIn,
+}
+
+impl FromStr for Name {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "file:" => Err("`file:` lacks a path; expected `file:PATH`".to_owned()),
+            text if text.starts_with("file:") => Ok(Self::File(PathBuf::from(&text[5..]))),
+            "built-in" | "builtin" => Ok(Self::BuiltIn),
+            other if other.ends_with(".csv") => Err(format!(
+                "unknown source `{other}`; a file is named `file:{other}`"
+            )),
+            other => Err(format!(
+                "unknown source `{other}`; expected `file:PATH` or `built-in`"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::BuiltIn => f.write_str(builtin::NAME),
+        }
+    }
+}
+
+/// How one source fared.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Tried {
+    /// Its name.
+    pub source: String,
+    /// What came of it, in words.
+    pub outcome: String,
+}
+
+/// What the sources know of a zone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gathered {
+    /// All of it.
+    pub knowledge: Knowledge,
+    /// Which sources were asked, in order.
+    pub tried: Vec<Tried>,
+    /// What was repaired, assumed or is worth knowing, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Why a source gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The trace of a replay is neither a file nor a zone.
+    #[error("`{0}` is neither a file nor a zone with built-in data")]
+    NoTrace(String),
+    /// The time of a replay cannot be read.
+    #[error("`{0}` is not a time to replay from")]
+    ReplayTime(String),
+    /// The time of a replay lies outside of the trace.
+    #[error("`{trace}` has nothing at {at}: it runs from {} to {}", span.start, span.end)]
+    OutsideTrace {
+        /// The trace.
+        trace: String,
+        /// The time.
+        at: Timestamp,
+        /// What the trace covers.
+        span: Span,
+    },
+}
+
+impl SourceError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::NoTrace(_) => "name a CSV file or a zone: trace.csv, DE@2026-11-25".to_owned(),
+            Self::ReplayTime(_) => {
+                "expected `2021-11-17`, `2021-11-17T18:00` (UTC) or RFC 3339".to_owned()
+            }
+            Self::OutsideTrace { .. } => "choose a time in between".to_owned(),
+        }
+    }
+}
+
+/// What the named sources know of `zone`, at `now`; with no name, the built-in data.
+///
+/// # Errors
+/// A named file cannot be used and no source was named after it.
+pub fn gather(names: &[Name], zone: &str, now: Timestamp) -> Result<Gathered, SourceError> {
+    let mut tried = Vec::new();
+    let mut notes = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        let Name::File(path) = name else { break };
+        match file::read(path) {
+            Ok(recorded) => {
+                let told = age(&recorded, path, now);
+                tried.push(Tried {
+                    source: name.to_string(),
+                    outcome: outcome(&recorded),
+                });
+                notes.extend(told);
+                let knowledge = join(recorded, zone, &file_name(path), &mut notes);
+                return Ok(Gathered {
+                    knowledge,
+                    tried,
+                    notes,
+                });
+            }
+            Err(error) if index + 1 < names.len() => {
+                let outcome = told(&error);
+                notes.push(outcome.clone());
+                tried.push(Tried {
+                    source: name.to_string(),
+                    outcome,
+                });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    tried.push(Tried {
+        source: builtin::NAME.to_owned(),
+        outcome: builtin::describe(zone),
+    });
+    Ok(Gathered {
+        knowledge: builtin::knowledge(zone),
+        tried,
+        notes,
+    })
+}
+
+/// An error with its cause, in one line.
+fn told(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+fn outcome(recorded: &Recorded) -> String {
+    let values = recorded.observations.points().len();
+    match (values, recorded.issues.len()) {
+        (values, 0) => format!("{values} values"),
+        (0, issues) => format!("{issues} forecasts"),
+        (values, issues) => format!("{issues} forecasts, {values} values"),
+    }
+}
+
+/// What to say about a file whose data does not reach the present.
+fn age(recorded: &Recorded, path: &Path, now: Timestamp) -> Option<String> {
+    let end = recorded.span()?.end;
+    let old = now.duration_since(end);
+    (old >= SignedDuration::from_hours(1)).then(|| {
+        format!(
+            "`{}` ends {} before now; `--replay {}` lives out a recorded day",
+            path.display(),
+            words::duration(old.unsigned_abs()),
+            path.display(),
+        )
+    })
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    format!("file {}", name.to_string_lossy())
+}
+
+/// A file's data with the built-in data of its zone. A file cannot say what its numbers mean: they
+/// are taken for average, lifecycle, and that is said.
+fn join(recorded: Recorded, zone: &str, source: &str, notes: &mut Vec<String>) -> Knowledge {
+    let basis = Basis::AVERAGE_LIFECYCLE;
+    let usual = builtin::knowledge(zone);
+    notes.extend(recorded.notes);
+    notes.push(format!("{source} is taken to be {basis}"));
+    let same = usual.basis == basis;
+    Knowledge {
+        zone: zone.to_owned(),
+        basis,
+        source: source.to_owned(),
+        observations: recorded.observations,
+        issues: recorded.issues,
+        profile: usual.profile,
+        profile_same_accounting: same,
+        yearly_average: usual.yearly_average.filter(|_| same),
+    }
+}
+
+/// A day to live out again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplayDay {
+    /// All that the trace knows, the future of the replay included: `ahead` does not look there.
+    pub knowledge: Knowledge,
+    /// Where it begins.
+    pub from: Timestamp,
+    /// The zone: as given, or told by the file's name, else `file`.
+    pub zone: String,
+    /// The trace, for records: the file's name or the zone.
+    pub trace_name: String,
+    /// What was repaired, assumed or is worth knowing, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Opens `TRACE[@TIME]`: a file or a zone with built-in data; an RFC 3339 time, `2021-11-17` or
+/// `2021-11-17T18:00` (UTC). Without a time a file begins with its first value or forecast, and a
+/// zone at `now`.
+///
+/// # Errors
+/// No such trace, an unusable file, or a time that cannot be read or lies outside of the file.
+pub fn replay(spec: &str, zone: Option<&str>, now: Timestamp) -> Result<ReplayDay, SourceError> {
+    let (trace, time) = match spec.rsplit_once('@') {
+        // A file may have an `@` in its name.
+        Some((trace, time)) if !Path::new(path_of(spec)).exists() => (trace, Some(time)),
+        _ => (spec, None),
+    };
+    let time = time.map(replay_time).transpose()?;
+    let known = |name: &str| zones::find(name).map(|zone| zone.zone.to_owned());
+    let path = Path::new(path_of(trace));
+    let is_file = trace.starts_with("file:") || path.exists();
+    if !is_file && let Ok(zone) = known(trace) {
+        return Ok(ReplayDay {
+            knowledge: builtin::knowledge(&zone),
+            from: time.unwrap_or(now),
+            trace_name: zone.clone(),
+            zone,
+            notes: Vec::new(),
+        });
+    }
+    if !is_file && !trace.contains(['/', '.']) {
+        return Err(SourceError::NoTrace(trace.to_owned()));
+    }
+    let recorded = file::read(path)?;
+    let zone = match zone {
+        Some(given) => known(given).unwrap_or_else(|_| given.to_owned()),
+        None => zone_in_name(path).unwrap_or_else(|| "file".to_owned()),
+    };
+    let trace_name = path.file_name().unwrap_or(path.as_os_str());
+    let trace_name = trace_name.to_string_lossy().into_owned();
+    let from = match (time, recorded.span()) {
+        (Some(at), Some(span)) if !span.contains(at) => {
+            return Err(SourceError::OutsideTrace {
+                trace: trace_name,
+                at,
+                span,
+            });
+        }
+        (Some(at), _) => at,
+        (None, span) => match recorded.issues.first() {
+            Some(issue) => issue.issued_at,
+            None => span.map_or(now, |span| span.start),
+        },
+    };
+    let mut notes = Vec::new();
+    let knowledge = join(recorded, &zone, &file_name(path), &mut notes);
+    Ok(ReplayDay {
+        knowledge,
+        from,
+        zone,
+        trace_name,
+        notes,
+    })
+}
+
+fn path_of(trace: &str) -> &str {
+    trace.strip_prefix("file:").unwrap_or(trace)
+}
+
+fn replay_time(text: &str) -> Result<Timestamp, SourceError> {
+    let utc = |local: DateTime| local.to_zoned(TimeZone::UTC).ok();
+    let text = text.trim();
+    None.or_else(|| text.parse::<Timestamp>().ok())
+        .or_else(|| utc(text.parse::<DateTime>().ok()?).map(|zoned| zoned.timestamp()))
+        .or_else(|| utc(text.parse::<Date>().ok()?.into()).map(|zoned| zoned.timestamp()))
+        .ok_or_else(|| SourceError::ReplayTime(text.to_owned()))
+}
+
+/// The zone that a file is named after: `DE` in `DE_2021-11.csv`.
+fn zone_in_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let start = name.split(['_', '.']).next()?;
+    zones::find(start).ok().map(|zone| zone.zone.to_owned())
+}
