@@ -1,1 +1,170 @@
-//! x
+//! `catrain report`: what runs cost and what waiting changed, from their ledgers.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::error::{Failure, Kind};
+use crate::ledger::{self, Ledger, NotFound, RunRef};
+use crate::report::text::harmless;
+use crate::report::{Summary, json, summarise, text};
+use crate::words::Look;
+
+/// Energy and emissions of runs, and what waiting changed
+#[derive(Args, Clone, Debug, Default)]
+pub struct ReportArgs {
+    /// Ids of runs, beginnings of ids, or `latest` [default: latest]
+    #[arg(value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Only runs started at or after this time: 2026-11-24, '2026-11-24 09:00', or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only runs started before this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON document, catrain.report/1
+    Json,
+}
+
+/// Writes the report that `args` ask for to `out`, or to their file, of the runs in the state
+/// directory `state`. Runs whose ledger cannot be read are left out and named in the failure.
+///
+/// # Errors
+/// When no run is meant by `args`, a ledger cannot be read, or the report cannot be written. A
+/// reader that went away is no error.
+pub fn run(
+    args: &ReportArgs,
+    look: Look,
+    out: &mut dyn Write,
+    now: Timestamp,
+    zone: &TimeZone,
+    state: &Path,
+) -> Result<(), Failure> {
+    let time = |given: &Option<String>, flag| {
+        let parsed = given.as_deref().map(|text| parse_time(text, flag, zone));
+        parsed.transpose()
+    };
+    let (since, until) = (time(&args.since, "--since")?, time(&args.until, "--until")?);
+    let runs = ledger::list_runs(state)
+        .with_context(|| format!("cannot list the runs in {}", state.display()))?;
+    let chosen = ledger::select(&runs, &args.runs, since, until).map_err(not_found)?;
+
+    let mut summaries = Vec::new();
+    let mut unreadable = Vec::new();
+    for run in chosen {
+        match summary(run, now) {
+            Ok(summary) => summaries.push(summary),
+            Err(why) => unreadable.push(why),
+        }
+    }
+    if !summaries.is_empty() {
+        let look = if args.output.is_some() {
+            Look::PLAIN
+        } else {
+            look
+        };
+        let report = match args.format {
+            Format::Text => in_words(&summaries, look, now, zone),
+            Format::Json => json::document(&summaries, now, now),
+        };
+        write(&report, args.output.as_deref(), out)?;
+    }
+    failure(unreadable).map_or(Ok(()), Err)
+}
+
+fn summary(run: &RunRef, now: Timestamp) -> anyhow::Result<Summary> {
+    let ledger: Ledger = ledger::read(&run.path)?;
+    // A clock that was set back since must not hide the newest entries.
+    let newest = ledger.entries.iter().map(|entry| entry.at).max();
+    let as_of = newest.map_or(now, |newest| newest.max(now));
+    summarise(&ledger, as_of).with_context(|| {
+        let path = run.path.display();
+        format!(
+            "nothing is recorded of run {}: {path} has no whole line",
+            run.id
+        )
+    })
+}
+
+fn in_words(summaries: &[Summary], look: Look, now: Timestamp, zone: &TimeZone) -> String {
+    let each = summaries.iter().map(|run| text::full(run, look, now, zone));
+    each.collect::<Vec<_>>().join("\n")
+}
+
+fn write(report: &str, file: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<()> {
+    match file {
+        Some(path) => fs::write(path, report)
+            .with_context(|| format!("cannot write the report to {}", path.display())),
+        None => match out.write_all(report.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("cannot write the report"),
+        },
+    }
+}
+
+fn failure(unreadable: Vec<anyhow::Error>) -> Option<Failure> {
+    let mut all = unreadable.into_iter();
+    let first = Failure::from(all.next()?);
+    Some(all.fold(first, |failure, other| {
+        failure.hint(format!("also: {other:#}"))
+    }))
+}
+
+fn not_found(why: NotFound) -> Failure {
+    // What was typed may hold anything.
+    let failure = Failure::new(Kind::Usage, anyhow::Error::msg(harmless(&why.to_string())));
+    match why {
+        NotFound::NoRuns => {
+            let how = "make one: catrain run --zone DE -- python train.py";
+            Failure {
+                kind: Kind::Failed,
+                ..failure
+            }
+            .hint(how)
+        }
+        NotFound::NoneThen => Failure {
+            kind: Kind::Failed,
+            ..failure
+        }
+        .hint("`catrain report latest` shows the newest"),
+        NotFound::Unknown { near, .. } if near.is_empty() => failure,
+        NotFound::Unknown { near, .. } => {
+            failure.hint(format!("the nearest are {}", near.join(", ")))
+        }
+        NotFound::Ambiguous { .. } => failure.hint("give more of the id"),
+    }
+}
+
+/// RFC 3339, or a date (its midnight) or a date with a time in the local zone.
+fn parse_time(given: &str, flag: &str, zone: &TimeZone) -> Result<Timestamp, Failure> {
+    let local = |time: DateTime| zone.to_timestamp(time).ok();
+    given
+        .parse::<Timestamp>()
+        .ok()
+        .or_else(|| given.parse::<DateTime>().ok().and_then(local))
+        .ok_or_else(|| {
+            let given = harmless(given);
+            Failure::usage(format!("{flag}: `{given}` is not a time"))
+                .hint("such as 2026-11-24, '2026-11-24 09:00' or 2026-11-24T09:00:00Z")
+        })
+}

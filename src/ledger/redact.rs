@@ -61,7 +61,7 @@ fn redact_word(word: &str) -> String {
         let Some((name, value)) = word.split_once(separator) else {
             continue;
         };
-        let is_url = value.starts_with("//");
+        let is_url = value.starts_with("//") || name.contains("://");
         if !is_url && !value.is_empty() && is_secret_name(name) {
             return format!("{name}{separator}{REDACTED}");
         }

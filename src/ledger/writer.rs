@@ -418,6 +418,12 @@ impl Thread {
     fn write(&mut self) {
         if let Err(error) = self.try_write() {
             self.complain(&error);
+            // Whoever waits for these should act now: a full disk does not become roomy in time.
+            for item in &mut self.pending {
+                if let Some(ticket) = item.ticket.take() {
+                    let _ = ticket.send(false);
+                }
+            }
         }
     }
 

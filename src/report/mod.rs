@@ -1,1 +1,404 @@
-//! x
+//! What a ledger says about a run: [`summarise`] is pure, [`text`] and [`json`] are how it looks.
+//!
+//! Every number keeps how it is known. Measured, estimated and assumed energy stay apart, emissions
+//! of different bases are never added, and a run that did not do its work has avoided nothing.
+
+pub mod json;
+pub mod text;
+
+mod surprise;
+
+use jiff::Timestamp;
+
+use crate::emissions::{self, Account, Intensities, PARTS, Parts, RunNow, counted, run_now};
+use crate::forecast::Basis;
+use crate::ledger::Ledger;
+use crate::ledger::entry::{
+    Action, Begin, EnergyKind, Entry, Exit, IntensityKind, IntensityPoint, Part, Segment, What,
+};
+use crate::units::{GramsCo2e, Joules, KilowattHours, Pue};
+
+pub use surprise::Surprise;
+
+/// The kind of claim that avoided emissions on an average signal are: a difference of two
+/// attributions, not what the grid did otherwise.
+pub const CLAIM: &str = "difference";
+
+/// Everything that reports show of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// What was asked for.
+    pub begin: Begin,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// When it ended; none: it goes on, or its supervisor was killed, and all sums are lower bounds.
+    pub ended_at: Option<Timestamp>,
+    /// When the last entry was made.
+    pub last_at: Timestamp,
+    /// How the job ended; none when it never started or has not ended.
+    pub exit: Option<Exit>,
+    /// Why the run ended, when the job did not simply end.
+    pub why: Option<String>,
+    /// Seconds by what they were spent on.
+    pub duration_s: Parts<f64>,
+    /// Seconds of the run that no record tells of.
+    pub unrecorded_s: f64,
+    /// Whether the records tell of the whole run up to its last entry, but for a second.
+    pub is_whole: bool,
+    /// Pauses, of any cause.
+    pub pauses: u32,
+    /// Starts of the job.
+    pub attempts: u32,
+    /// Energy of the IT equipment.
+    pub energy: Parts<KilowattHours>,
+    /// The same by component, kind and source, in order of appearance.
+    pub components: Vec<Component>,
+    /// One account a basis; that of the run's own basis first.
+    pub emissions: Vec<Emissions>,
+    /// How the deadline was kept, where there was one.
+    pub deadline: Option<(Timestamp, Deadline)>,
+    /// Decisions, acts and warnings in order.
+    pub events: Vec<Entry>,
+    /// Entries that the writer gave up.
+    pub lost: u64,
+    /// Bytes of a line that was cut off.
+    pub torn: Option<usize>,
+}
+
+/// Energy of one component known in one way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Component {
+    /// `cpu`, `gpu 0`, `all`.
+    pub component: String,
+    /// How much.
+    pub energy: KilowattHours,
+    /// How it is known.
+    pub kind: EnergyKind,
+    /// By whom.
+    pub source: String,
+}
+
+/// Emissions by one basis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emissions {
+    /// What the intensities mean.
+    pub basis: Basis,
+    /// Of the run as it was.
+    pub account: Account,
+    /// Of the same work from the moment of `run` on, without the stops for carbon.
+    pub run_now: Account,
+    /// Run-now less actual, which may be negative; or why that is not said.
+    pub avoided: Result<GramsCo2e, NotCompared>,
+    /// Whether both rest on observed intensities (99 % of the energy), so that they will not change.
+    pub is_settled: bool,
+    /// Where the forecast was too low while the job ran.
+    pub surprise: Option<Surprise>,
+}
+
+/// Why a run is not compared with running at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotCompared {
+    /// It has not ended, or its end is not known.
+    Unfinished,
+    /// The job never started.
+    NeverStarted,
+    /// The job failed.
+    Failed,
+    /// It was stopped before its own end.
+    Stopped,
+    /// For some of the time no intensity is known.
+    Uncovered,
+    /// Part of the run is not recorded.
+    Unrecorded,
+}
+
+impl std::fmt::Display for NotCompared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unfinished => "the run has no recorded end",
+            Self::NeverStarted => "the job never started",
+            Self::Failed => "the job failed",
+            Self::Stopped => "the job was stopped before its own end",
+            Self::Uncovered => "no intensity is known for part of the time",
+            Self::Unrecorded => "part of the run is not recorded",
+        })
+    }
+}
+
+/// How a deadline was kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Deadline {
+    /// The work was done so many seconds before it.
+    Kept(f64),
+    /// The work was done so many seconds after it.
+    Missed(f64),
+    /// The work was not done.
+    NotDone,
+    /// The run has no recorded end, and the deadline is still ahead.
+    Open,
+    /// The run has no recorded end, and the deadline has passed.
+    Unknown,
+}
+
+/// What `ledger` says, with what was recorded up to `as_of`. None when not even its first entry
+/// was written.
+pub fn summarise(ledger: &Ledger, as_of: Timestamp) -> Option<Summary> {
+    let (first, begin) = ledger.begin()?;
+    let known = |entry: &&Entry| entry.at <= as_of || entry.seq == first.seq;
+    let entries: Vec<&Entry> = ledger.entries.iter().filter(known).collect();
+    let segments: Vec<Segment> = entries.iter().filter_map(|e| segment(e)).collect();
+    let last = entries.last()?;
+    let end = entries.iter().find_map(|entry| match &entry.what {
+        What::End { exit, why } => Some((entry.at, *exit, why.clone())),
+        _ => None,
+    });
+    let did = |wanted: Action| {
+        let is = |entry: &&&Entry| matches!(entry.what, What::Confirmed { action, .. } if action == wanted);
+        entries.iter().filter(is).count() as u32
+    };
+    let attempts = did(Action::Start);
+    let (ended_at, exit, why) = match end {
+        Some((at, exit, why)) => (Some(at), exit, why),
+        None => (None, None, None),
+    };
+    let was_stopped = why.is_some() || did(Action::Stop) + did(Action::Kill) > 0;
+
+    let (mut duration_s, mut energy) = (Parts::default(), Parts::default());
+    for segment in &segments {
+        duration_s[segment.part] += emissions::length(segment);
+        let joules: Joules = segment.energy.iter().map(|r| counted(r.joules)).sum();
+        energy[segment.part] += KilowattHours::from(joules);
+    }
+    let reached = segments
+        .iter()
+        .map(|segment| segment.to_s)
+        .fold(0.0, f64::max);
+    let (missing, _) = emissions::untiled(&segments);
+    let tail = last.elapsed_s - reached;
+    let unrecorded_s = missing + if tail > 1e-3 { tail } else { 0.0 };
+
+    let outcome = match exit {
+        _ if ended_at.is_none() => Err(NotCompared::Unfinished),
+        None => Err(NotCompared::NeverStarted),
+        // Being stopped explains a failure, not the other way round.
+        Some(_) if was_stopped => Err(NotCompared::Stopped),
+        Some(Exit::Code(0)) => Ok(()),
+        Some(_) => Err(NotCompared::Failed),
+    };
+    // A second of real time is what may pass between the last segment and the last entry.
+    let speed = begin.replay.as_ref().map_or(1.0, |replay| replay.speed);
+    let is_whole = unrecorded_s <= speed.max(1.0);
+    let comparable = match outcome {
+        Ok(()) if !is_whole => Err(NotCompared::Unrecorded),
+        other => other,
+    };
+    let pue = begin.pue.unwrap_or(Pue::NONE);
+    let now = run_now(&segments);
+    let emissions = bases(begin.basis, &entries)
+        .into_iter()
+        .map(|basis| Emissions::of(basis, &entries, &segments, &now, pue, comparable))
+        .collect();
+    let deadline = begin.deadline.map(|deadline| {
+        let late = |end: Timestamp| end.duration_since(deadline).as_secs_f64();
+        let how = match (ended_at, outcome) {
+            (Some(end), Ok(())) if end <= deadline => Deadline::Kept(-late(end)),
+            (Some(end), Ok(())) => Deadline::Missed(late(end)),
+            (Some(_), Err(_)) => Deadline::NotDone,
+            (None, _) if as_of < deadline => Deadline::Open,
+            (None, _) => Deadline::Unknown,
+        };
+        (deadline, how)
+    });
+    Some(Summary {
+        begin: begin.clone(),
+        started_at: first.at,
+        ended_at,
+        last_at: last.at,
+        exit,
+        why,
+        duration_s,
+        unrecorded_s,
+        is_whole,
+        pauses: pauses(&segments),
+        attempts,
+        energy,
+        components: components(&segments),
+        emissions,
+        deadline,
+        events: entries
+            .iter()
+            .filter(|e| is_event(e))
+            .map(|e| (*e).clone())
+            .collect(),
+        lost: ledger.lost,
+        torn: ledger.torn,
+    })
+}
+
+impl Emissions {
+    fn of(
+        basis: Basis,
+        entries: &[&Entry],
+        segments: &[Segment],
+        now: &RunNow,
+        pue: Pue,
+        comparable: Result<(), NotCompared>,
+    ) -> Self {
+        let points: Vec<&IntensityPoint> = points(basis, entries).collect();
+        let intensities = Intensities::from_points(points.iter().copied());
+        let account = emissions::account(segments, &intensities, pue);
+        let run_now = emissions::account(&now.segments, &intensities, pue);
+        let is_complete = account.is_complete() && run_now.is_complete();
+        let avoided = match comparable {
+            Ok(()) if !is_complete => Err(NotCompared::Uncovered),
+            Ok(()) => Ok(run_now.g.total() - account.g.total()),
+            Err(why) => Err(why),
+        };
+        let observed = |account: &Account| {
+            account.energy().0 == 0.0 || account.share(IntensityKind::Observed) >= 0.99
+        };
+        let is_over = comparable != Err(NotCompared::Unfinished);
+        Self {
+            basis,
+            is_settled: is_over && is_complete && observed(&account) && observed(&run_now),
+            surprise: surprise::find(&points, segments),
+            account,
+            run_now,
+            avoided,
+        }
+    }
+
+    /// Avoided emissions as a fraction of run-now's, where both are known and the latter not zero.
+    pub fn avoided_fraction(&self) -> Option<f64> {
+        let base = self.run_now.g.total();
+        let avoided = self.avoided.ok()?;
+        (base.0 > 0.0).then(|| avoided / base)
+    }
+}
+
+impl Summary {
+    /// How much of the energy is known in this way, 0 to 1; 0 where there is no energy.
+    pub fn energy_share(&self, kind: EnergyKind) -> f64 {
+        let sum = |is: &dyn Fn(&&Component) -> bool| -> KilowattHours {
+            self.components.iter().filter(is).map(|c| c.energy).sum()
+        };
+        let all = sum(&|_| true);
+        match all.0 > 0.0 {
+            true => sum(&|component| component.kind == kind) / all,
+            false => 0.0,
+        }
+    }
+
+    /// Whether no end is recorded, so that all sums are lower bounds.
+    pub fn is_unfinished(&self) -> bool {
+        self.ended_at.is_none()
+    }
+
+    /// Seconds from the start to the end or the last record.
+    pub fn elapsed_s(&self) -> f64 {
+        self.duration_s.total() + self.unrecorded_s
+    }
+}
+
+fn segment(entry: &Entry) -> Option<Segment> {
+    match &entry.what {
+        What::Segment(segment) => Some(segment.clone()),
+        _ => None,
+    }
+}
+
+fn points<'a>(wanted: Basis, entries: &'a [&'a Entry]) -> impl Iterator<Item = &'a IntensityPoint> {
+    entries.iter().flat_map(move |entry| match &entry.what {
+        What::Intensity { basis, points, .. } if *basis == wanted => points.as_slice(),
+        _ => &[],
+    })
+}
+
+/// The run's own basis first, then others in order of appearance.
+fn bases(own: Basis, entries: &[&Entry]) -> Vec<Basis> {
+    let mut bases = vec![own];
+    for entry in entries {
+        if let What::Intensity { basis, .. } = &entry.what
+            && !bases.contains(basis)
+        {
+            bases.push(*basis);
+        }
+    }
+    bases
+}
+
+/// Stretches with a pause in them, between running and running.
+fn pauses(segments: &[Segment]) -> u32 {
+    let mut is_in_pause = false;
+    let mut pauses = 0;
+    for segment in segments {
+        match segment.part {
+            Part::Paused if !is_in_pause => {
+                pauses += 1;
+                is_in_pause = true;
+            }
+            Part::Running | Part::Held => is_in_pause = false,
+            _ => {}
+        }
+    }
+    pauses
+}
+
+fn components(segments: &[Segment]) -> Vec<Component> {
+    let mut components: Vec<Component> = Vec::new();
+    for reading in segments.iter().flat_map(|segment| &segment.energy) {
+        let same = |known: &&mut Component| {
+            known.component == reading.component
+                && known.kind == reading.kind
+                && known.source == reading.source
+        };
+        let energy = counted(reading.joules).into();
+        match components.iter_mut().find(same) {
+            Some(known) => known.energy += energy,
+            None => components.push(Component {
+                component: reading.component.clone(),
+                energy,
+                kind: reading.kind,
+                source: reading.source.clone(),
+            }),
+        }
+    }
+    components
+}
+
+fn is_event(entry: &Entry) -> bool {
+    !matches!(
+        entry.what,
+        What::Begin(_)
+            | What::Segment(_)
+            | What::Intensity { .. }
+            | What::Intent { .. }
+            | What::End { .. }
+            | What::Unknown
+    )
+}
+
+/// Numbers rounded to `steps`, as whole steps, whose sum is `total` steps: what rounding leaves
+/// over goes to the largest, where it shows least.
+pub(crate) fn apportion(values: &[f64], step: f64, total: i64) -> Vec<i64> {
+    let mut parts: Vec<i64> = values.iter().map(|v| (v / step).round() as i64).collect();
+    let over = total - parts.iter().sum::<i64>();
+    if let Some(largest) = parts.iter_mut().max_by_key(|part| **part) {
+        *largest += over;
+    }
+    parts
+}
+
+/// The names of parts with the values of `parts` that are not zero.
+pub(crate) fn named<Q: Copy + Default + PartialEq>(
+    parts: &Parts<Q>,
+) -> Vec<(Part, &'static str, Q)> {
+    PARTS
+        .into_iter()
+        .map(|(part, name)| (part, name, parts[part]))
+        .filter(|(_, _, value)| *value != Q::default())
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -31,12 +31,14 @@ struct Disk {
     syncs: AtomicUsize,
     /// Locked by the test: the disk hangs.
     hang: Mutex<()>,
+    is_asked: AtomicBool,
 }
 
 struct Plug(Arc<Disk>);
 
 impl Sink for Plug {
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.0.is_asked.store(true, Ordering::SeqCst);
         drop(locked(&self.0.hang));
         if self.0.is_full.load(Ordering::SeqCst) {
             return Err(io::ErrorKind::StorageFull.into());
@@ -58,6 +60,14 @@ impl Disk {
     fn writer(self: &Arc<Self>) -> Writer {
         let disk = Arc::clone(self);
         Writer::to(move || Ok(Box::new(Plug(Arc::clone(&disk)))))
+    }
+
+    /// With its thread inside the first entry, so that the queue fills.
+    fn writer_that_hangs(self: &Arc<Self>) -> Writer {
+        let writer = self.writer();
+        say(&writer, note("first"), Sync::Later);
+        wait_for(|| self.is_asked.load(Ordering::SeqCst).then_some(()));
+        writer
     }
 
     fn entries(&self) -> Vec<Entry> {
@@ -123,14 +133,14 @@ fn a_full_disk_is_told_once_and_what_it_missed_is_written_when_there_is_room() {
 fn a_hanging_disk_holds_up_neither_the_driver_nor_the_exit_and_losses_are_counted() {
     let disk = Arc::new(Disk::default());
     let hang = locked(&disk.hang);
-    let writer = disk.writer();
+    let writer = disk.writer_that_hangs();
     let all = QUEUE + 100;
     let mut tickets: Vec<Ticket> = (0..all)
         .map(|at| say(&writer, note(&at.to_string()), Sync::Later))
         .collect();
     assert!(!wait(tickets.pop().unwrap()), "the last one found no room");
     assert!(writer.trouble().unwrap().contains("does not answer"));
-    assert_eq!(writer.so_far().entries.len(), all);
+    assert_eq!(writer.so_far().entries.len(), all + 1);
     drop(hang);
     // Once it answers again, the loss is written in its place.
     assert!(wait_for(|| {
@@ -177,7 +187,7 @@ fn the_exit_leaves_a_hanging_disk_behind() {
 fn a_loss_that_nothing_came_after_is_written_at_the_end() {
     let disk = Arc::new(Disk::default());
     let hang = locked(&disk.hang);
-    let writer = disk.writer();
+    let writer = disk.writer_that_hangs();
     for _ in 0..QUEUE + 50 {
         say(&writer, note("x"), Sync::Later);
     }
@@ -187,7 +197,8 @@ fn a_loss_that_nothing_came_after_is_written_at_the_end() {
     let Some(What::Gap { lost }) = entries.last().map(|entry| entry.what.clone()) else {
         panic!("the last entry counts the lost ones");
     };
-    assert_eq!(entries.len() - 1 + lost as usize, QUEUE + 50);
+    assert_eq!(entries.len() - 1 + lost as usize, 1 + QUEUE + 50);
+    assert_eq!(lost, 50);
 }
 
 #[test]

@@ -1,0 +1,513 @@
+//! The report as text: [`end_of_run`] when a run is over, [`full`] for `catrain report`.
+//!
+//! A figure of which more than a fifth is estimated or assumed has two digits and `estimate:`
+//! before it. Where waiting did not help, that is said as plainly as where it did.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::{Deadline, Emissions, Summary, apportion};
+use crate::emissions::INTENSITY_KINDS;
+use crate::forecast::Signal;
+use crate::ledger::entry::{EnergyKind, Exit, IntensityKind, Part};
+use crate::units::{GramsCo2e, KilowattHours};
+use crate::words::{self, Look};
+
+mod full;
+mod harmless;
+
+pub use full::full;
+pub use harmless::harmless;
+
+/// From which share of estimated or assumed numbers on a headline is an estimate.
+const MUCH: f64 = 0.2;
+/// Column of what stands behind a headline.
+const REST: usize = 25;
+/// Characters of a command that are shown.
+const COMMAND: usize = 40;
+
+/// What is said when the run is over: what happened, energy, emissions, the comparison, the
+/// deadline. `now` and `zone` are for the words of times.
+pub fn end_of_run(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> String {
+    let mut text = hang(&format!("catrain: {}", headline(summary)), 2, look.width);
+    text.push_str(&figures(summary, look, now, zone));
+    let report = format!("catrain report {}", harmless(&summary.begin.run));
+    text.push_str(&row("report", &report, "", look));
+    look.text(&text)
+}
+
+/// The rows below the headline.
+fn figures(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> String {
+    let mut text = String::new();
+    let (head, rest) = energy(summary);
+    text.push_str(&row("energy", &head, &rest, look));
+    for (nth, emissions) in summary.emissions.iter().enumerate() {
+        let (head, rest) = emitted(summary, emissions, nth > 0);
+        text.push_str(&row("emissions", &head, &rest, look));
+        let (head, rest) = compared(summary, emissions, now, zone);
+        text.push_str(&row("run-now", &head, &rest, look));
+    }
+    if let Some((deadline, how)) = summary.deadline {
+        let (head, rest) = kept(deadline, how, now, zone);
+        text.push_str(&row("deadline", &head, &rest, look));
+    }
+    if let Some(replay) = &summary.begin.replay {
+        let of = format!(
+            "of {} at {} times speed: nothing was really saved",
+            harmless(&replay.trace),
+            replay.speed
+        );
+        text.push_str(&row("replay", "", &of, look));
+    }
+    for caution in cautions(summary) {
+        text.push_str(&row("note", "", &caution, look));
+    }
+    text
+}
+
+/// `python train.py ended with 0 after 13 h 27 m: held 6 h 40 m, …`.
+fn headline(summary: &Summary) -> String {
+    let happened = match (summary.ended_at, summary.exit) {
+        (None, _) if summary.attempts == 0 => "not started, no end recorded".to_owned(),
+        (None, _) => "no end recorded".to_owned(),
+        (Some(_), None) => "never started".to_owned(),
+        (Some(_), Some(Exit::Code(code))) => format!("ended with {code}"),
+        (Some(_), Some(Exit::Signal(signal))) => format!("ended by signal {}", name_of(signal)),
+    };
+    let why = summary.why.as_deref().map(harmless);
+    let why = why.map_or(String::new(), |why| format!(" ({why})"));
+    let after = match summary.is_unfinished() {
+        true => "; so far at least",
+        false => " after",
+    };
+    format!(
+        "{} {happened}{why}{after} {}{}",
+        command(summary),
+        span(summary.elapsed_s()),
+        spent(summary)
+    )
+}
+
+/// Names of the signals 1 to 15, which have the same numbers on every Linux that this runs on, and
+/// of those from 24 on that end a job for using too much.
+fn name_of(signal: i32) -> String {
+    const FIRST: [&str; 15] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+        "PIPE", "ALRM", "TERM",
+    ];
+    let first = usize::try_from(signal - 1)
+        .ok()
+        .and_then(|at| FIRST.get(at));
+    match (first, signal) {
+        (Some(name), _) => (*name).to_owned(),
+        (None, 24) => "XCPU".to_owned(),
+        (None, 25) => "XFSZ".to_owned(),
+        (None, other) => other.to_string(),
+    }
+}
+
+/// The command as it was typed, secrets redacted, cut where it gets long.
+fn command(summary: &Summary) -> String {
+    let whole = harmless(&summary.begin.command.join(" "));
+    if whole.chars().count() <= COMMAND {
+        return whole;
+    }
+    let cut: String = whole.chars().take(COMMAND - 1).collect();
+    format!("{}…", cut.trim_end())
+}
+
+fn spent(summary: &Summary) -> String {
+    let seconds = summary.duration_s;
+    let words = [
+        (Part::Held, "held"),
+        (Part::Running, "ran"),
+        (Part::Saving, "saved"),
+        (Part::Paused, "paused"),
+        (Part::Restoring, "restored"),
+        (Part::Suspended, "host asleep"),
+    ];
+    let mut spent = Vec::new();
+    for (part, word) in words {
+        if seconds[part] < 0.5 {
+            continue;
+        }
+        let mut one = format!("{word} {}", span(seconds[part]));
+        if part == Part::Paused {
+            let plural = if summary.pauses == 1 { "" } else { "s" };
+            one.push_str(&format!(" in {} pause{plural}", summary.pauses));
+        }
+        spent.push(one);
+    }
+    match spent.is_empty() {
+        true => String::new(),
+        false => format!(": {}", spent.join(", ")),
+    }
+}
+
+fn span(seconds: f64) -> String {
+    words::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+fn energy(summary: &Summary) -> (String, String) {
+    let total = summary.energy.total();
+    if summary.components.is_empty() {
+        return (
+            "none known".to_owned(),
+            "nothing was metered or assumed".to_owned(),
+        );
+    }
+    let is_estimate = 1.0 - summary.energy_share(EnergyKind::Measured) > MUCH;
+    let total_words = match is_estimate {
+        true => words::energy(KilowattHours(two_digits(total.0))),
+        false => words::energy(total),
+    };
+    let total_words = if is_estimate {
+        trimmed(&total_words)
+    } else {
+        total_words
+    };
+    let scale = Scale::of(&total_words);
+    let groups = groups(summary);
+    let all: Vec<f64> = groups.iter().map(|(_, _, kwh)| *kwh).collect();
+    let steps = apportion(&all, scale.step, (total.0 / scale.step).round() as i64);
+    let mut rest = match groups.as_slice() {
+        [(name, how, _)] if name == "all" => format!("all of it {how}"),
+        groups => {
+            let each = groups.iter().zip(steps);
+            let each =
+                each.map(|((name, how, _), steps)| format!("{name} {} {how}", scale.number(steps)));
+            each.collect::<Vec<_>>().join(", ")
+        }
+    };
+    for (part, word) in [(Part::Held, "held"), (Part::Paused, "paused")] {
+        let steps = (summary.energy[part].0 / scale.step).round() as i64;
+        if steps > 0 {
+            rest.push_str(&format!("; {} of it while {word}", scale.number(steps)));
+        }
+    }
+    (estimate(total_words, is_estimate), rest)
+}
+
+/// Energy by device and how it is known: `GPU` for all `gpu 0`, `gpu 1`.
+fn groups(summary: &Summary) -> Vec<(String, String, f64)> {
+    let mut groups: Vec<(String, String, f64)> = Vec::new();
+    for component in &summary.components {
+        let name = component
+            .component
+            .trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        let name = match name {
+            "gpu" => "GPU".to_owned(),
+            "cpu" => "CPU".to_owned(),
+            other => harmless(other),
+        };
+        let how = match component.kind {
+            EnergyKind::Measured => "measured".to_owned(),
+            EnergyKind::Estimated => "estimated".to_owned(),
+            EnergyKind::Assumed => format!("assumed from {}", harmless(&component.source)),
+        };
+        match groups
+            .iter_mut()
+            .find(|known| known.0 == name && known.1 == how)
+        {
+            Some(known) => known.2 += component.energy.0,
+            None => groups.push((name, how, component.energy.0)),
+        }
+    }
+    groups
+}
+
+/// How numbers beside a headline are written: in its unit, with its decimals.
+struct Scale {
+    step: f64,
+    factor: f64,
+    decimals: usize,
+}
+
+impl Scale {
+    fn of(headline: &str) -> Self {
+        let (number, unit) = headline.split_once(' ').unwrap_or((headline, "kWh"));
+        let factor = match unit {
+            "Wh" => 1e3,
+            "MWh" => 1e-3,
+            _ => 1.0,
+        };
+        let decimals = number.split_once('.').map_or(0, |(_, digits)| digits.len());
+        Self {
+            step: 0.1_f64.powi(decimals as i32) / factor,
+            factor,
+            decimals,
+        }
+    }
+
+    fn number(&self, steps: i64) -> String {
+        format!(
+            "{:.*}",
+            self.decimals,
+            steps as f64 * self.step * self.factor
+        )
+    }
+}
+
+fn emitted(summary: &Summary, emissions: &Emissions, is_other: bool) -> (String, String) {
+    let account = &emissions.account;
+    let total = account.g.total();
+    let boundary = match summary.begin.pue {
+        Some(pue) => format!("with PUE {}", pue.ratio()),
+        None => "IT equipment only".to_owned(),
+    };
+    let mut rest = Vec::new();
+    let is_known = account.mean().is_some();
+    if is_known {
+        rest.push(format!(
+            "{} to {}",
+            words::mass(account.low),
+            words::mass(account.high)
+        ));
+        rest.push(format!("intensity {}", kinds(account)));
+    }
+    if !account.is_complete() {
+        let missing = words::energy(account.uncovered);
+        rest.push(format!("{missing} at times of unknown intensity not in it"));
+    }
+    rest.push(boundary);
+    if is_other {
+        rest.push(emissions.basis.to_string());
+    }
+    let head = match is_known {
+        true => grams(total, is_estimate(summary, emissions)),
+        false if account.energy().0 > 0.0 => "unknown".to_owned(),
+        false => words::mass(total),
+    };
+    (head, rest.join("; "))
+}
+
+fn is_estimate(summary: &Summary, emissions: &Emissions) -> bool {
+    let account = &emissions.account;
+    let known = [IntensityKind::Observed, IntensityKind::Preliminary];
+    let known: f64 = known.iter().map(|kind| account.share(*kind)).sum();
+    1.0 - summary.energy_share(EnergyKind::Measured) > MUCH || 1.0 - known > MUCH
+}
+
+fn kinds(account: &crate::emissions::Account) -> String {
+    let shares = INTENSITY_KINDS.map(|kind| 100.0 * account.share(kind));
+    let total = shares.iter().sum::<f64>().round() as i64;
+    let percents = apportion(&shares, 1.0, total);
+    let names = [
+        "observed",
+        "preliminary",
+        "forecast",
+        "by the usual day",
+        "by a yearly average",
+    ];
+    let seen = names
+        .iter()
+        .zip(percents)
+        .filter(|(_, percent)| *percent > 0);
+    let seen: Vec<String> = seen
+        .map(|(name, percent)| format!("{name} {percent} %"))
+        .collect();
+    seen.join(", ")
+}
+
+fn compared(
+    summary: &Summary,
+    emissions: &Emissions,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> (String, String) {
+    let avoided = match emissions.avoided {
+        Ok(avoided) => avoided,
+        Err(why) => return ("not compared".to_owned(), why.to_string()),
+    };
+    let is_estimate = is_estimate(summary, emissions);
+    let head = grams(emissions.run_now.g.total(), is_estimate);
+    let seconds = summary.duration_s;
+    if avoided == GramsCo2e::ZERO && seconds[Part::Held] + seconds[Part::Paused] == 0.0 {
+        return (head, "the same: it ran at once".to_owned());
+    }
+    let size = match is_estimate {
+        true => trimmed(&words::mass(GramsCo2e(two_digits(avoided.0)))),
+        false => words::mass(avoided),
+    };
+    let basis = match emissions.basis.signal {
+        Signal::Average => "difference on the average mix",
+        Signal::Marginal => "difference by the marginal signal",
+    };
+    let percent = emissions.avoided_fraction().map(|fraction| {
+        let change = words::change(fraction);
+        change.trim_start_matches('+').to_owned()
+    });
+    let in_brackets = match percent {
+        Some(percent) if avoided.0 < 0.0 => percent,
+        Some(percent) => format!("{percent}; {basis}"),
+        None => basis.to_owned(),
+    };
+    let mut rest = format!("avoided {size} ({in_brackets})");
+    if avoided.0 < 0.0 {
+        rest.push_str(": ");
+        rest.push_str(&why_worse(summary, emissions, avoided, now, zone));
+    }
+    (head, rest)
+}
+
+/// What made waiting worse, as far as the records tell.
+fn why_worse(
+    summary: &Summary,
+    emissions: &Emissions,
+    avoided: GramsCo2e,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> String {
+    if let Some(surprise) = emissions.surprise {
+        return format!(
+            "the forecast was wrong after {} (said {:.0}, came {})",
+            words::time(surprise.from, summary.ended_at.unwrap_or(now), zone),
+            surprise.said.0,
+            words::intensity(surprise.came)
+        );
+    }
+    let stops = [Part::Held, Part::Saving, Part::Paused, Part::Restoring];
+    let cost: GramsCo2e = stops.iter().map(|part| emissions.account.g[*part]).sum();
+    if cost.0 >= -avoided.0 {
+        return format!("the stops themselves emitted {}", words::mass(cost));
+    }
+    "it ran at dirtier times than at once".to_owned()
+}
+
+fn kept(deadline: Timestamp, how: Deadline, now: Timestamp, zone: &TimeZone) -> (String, String) {
+    let due = words::time(deadline, now, zone);
+    let (head, rest) = match how {
+        Deadline::Kept(early) if early < 30.0 => ("kept".to_owned(), "just in time".to_owned()),
+        Deadline::Kept(early) => (format!("kept, {} early", span(early)), String::new()),
+        Deadline::Missed(late) => (format!("missed by {}", span(late)), String::new()),
+        Deadline::NotDone => ("not met".to_owned(), "the work was not done".to_owned()),
+        Deadline::Open => (due, "still ahead".to_owned()),
+        Deadline::Unknown => (due, "has passed; no end is recorded".to_owned()),
+    };
+    (head, rest)
+}
+
+/// What makes the numbers worth less than they look.
+fn cautions(summary: &Summary) -> Vec<String> {
+    let mut cautions = Vec::new();
+    if summary.is_unfinished() {
+        let what =
+            "no end is recorded: the run goes on or was cut short; all sums are lower bounds";
+        cautions.push(what.to_owned());
+    }
+    if !summary.is_whole && !summary.is_unfinished() {
+        let missing = span(summary.unrecorded_s);
+        cautions.push(format!(
+            "{missing} of the run are not recorded; all sums are lower bounds"
+        ));
+    }
+    if summary.lost > 0 {
+        let lost = summary.lost;
+        cautions.push(format!(
+            "{lost} entries were lost because the disk took none"
+        ));
+    }
+    if let Some(bytes) = summary.torn {
+        cautions.push(format!(
+            "a last line was cut off and left out ({bytes} bytes)"
+        ));
+    }
+    cautions
+}
+
+fn estimate(words: String, is_estimate: bool) -> String {
+    match is_estimate {
+        true => format!("estimate: {words}"),
+        false => words,
+    }
+}
+
+fn grams(grams: GramsCo2e, is_estimate: bool) -> String {
+    match is_estimate {
+        true => estimate(trimmed(&words::mass(GramsCo2e(two_digits(grams.0)))), true),
+        false => words::mass(grams),
+    }
+}
+
+/// Rounded to two significant digits.
+fn two_digits(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let step = 10_f64.powi(value.abs().log10().floor() as i32 - 1);
+    (value / step).round() * step
+}
+
+/// `2.40 kWh` as `2.4 kWh`: no digit behind the second significant one.
+fn trimmed(words: &str) -> String {
+    let Some((number, unit)) = words.split_once(' ') else {
+        return words.to_owned();
+    };
+    let mut number = number.to_owned();
+    let digits = |text: &str| {
+        let digits = text
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>();
+        digits.trim_start_matches('0').len()
+    };
+    while number.contains('.') && number.ends_with('0') && digits(&number) > 2 {
+        number.pop();
+    }
+    format!("{} {unit}", number.trim_end_matches('.'))
+}
+
+/// One line of figures, wrapped behind its headline.
+fn row(label: &str, head: &str, rest: &str, look: Look) -> String {
+    let start = match (head, rest) {
+        ("", _) => format!("  {label:<10} {rest}"),
+        (_, "") => format!("  {label:<10} {head}"),
+        _ => {
+            let begin = format!("  {label:<10} {head} ");
+            let pad = REST.saturating_sub(begin.chars().count()).max(1);
+            format!("{begin}{}{rest}", " ".repeat(pad))
+        }
+    };
+    let indent = if head.is_empty() { 13 } else { REST };
+    hang(&start, indent, look.width)
+}
+
+/// Lines of at most `width` columns, all but the first indented: broken after a comma, semicolon
+/// or colon where there is one, else at a space, never between a number and its unit.
+fn hang(text: &str, indent: usize, width: usize) -> String {
+    let mut lines = String::new();
+    let mut rest: Vec<char> = text.chars().collect();
+    let mut from = 0;
+    while rest.len() > width {
+        let at = break_at(&rest[..=width], from.max(indent));
+        let Some(at) = at else { break };
+        let line: String = rest[..at].iter().collect();
+        lines.push_str(line.trim_end());
+        lines.push('\n');
+        let mut next = vec![' '; indent];
+        next.extend(rest[at..].iter().skip_while(|c| **c == ' '));
+        rest = next;
+        from = indent;
+    }
+    lines.extend(rest);
+    lines.push('\n');
+    lines
+}
+
+/// Where to break a line that is full: behind the last clause that fills at least half the room
+/// beyond `from`, else at the last space that does not part a number from its unit.
+fn break_at(line: &[char], from: usize) -> Option<usize> {
+    let spaces = (from + 1..line.len()).rev().filter(|at| line[*at] == ' ');
+    let is_clause = |at: &usize| [',', ';', ':'].contains(&line[at - 1]);
+    let is_far = |at: &usize| *at > from + (line.len() - from) / 2;
+    let parts_unit = |at: &usize| line[at - 1].is_ascii_digit();
+    let clause = spaces.clone().filter(is_far).find(is_clause);
+    clause
+        .or_else(|| spaces.clone().find(|at| !parts_unit(at)))
+        .or_else(|| spaces.clone().next())
+}
+
+#[cfg(test)]
+mod tests;
