@@ -48,7 +48,7 @@ impl Kept {
 }
 
 impl Running {
-    /// Starts a command with its output kept; its stdin is empty unless set before.
+    /// Starts a command with its output kept and nothing on its stdin.
     #[track_caller]
     pub(crate) fn start(command: &mut Command) -> Self {
         Self::spawn(command.stdin(Stdio::null()))

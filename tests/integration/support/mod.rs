@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use catrain::clock::monotonic;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use process::Pid;
@@ -81,7 +82,7 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Variables of the surroundings that programs and coverage tools need; all others are left out.
+    /// What programs and coverage tools need of the surroundings; the rest is left out.
     const KEPT: [&str; 4] = [
         "PATH",
         "LD_LIBRARY_PATH",
@@ -165,8 +166,13 @@ impl Sandbox {
     }
 
     /// Any program, in this sandbox.
+    ///
+    /// It starts by way of `env`, which becomes it and gives every signal its default meaning:
+    /// tests that were started with `&` or `nohup` would pass on ignored ones. A program that is
+    /// not there thus ends with 127 instead of failing to start.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
+        let mut command = Command::new("env");
+        command.arg("--default-signal").arg(program);
         command.env_clear().current_dir(self.home());
         for name in Self::KEPT {
             if let Some(value) = std::env::var_os(name) {
@@ -231,6 +237,17 @@ fn a_sandbox_hides_the_surroundings_and_ends_what_was_started_in_it() {
     assert!(text.contains(&format!("HOME={}\n", sandbox.home().display())));
     assert!(!text.contains("CARGO_"), "{text}");
 
+    let script = "trap '' INT USR1; exec \"$0\" \"$@\"";
+    let plain = sandbox.command("cat");
+    let mut deaf = Command::new("sh");
+    deaf.args(["-c", script]).arg(plain.get_program());
+    deaf.args(plain.get_args()).arg("/proc/self/status");
+    let output = deaf.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let ignored = text.lines().find_map(|line| line.strip_prefix("SigIgn:\t"));
+    let ignored = u64::from_str_radix(ignored.unwrap(), 16).unwrap();
+    assert!(!process::SignalSets::has(ignored, Signal::SIGINT), "{text}");
+
     sandbox.write("deep/down", "here");
     assert_eq!(sandbox.read("deep/down"), "here");
     assert_eq!(sandbox.read("nowhere"), "");
@@ -251,8 +268,9 @@ fn a_sandbox_hides_the_surroundings_and_ends_what_was_started_in_it() {
 fn catrain_is_run_from_the_build_under_test() {
     let sandbox = Sandbox::new();
     let command = sandbox.catrain(["--version"]);
-    assert!(Path::new(command.get_program()).is_file());
-    assert_eq!(command.get_args().collect::<Vec<_>>(), ["--version"]);
+    let line: Vec<&OsStr> = command.get_args().skip(1).collect();
+    assert!(Path::new(line[0]).is_file());
+    assert_eq!(line[1..], ["--version"]);
 }
 
 #[test]

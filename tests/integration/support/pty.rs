@@ -151,8 +151,8 @@ impl Pty {
         set_size(&self.line().master, rows, columns);
     }
 
-    /// Closes the terminal as a lost connection does: the session leader gets SIGHUP, reads give the end
-    /// of the file and writes fail.
+    /// Closes the terminal as a lost connection does: the session leader gets SIGHUP, reads give
+    /// the end of the file and writes fail.
     pub(crate) fn hang_up(&mut self) {
         if let Some(line) = self.line.take() {
             drop(line.alive);
