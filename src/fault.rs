@@ -65,6 +65,20 @@ points! {
     ListCleared = 44,
     /// The farewell was said to the watchdog.
     Farewell = 50,
+    /// The driver has decided to start; nothing was done.
+    StartDecided = 100,
+    /// The job runs; nothing was written down about it.
+    StartDone = 101,
+    /// A pause was decided; its intent is not written.
+    PauseDecided = 110,
+    /// The intent to pause is written (or was waited for long enough).
+    PauseIntended = 111,
+    /// The job is seen stopped; that is not written down.
+    PauseSeen = 112,
+    /// A resume was decided and written; nobody was continued.
+    ResumeDecided = 120,
+    /// The job was continued; that is not written down.
+    ResumeDone = 121,
 }
 
 /// Dies or stops here if the test asked for this place.

@@ -1,15 +1,22 @@
 //! Carbon-aware supervision of training commands.
+pub mod cli;
 pub mod clock;
 pub mod command;
+pub mod control;
+pub mod dirs;
 pub mod emissions;
 pub mod error;
 pub mod executor;
 pub mod fault;
 pub mod forecast;
 pub mod ledger;
+pub mod meter;
 pub mod parse;
 pub mod plan;
 pub mod report;
 pub mod source;
+pub mod supervise;
+pub mod surroundings;
+pub mod talk;
 pub mod units;
 pub mod words;

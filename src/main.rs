@@ -1,9 +1,28 @@
-//! Starts `catrain`, or the watchdog when called by its name.
+//! Starts things: the guard if that is what this process is to be, else the command that was typed.
 
-use catrain::executor::watchdog::{NAME, guard_main};
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
 
-fn main() {
-    if std::env::args_os().next().is_some_and(|name| name == NAME) {
-        guard_main();
+use catrain::cli::Cli;
+use catrain::command;
+use catrain::error::Kind;
+use catrain::executor::{self, Inherited};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    if executor::is_guard() {
+        executor::guard_main();
+    }
+    let inherited = Inherited::capture();
+    let cli = Cli::parse_from(env::args_os());
+    match command::dispatch(cli, &inherited) {
+        Ok(code) => code,
+        Err(failure) => {
+            // A panic hook or `RUST_BACKTRACE` must not decide how an error reads.
+            let kind: Kind = failure.kind;
+            let _ = writeln!(io::stderr().lock(), "catrain: error: {failure}");
+            ExitCode::from(kind.exit_code())
+        }
     }
 }

@@ -1,3 +1,137 @@
-//! One short composition function a subcommand.
+//! One short composition function a subcommand; the only place that names concrete adapters.
 
+pub mod forecast;
+pub mod man;
 pub mod report;
+pub mod run;
+pub mod status;
+pub mod zones;
+
+use std::env;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::ColorChoice;
+use jiff::tz::TimeZone;
+
+use crate::cli::{Cli, Command};
+use crate::clock::utc_now;
+use crate::control::Word;
+use crate::error::{Failure, Kind};
+use crate::executor::{Inherited, die_of};
+use crate::forecast::zones::Unresolved;
+use crate::source::SourceError;
+use crate::words::Look;
+
+/// Does what was typed.
+///
+/// # Errors
+/// What the command could not do, with its exit code.
+pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
+    let out = &mut io::stdout().lock();
+    let look = look_of(cli.color, &io::stdout());
+    let (now, zone) = (utc_now(), TimeZone::system());
+    match cli.command {
+        Command::Run(args) => {
+            let look = look_of(cli.color, &io::stderr());
+            return run::run(&args, inherited, look).map(|ending| match ending {
+                run::Ending::Code(code) => ExitCode::from(code),
+                run::Ending::Signal(signal) => die_of(signal),
+            });
+        }
+        Command::Forecast(args) => forecast::run(&args, look, out, now, &zone)?,
+        Command::Report(args) => {
+            let state = crate::dirs::state().ok_or_else(no_state)?;
+            report::run(&args, look, out, now, &zone, &state)?;
+        }
+        Command::Status(args) => status::status(&args, look, out, now, &zone)?,
+        Command::Pause(name) => status::send(Word::Pause, name.run.as_deref(), out)?,
+        Command::Resume(name) => status::send(Word::Resume, name.run.as_deref(), out)?,
+        Command::Stop(name) => status::send(Word::Stop, name.run.as_deref(), out)?,
+        Command::Zones(args) => zones::run(&args, look, out)?,
+        Command::Completions { shell } => {
+            print(out, &String::from_utf8_lossy(&man::completions(shell)))?;
+        }
+        Command::Man { directory } => man::man(directory.as_deref(), out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn no_state() -> Failure {
+    Failure::new(
+        Kind::Failed,
+        anyhow::anyhow!("there is no state directory to read from"),
+    )
+    .hint("set HOME or CATRAIN_STATE_DIR")
+}
+
+/// What `stream` can show.
+fn look_of(color: ColorChoice, stream: &(impl IsTerminal + rustix::fd::AsFd)) -> Look {
+    let is_terminal = stream.is_terminal();
+    let colour = match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        // https://no-color.org: set and not empty.
+        ColorChoice::Auto => {
+            is_terminal
+                && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                && env::var_os("TERM").is_none_or(|term| term != "dumb")
+        }
+    };
+    let width = if is_terminal {
+        rustix::termios::tcgetwinsize(stream).map_or(80, |size| usize::from(size.ws_col))
+    } else {
+        80
+    };
+    Look {
+        colour,
+        unicode: locale_is_unicode(),
+        width: if width == 0 { 80 } else { width },
+    }
+}
+
+/// POSIX: the first of these that is set and not empty decides.
+fn locale_is_unicode() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_default()
+        .to_ascii_uppercase();
+    locale.contains("UTF-8") || locale.contains("UTF8")
+}
+
+impl From<Unresolved> for Failure {
+    fn from(unresolved: Unresolved) -> Self {
+        let hint = unresolved.hint();
+        Self::new(Kind::Usage, unresolved).hint(hint)
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        let hint = error.hint();
+        Self::new(Kind::Failed, error).hint(hint)
+    }
+}
+
+fn print(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// The outcome of writing: that nobody reads on is no failure.
+fn written(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Kind::Failed, error).hint("is the disk full?"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A time zone in words: `Europe/Berlin`, `UTC`, `+01:00`.
+fn zone_name(tz: &TimeZone, now: jiff::Timestamp) -> String {
+    match tz.iana_name() {
+        Some(name) => name.to_owned(),
+        None => tz.to_offset(now).to_string(),
+    }
+}

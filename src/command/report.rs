@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::cli::{ReportArgs, ReportFormat as Format};
 use anyhow::Context;
-use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -15,36 +15,6 @@ use crate::ledger::{self, Ledger, NotFound, RunRef};
 use crate::report::text::harmless;
 use crate::report::{Summary, json, summarise, text};
 use crate::words::Look;
-
-/// Energy and emissions of runs, and what waiting changed
-#[derive(Args, Clone, Debug, Default)]
-pub struct ReportArgs {
-    /// Ids of runs, beginnings of ids, or `latest` [default: latest]
-    #[arg(value_name = "RUN")]
-    pub runs: Vec<String>,
-    /// Only runs started at or after this time: 2026-11-24, '2026-11-24 09:00', or RFC 3339
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// Only runs started before this time
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
-    /// How it is written
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
-    /// Write to a file instead of standard output
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-}
-
-/// How a report is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON document, catrain.report/1
-    Json,
-}
 
 /// Writes the report that `args` ask for to `out`, or to their file, of the runs in the state
 /// directory `state`. Runs whose ledger cannot be read are left out and named in the failure.

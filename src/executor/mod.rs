@@ -7,6 +7,7 @@
 //! | [`tree`] | all processes of the job, wherever they have gone |
 //! | [`pause`] | everyone stopped and seen stopped, or nobody |
 //! | [`watchdog`], [`guard`] | who wakes the job when we cannot: our end, and its process |
+//! | [`readiness`] | waiting for any of this without blocking |
 //! | [`signals`] | what reaches us, and how we stop and die ourselves |
 //!
 //! Three lines of defence stand between a paused job and a dead supervisor. The watchdog continues
@@ -19,6 +20,7 @@
 mod guard;
 mod pause;
 mod process;
+pub mod readiness;
 pub mod signals;
 pub mod spawn;
 mod tree;
@@ -35,7 +37,9 @@ use nix::libc;
 
 pub use pause::{PauseStep, Pausing, Reason, Refusal};
 pub use process::{ProcId, Process};
-pub use watchdog::{Guard, GuardEvent, Lease, Lost};
+pub use signals::die_of;
+pub use spawn::Inherited;
+pub use watchdog::{Guard, GuardEvent, Lease, Lost, guard_main};
 
 pub use crate::ledger::entry::Exit;
 
@@ -43,6 +47,13 @@ use crate::fault::{self, Point};
 use process::Sent;
 use spawn::{Command, Terminal};
 use tree::Tree;
+
+/// Whether this process was started to be a guard.
+pub fn is_guard() -> bool {
+    std::env::args_os()
+        .next()
+        .is_some_and(|name| name == watchdog::NAME)
+}
 
 /// Whom a signal is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,7 +316,8 @@ const LAUNCHERS: [&str; 10] = [
     "accelerate.commands.launch",
 ];
 
-fn names_a_launcher(argv: &[OsString]) -> bool {
+/// Whether a command line names a program that starts several ranks.
+pub fn names_a_launcher(argv: &[OsString]) -> bool {
     argv.iter().any(|argument| {
         let name = Path::new(argument).file_name().and_then(OsStr::to_str);
         name.is_some_and(|name| LAUNCHERS.contains(&name))

@@ -254,6 +254,8 @@ pub enum Reason {
     MinPause,
     /// Only a yearly average is known.
     FlatForecast,
+    /// No intensity is known at all, or planning failed.
+    NothingKnown,
     /// The policy is to run now.
     PolicyNow,
     /// At or below the threshold.

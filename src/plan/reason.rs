@@ -49,6 +49,7 @@ impl Reason {
             Self::MinRun => format!("runs its least time{till}"),
             Self::MinPause => format!("stays paused for the least time{till}"),
             Self::FlatForecast => "only an average is known, which tells no times apart".to_owned(),
+            Self::NothingKnown => "no intensity is known".to_owned(),
             Self::PolicyNow => "the policy is to run now".to_owned(),
             Self::BelowThreshold { now, limit } => {
                 format!("{}, not above {}", words::intensity(now), number(limit))

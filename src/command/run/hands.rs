@@ -1,0 +1,434 @@
+//! The operating system's side of a run, for the driver: the job, its guard and the signals as one
+//! stream of happenings.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+use nix::sys::signal::Signal as Number;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::error::{Failure, Kind};
+use crate::executor::readiness::Readiness;
+use crate::executor::signals::{Caught, Sender, Signals, stop_self};
+use crate::executor::spawn::{Command, Inherited, Terminal, spawn};
+use crate::executor::{Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
+use crate::supervise::machine::{Meaning, Signal};
+use crate::supervise::{Arrival, Executor, Happening, StartError};
+
+/// How long a signal from a process waits for the guard to say that it got it as well: then it was
+/// sent to everyone, and the job has it already.
+const WITNESS: Duration = Duration::from_millis(50);
+/// A guard that could not be started is tried again after this long.
+const GUARD_AGAIN: Duration = Duration::from_secs(30);
+
+/// The job, its guard and the signals.
+pub(super) struct Hands {
+    argv: Vec<OsString>,
+    terminal: Terminal,
+    inherited: Inherited,
+    signals: Signals,
+    signals_arrive: Readiness,
+    job: Option<Job>,
+    guard: Option<Guarding>,
+    guard_again: Option<Instant>,
+    pausing: Option<(Pausing, Instant)>,
+    /// Signals that wait for the guard's word, and until when.
+    waiting: Vec<(Caught, Instant)>,
+    /// What the guard got lately.
+    witnessed: Vec<(i32, Instant)>,
+    happened: VecDeque<Happening>,
+}
+
+struct Guarding {
+    guard: Guard,
+    events: Readiness,
+    is_announced: bool,
+    is_lost: bool,
+}
+
+impl Hands {
+    /// Watches the signals from now on. To be called within the runtime, before there are threads
+    /// that could take them.
+    pub(super) fn new(
+        signals: Signals,
+        argv: &[OsString],
+        tty: bool,
+        inherited: &Inherited,
+    ) -> Result<Self, Failure> {
+        let signals_arrive =
+            Readiness::of(&signals).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
+        Ok(Self {
+            argv: argv.to_vec(),
+            terminal: if tty { Terminal::Given } else { Terminal::Lent },
+            inherited: *inherited,
+            signals,
+            signals_arrive,
+            job: None,
+            guard: None,
+            guard_again: None,
+            pausing: None,
+            waiting: Vec::new(),
+            witnessed: Vec::new(),
+            happened: VecDeque::new(),
+        })
+    }
+
+    /// Lets the guard go: the job has ended, or will not start.
+    pub(super) fn finish(self) {
+        if let Some(guarding) = self.guard {
+            guarding.guard.farewell();
+        }
+    }
+
+    fn signals_arrived(&mut self) {
+        for caught in self.signals.read() {
+            match Number::try_from(caught.signal) {
+                Ok(Number::SIGCHLD) => self.child_changed(),
+                Ok(Number::SIGTSTP) => self.happened.push_back(Happening::TerminalStop),
+                Ok(Number::SIGCONT) | Err(_) => {}
+                Ok(_) if self.needs_witness(caught) => {
+                    self.waiting.push((caught, Instant::now() + WITNESS));
+                }
+                Ok(_) => self.pass_on(caught, false),
+            }
+        }
+    }
+
+    fn child_changed(&mut self) {
+        let Some(job) = &mut self.job else {
+            return;
+        };
+        job.reap_adopted();
+        if let Some(exit) = job.try_wait() {
+            self.happened.push_back(Happening::Ended(exit));
+        }
+    }
+
+    /// A terminal's signal goes to its foreground group, which the guard is never in.
+    fn needs_witness(&mut self, caught: Caught) -> bool {
+        let now = Instant::now();
+        self.witnessed.retain(|(_, until)| *until > now);
+        let from_process = matches!(caught.sender, Sender::Process { .. });
+        if !from_process || self.job.is_none() || self.guard.is_none() {
+            return false;
+        }
+        if let Some(index) = self
+            .witnessed
+            .iter()
+            .position(|(signal, _)| *signal == caught.signal)
+        {
+            self.witnessed.remove(index);
+            self.pass_on(caught, true);
+            // It is dealt with: nothing waits.
+            self.waiting.retain(|(waiting, _)| *waiting != caught);
+            return false;
+        }
+        true
+    }
+
+    fn pass_on(&mut self, caught: Caught, to_everyone: bool) {
+        let Ok(number) = Number::try_from(caught.signal) else {
+            return;
+        };
+        let meaning = match number {
+            Number::SIGINT => Meaning::Interrupt,
+            Number::SIGTERM => Meaning::Terminate,
+            Number::SIGHUP => Meaning::HangUp,
+            Number::SIGQUIT => Meaning::Quit,
+            Number::SIGWINCH => Meaning::Resize,
+            _ => Meaning::User,
+        };
+        let from_terminal = caught.sender == Sender::Kernel;
+        let from = match caught.sender {
+            Sender::Kernel => "terminal".to_owned(),
+            Sender::Process { pid, .. } => format!("pid {pid}"),
+        };
+        let signal = Signal {
+            number: caught.signal,
+            from_terminal,
+            // A job that has the terminal is in our group and got the key as well.
+            to_everyone: to_everyone || (from_terminal && self.terminal == Terminal::Given),
+            meaning,
+            has_terminal: terminal_is_left(),
+        };
+        let name = number.as_str().trim_start_matches("SIG").to_owned();
+        self.happened
+            .push_back(Happening::Signal { signal, name, from });
+    }
+
+    fn guard_told(&mut self) {
+        let Some(guarding) = &mut self.guard else {
+            return;
+        };
+        let events = match guarding.guard.read() {
+            Ok(events) => events,
+            Err(_) if guarding.is_lost => return,
+            Err(_) => {
+                guarding.is_lost = true;
+                self.happened.push_back(Happening::GuardLost);
+                return;
+            }
+        };
+        for event in events {
+            match event {
+                GuardEvent::Answered => {}
+                GuardEvent::Released => self.happened.push_back(Happening::GuardReleased),
+                GuardEvent::SawSignal(signal) => {
+                    let waiting = self
+                        .waiting
+                        .iter()
+                        .position(|(one, _)| one.signal == signal);
+                    match waiting {
+                        Some(index) => {
+                            let (caught, _) = self.waiting.remove(index);
+                            self.pass_on(caught, true);
+                        }
+                        None => self.witnessed.push((signal, Instant::now() + WITNESS)),
+                    }
+                }
+            }
+        }
+        if let Some(guarding) = &mut self.guard
+            && !guarding.is_announced
+            && guarding.guard.is_ready()
+        {
+            guarding.is_announced = true;
+            self.happened.push_back(Happening::GuardReady);
+        }
+    }
+
+    fn step(&mut self) {
+        let (Some(job), Some(guarding)) = (&mut self.job, &mut self.guard) else {
+            return;
+        };
+        let Some((mut pausing, _)) = self.pausing.take() else {
+            return;
+        };
+        match job.step(&mut pausing, &mut guarding.guard) {
+            PauseStep::Again(after) => self.pausing = Some((pausing, Instant::now() + after)),
+            PauseStep::Stopped {
+                processes,
+                stopping,
+                took,
+            } => {
+                let notes = stopping.iter().map(|process| {
+                    format!(
+                        "process {} `{}` waits in the kernel; it stops before it runs again",
+                        process.id.pid,
+                        process.name.escape_debug()
+                    )
+                });
+                let notes = notes.collect();
+                self.happened.push_back(Happening::Paused {
+                    processes,
+                    took,
+                    notes,
+                });
+            }
+            PauseStep::Refused(refusal) => {
+                self.happened
+                    .push_back(Happening::PauseRefused(refusal.to_string()));
+            }
+        }
+        self.guard_told();
+    }
+
+    /// When something is due that no descriptor tells.
+    fn due(&self) -> Option<Instant> {
+        let step = self.pausing.as_ref().map(|(_, at)| *at);
+        let witness = self.waiting.iter().map(|(_, until)| *until).min();
+        [step, witness, self.guard_again]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now = Instant::now();
+        if self.pausing.as_ref().is_some_and(|(_, at)| *at <= now) {
+            self.step();
+        }
+        let (over, waiting) = self.waiting.drain(..).partition(|(_, until)| *until <= now);
+        self.waiting = waiting;
+        let over: Vec<(Caught, Instant)> = over;
+        for (caught, _) in over {
+            self.pass_on(caught, false);
+        }
+        if self.guard_again.is_some_and(|at| at <= now) {
+            self.start_guard();
+        }
+    }
+
+    fn try_start_guard(&mut self) -> io::Result<Guarding> {
+        let mut guard = Guard::start()?;
+        if let Some(job) = &self.job {
+            // A guard that is lost already shows in its events.
+            let _ = guard.watch(job.leader());
+        }
+        let _ = guard.lease(Lease::For(crate::executor::watchdog::LONGEST_LEASE));
+        let events = Readiness::of(&guard.events_fd()?)?;
+        Ok(Guarding {
+            guard,
+            events,
+            is_announced: false,
+            is_lost: false,
+        })
+    }
+}
+
+impl Executor for Hands {
+    fn start(&mut self) -> Result<i32, StartError> {
+        let command = Command {
+            argv: &self.argv,
+            terminal: self.terminal,
+            env_remove: &[],
+            env: &[],
+        };
+        match spawn(&command, &self.inherited) {
+            Ok(job) => {
+                let pid = job.leader().pid;
+                self.job = Some(job);
+                Ok(pid)
+            }
+            Err(error) => Err(StartError {
+                kind: error.kind(),
+                what: error.to_string(),
+            }),
+        }
+    }
+
+    fn pause(&mut self) {
+        let (Some(job), Some(guarding)) = (&mut self.job, &mut self.guard) else {
+            let why = "there is no guard".to_owned();
+            self.happened.push_back(Happening::PauseRefused(why));
+            return;
+        };
+        let pausing = job.begin_pause(&mut guarding.guard);
+        self.pausing = Some((pausing, Instant::now()));
+        self.step();
+    }
+
+    fn resume(&mut self) -> u32 {
+        self.pausing = None;
+        match (&mut self.job, &mut self.guard) {
+            (Some(job), Some(guarding)) => job.resume(&mut guarding.guard),
+            _ => 0,
+        }
+    }
+
+    fn relay(&mut self, signal: &Signal) {
+        let to = if signal.from_terminal {
+            To::Group
+        } else {
+            To::Leader
+        };
+        if let Some(job) = &mut self.job {
+            job.relay(signal.number, to);
+        }
+    }
+
+    fn ask_to_end(&mut self, signal: i32) {
+        if let Some(job) = &mut self.job {
+            job.relay(signal, To::Leader);
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some(job) = &mut self.job {
+            job.kill();
+        }
+    }
+
+    fn start_guard(&mut self) {
+        match self.try_start_guard() {
+            Ok(guarding) => {
+                self.guard = Some(guarding);
+                self.guard_again = None;
+            }
+            Err(_) => self.guard_again = Some(Instant::now() + GUARD_AGAIN),
+        }
+    }
+
+    fn renew_lease(&mut self) {
+        if let Some(guarding) = &mut self.guard {
+            // A lost guard shows in its events.
+            let _ = guarding
+                .guard
+                .lease(Lease::For(crate::executor::watchdog::LONGEST_LEASE));
+        }
+    }
+
+    fn stop_self(&mut self) {
+        if let Some(guarding) = &mut self.guard {
+            let _ = guarding.guard.lease(Lease::UntilDeath);
+        }
+        stop_self();
+        self.renew_lease();
+    }
+
+    fn has_several_ranks(&mut self) -> bool {
+        self.job.as_mut().is_some_and(Job::ranks)
+    }
+
+    fn processor_time(&mut self) -> Duration {
+        self.job.as_mut().map_or(Duration::ZERO, Job::cpu_time)
+    }
+
+    async fn next(&mut self) -> Happening {
+        loop {
+            if let Some(happening) = self.happened.pop_front() {
+                return happening;
+            }
+            let due = self.due();
+            let far = Instant::now() + Duration::from_secs(3600);
+            let guard = self.guard.as_ref().filter(|guarding| !guarding.is_lost);
+            tokio::select! {
+                _ = self.signals_arrive.arrived() => self.signals_arrived(),
+                Some(()) = readable(guard) => self.guard_told(),
+                () = sleep_until(due.unwrap_or(far)), if due.is_some() => self.do_what_is_due(),
+            }
+        }
+    }
+}
+
+/// Resolves when the guard has told something; `None` at once where there is no guard.
+async fn readable(guarding: Option<&Guarding>) -> Option<()> {
+    guarding?.events.arrived().await.ok()
+}
+
+/// Whether there still is a controlling terminal.
+fn terminal_is_left() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Tells of Enter on the terminal, until aborted: once the job runs, what is typed is the job's.
+pub(super) fn watch_enter(arrivals: mpsc::Sender<Arrival>) -> Option<AbortHandle> {
+    let input = Readiness::of(&io::stdin()).ok()?;
+    let task = tokio::spawn(async move {
+        loop {
+            if input.arrived().await.is_err() {
+                return;
+            }
+            let foreground = nix::unistd::tcgetpgrp(io::stdin());
+            if foreground != Ok(nix::unistd::getpgrp()) {
+                continue;
+            }
+            // The terminal hands out whole lines; readiness says that one is there.
+            let mut line = [0_u8; 256];
+            match nix::unistd::read(io::stdin(), &mut line) {
+                Ok(0) | Err(_) => return,
+                Ok(length) if line[..length].contains(&b'\n') => {
+                    if arrivals.send(Arrival::Enter).await.is_err() {
+                        return;
+                    }
+                }
+                Ok(_) => {}
+            }
+        }
+    });
+    Some(task.abort_handle())
+}

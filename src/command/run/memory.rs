@@ -1,0 +1,180 @@
+//! What is remembered from run to run: the zone last given, and how long commands took.
+//!
+//! One small file in the state directory, replaced whole. It is a convenience: a file that cannot
+//! be read or written costs a guess, never a run.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Runs of a command that count towards its usual length.
+const RECENT: usize = 5;
+/// Commands that are remembered; the ones longest unused go first.
+const COMMANDS: usize = 500;
+
+/// The file's content.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Memory {
+    /// The zone that was last given by hand.
+    #[serde(default)]
+    pub(super) zone: Option<String>,
+    /// Productive seconds of the last good runs, by command.
+    #[serde(default)]
+    commands: BTreeMap<String, Usual>,
+    /// Counts up, to know what is longest unused.
+    #[serde(default)]
+    clock: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Usual {
+    seconds: Vec<f64>,
+    used: u64,
+}
+
+impl Memory {
+    /// Reads the file, but waits no longer than `limit` for the disk.
+    pub(super) fn read(state: &Path, limit: Duration) -> Self {
+        let path = path(state);
+        let (sender, content) = channel();
+        std::thread::spawn(move || sender.send(std::fs::read(path)));
+        let content = content.recv_timeout(limit).ok().and_then(Result::ok);
+        content
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+
+    /// The median length of the last good runs.
+    pub(super) fn usual(&self, command: &str) -> Option<Duration> {
+        let mut seconds = self.commands.get(command)?.seconds.clone();
+        seconds.sort_by(f64::total_cmp);
+        let middle = *seconds.get(seconds.len().checked_sub(1)? / 2)?;
+        Duration::try_from_secs_f64(middle).ok()
+    }
+
+    fn learn(&mut self, command: String, length: Duration) {
+        self.clock += 1;
+        let usual = self.commands.entry(command).or_default();
+        usual.used = self.clock;
+        usual.seconds.push(length.as_secs_f64());
+        let surplus = usual.seconds.len().saturating_sub(RECENT);
+        usual.seconds.drain(..surplus);
+        while self.commands.len() > COMMANDS {
+            let oldest = self.commands.iter().min_by_key(|(_, usual)| usual.used);
+            let Some(oldest) = oldest.map(|(command, _)| command.clone()) else {
+                return;
+            };
+            self.commands.remove(&oldest);
+        }
+    }
+}
+
+/// What a run adds to the memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lesson {
+    /// The zone, if given by hand.
+    pub(super) zone: Option<String>,
+    /// The command and its productive time, if it ended well.
+    pub(super) command: Option<(String, Duration)>,
+}
+
+/// Adds a lesson to the file, in a thread, waiting for it no longer than `limit`.
+pub(super) fn remember(state: PathBuf, lesson: Lesson, limit: Duration) {
+    let (sender, done) = channel();
+    std::thread::spawn(move || {
+        let _ = write(&state, lesson);
+        let _ = sender.send(());
+    });
+    let _ = done.recv_timeout(limit);
+}
+
+fn write(state: &Path, lesson: Lesson) -> std::io::Result<()> {
+    let mut memory = std::fs::read(path(state))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok())
+        .unwrap_or_default();
+    let before = memory.clone();
+    if lesson.zone.is_some() {
+        memory.zone = lesson.zone;
+    }
+    if let Some((command, length)) = lesson.command {
+        memory.learn(command, length);
+    }
+    if memory == before {
+        return Ok(());
+    }
+    crate::dirs::secure(state)?;
+    // Two runs that end at once lose one lesson, not the file.
+    let mut beside = tempfile::NamedTempFile::new_in(state)?;
+    beside.write_all(&serde_json::to_vec(&memory)?)?;
+    beside.persist(path(state))?;
+    Ok(())
+}
+
+fn path(state: &Path) -> PathBuf {
+    state.join("memory.json")
+}
+
+/// A name for a command in a directory that tells nothing about either: FNV-1a, 64 bits
+/// (Fowler, Noll, Vo; RFC 9923).
+pub(super) fn fingerprint(directory: &Path, command: &[OsString]) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut take = |bytes: &[u8]| {
+        for byte in bytes.iter().chain(&[0]) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    take(directory.as_os_str().as_bytes());
+    for argument in command {
+        take(argument.as_bytes());
+    }
+    format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_length_is_the_median_of_the_last_five() {
+        let state = tempfile::tempdir().unwrap();
+        for seconds in [1, 9, 9, 100, 7, 8] {
+            let command = Some(("train".to_owned(), Duration::from_secs(seconds)));
+            write(
+                state.path(),
+                Lesson {
+                    zone: None,
+                    command,
+                },
+            )
+            .unwrap();
+        }
+        let memory = Memory::read(state.path(), Duration::from_secs(5));
+        assert_eq!(memory.usual("train"), Some(Duration::from_secs(9)));
+        assert_eq!(memory.usual("other"), None);
+    }
+
+    #[test]
+    fn a_damaged_file_is_no_memory() {
+        let state = tempfile::tempdir().unwrap();
+        std::fs::write(path(state.path()), "{").unwrap();
+        assert_eq!(
+            Memory::read(state.path(), Duration::from_secs(5)),
+            Memory::default()
+        );
+    }
+
+    #[test]
+    fn other_directories_and_arguments_are_other_commands() {
+        let command = |parts: &[&str]| parts.iter().map(OsString::from).collect::<Vec<_>>();
+        let one = fingerprint(Path::new("/a"), &command(&["x", "yz"]));
+        assert_ne!(one, fingerprint(Path::new("/a"), &command(&["xy", "z"])));
+        assert_ne!(one, fingerprint(Path::new("/b"), &command(&["x", "yz"])));
+    }
+}

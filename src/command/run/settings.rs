@@ -1,0 +1,258 @@
+//! From flags and surroundings to the machine's settings, contradictions refused.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Prepared;
+use crate::cli::{PolicyName, RunArgs};
+use crate::error::Failure;
+use crate::executor::{Inherited, names_a_launcher};
+use crate::meter::Figures;
+use crate::plan::{Limit, Policy, Switching};
+use crate::supervise::machine::{Expected, Settings};
+use crate::surroundings::Limit as TimeLimit;
+use crate::units::KilowattHours;
+use crate::words;
+
+/// Longest wait for intensities before a start that may be held.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time between two decisions.
+const POLL: Duration = Duration::from_secs(60);
+/// Time that is kept between the end of the job and the end of its surroundings, beside the grace.
+const BEFORE_LIMIT: Duration = Duration::from_mins(5);
+/// A replay decides at most this often (real time).
+const REPLAY_POLL: Duration = Duration::from_millis(50);
+
+/// The machine's settings, and what to say about them.
+pub(super) struct Planned {
+    pub(super) settings: Settings,
+    /// Lines that the person should see before anything else.
+    pub(super) notices: Vec<String>,
+    /// Nothing was given: delay is earned.
+    pub(super) earned: bool,
+    /// Whether the start may wait for intensities.
+    pub(super) waits_for_knowledge: bool,
+}
+
+/// Refuses flags that contradict each other.
+pub(super) fn check(args: &RunArgs) -> Result<(), Failure> {
+    let policy = args.policy;
+    if policy == Some(PolicyName::Budget) && args.carbon_budget.is_none() {
+        return Err(Failure::usage("`--policy budget` needs a budget")
+            .hint("add --carbon-budget, such as --carbon-budget 2kg"));
+    }
+    if args.threshold.is_some() && policy.is_some_and(|policy| policy != PolicyName::Threshold) {
+        return Err(
+            Failure::usage("`--threshold` is for `--policy threshold` only")
+                .hint("leave out one of the two"),
+        );
+    }
+    if args.threshold.is_some() && args.carbon_budget.is_some() && policy.is_none() {
+        return Err(Failure::usage(
+            "`--threshold` and `--carbon-budget` ask for different policies",
+        )
+        .hint("say which with --policy"));
+    }
+    if let (Some(run), Some(idle)) = (args.power, args.idle_power)
+        && idle > run
+    {
+        return Err(Failure::usage(format!(
+            "`--idle-power {}` is above `--power {}`",
+            idle.0, run.0
+        ))
+        .hint("idle power is what stays on while the job is paused"));
+    }
+    if args.carbon_budget.is_some_and(|budget| budget.0 <= 0.0) {
+        return Err(Failure::usage("`--carbon-budget` must be above 0"));
+    }
+    if args.reserved && args.idle_power.is_none() {
+        return Err(
+            Failure::usage("`--reserved` counts idle power, and none is known")
+                .hint("add --idle-power W"),
+        );
+    }
+    Ok(())
+}
+
+/// Power figures by flags.
+pub(super) fn figures(args: &RunArgs) -> Figures {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Figures {
+        run: args.power,
+        idle: args.idle_power,
+        reserved: args.reserved,
+        cores,
+    }
+}
+
+/// The policy's name as it is typed.
+pub(super) fn policy_name(args: &RunArgs) -> &'static str {
+    match policy(args) {
+        Policy::Plan => "plan",
+        Policy::Threshold(_) => "threshold",
+        Policy::Window => "window",
+        Policy::Budget(_) => "budget",
+        Policy::Now => "now",
+    }
+}
+
+fn policy(args: &RunArgs) -> Policy {
+    let limit = args.threshold.unwrap_or(Limit::Percentile(30.0));
+    match (args.policy, args.carbon_budget) {
+        (Some(PolicyName::Plan), _) => Policy::Plan,
+        (Some(PolicyName::Threshold), _) => Policy::Threshold(limit),
+        (Some(PolicyName::Window), _) => Policy::Window,
+        (Some(PolicyName::Now), _) => Policy::Now,
+        (Some(PolicyName::Budget) | None, Some(budget)) => Policy::Budget(budget),
+        (None, None) if args.threshold.is_some() => Policy::Threshold(limit),
+        (Some(PolicyName::Budget) | None, None) => Policy::Plan,
+    }
+}
+
+/// Puts it all together.
+pub(super) fn plan(
+    args: &RunArgs,
+    prepared: &Prepared,
+    figures: &Figures,
+    inherited: &Inherited,
+) -> Result<Planned, Failure> {
+    let mut notices = Vec::new();
+    notices.extend(prepared.zone_notice.clone());
+    let given = given_deadline(args, prepared)?;
+    let by_hand = given.is_some() || args.max_delay.is_some();
+    let mut may_hold = true;
+    let mut may_pause = !args.tty;
+    if args.tty && !inherited.has_terminal {
+        return Err(
+            Failure::usage("`--tty` needs a terminal, and there is none")
+                .hint("leave out --tty; nothing was started"),
+        );
+    }
+    let mut deadline = given;
+    let around = &prepared.surroundings;
+    let name = around.name.as_deref().unwrap_or("the surroundings");
+    match &around.limit {
+        TimeLimit::None => {}
+        TimeLimit::Until(end) => {
+            let reserve =
+                SignedDuration::try_from(args.grace + BEFORE_LIMIT).unwrap_or(SignedDuration::MAX);
+            let latest = end.saturating_sub(reserve).unwrap_or(*end);
+            if deadline.is_none_or(|given| latest < given) {
+                deadline = Some(latest);
+                let at = words::time(latest, prepared.now, &prepared.time_zone);
+                notices.push(format!("{name} ends soon after {at}: that is the deadline"));
+            }
+        }
+        TimeLimit::Unreadable { why } => {
+            may_hold = false;
+            may_pause = false;
+            notices.push(format!(
+                "neither held nor paused: the time limit of {name} cannot be read ({why})"
+            ));
+        }
+    }
+    if around.is_allocation && !by_hand && may_hold {
+        may_hold = false;
+        may_pause = false;
+        notices.push(format!(
+            "neither held nor paused: {name} is billed while it waits (--deadline or --max-delay allows it)"
+        ));
+    }
+    if may_pause && names_a_launcher(&args.command) {
+        may_pause = false;
+        notices.push(
+            "may be held, is not paused: several ranks may not survive a stop (--max-delay 0 never holds)"
+                .to_owned(),
+        );
+    }
+    let policy = policy(args);
+    let power = figures.power();
+    if matches!(policy, Policy::Threshold(_)) && power.idle.0 > 0.0 {
+        notices.push(
+            "warning: a threshold ignores idle power, which eats its savings; --policy plan does not"
+                .to_owned(),
+        );
+    }
+    let duration = expected(args, prepared, by_hand, &mut notices);
+    let earned = !by_hand && args.duration.is_none();
+    let replay_poll = REPLAY_POLL.mul_f64(args.speed);
+    let settings = Settings {
+        policy,
+        power,
+        switching: Switching {
+            pause: Duration::ZERO,
+            resume: Duration::ZERO,
+            pause_energy: KilowattHours::ZERO,
+            resume_energy: KilowattHours::ZERO,
+            min_run: args.min_run,
+            min_pause: args.min_pause,
+            max_pauses: None,
+        },
+        deadline,
+        duration,
+        budget: args.carbon_budget,
+        max_delay: args.max_delay,
+        asked_for: by_hand || args.duration.is_some(),
+        may_hold,
+        may_pause,
+        can_pause: !args.tty,
+        stop_signal: args.stop_signal as i32,
+        grace: args.grace,
+        poll: if args.replay.is_some() {
+            POLL.max(replay_poll)
+        } else {
+            POLL
+        },
+    };
+    let waits_for_knowledge = may_hold && !earned && policy != Policy::Now;
+    Ok(Planned {
+        settings,
+        notices,
+        earned,
+        waits_for_knowledge,
+    })
+}
+
+fn given_deadline(args: &RunArgs, prepared: &Prepared) -> Result<Option<Timestamp>, Failure> {
+    let Some(text) = &args.deadline else {
+        return Ok(None);
+    };
+    let deadline = crate::parse::time(text, prepared.now, &prepared.time_zone)
+        .map_err(|why| Failure::usage(format!("--deadline {text}: {why}")))?;
+    if deadline <= prepared.now {
+        let at = words::time(deadline, prepared.now, &prepared.time_zone);
+        return Err(Failure::usage(format!("the deadline {at} has passed"))
+            .hint("a time of today may need its day: --deadline 'tomorrow 09:00'; nothing was started"));
+    }
+    Ok(Some(deadline))
+}
+
+/// The length of the job: given, or learned from its past runs where the user allows to wait.
+fn expected(
+    args: &RunArgs,
+    prepared: &Prepared,
+    by_hand: bool,
+    notices: &mut Vec<String>,
+) -> Option<Expected> {
+    if let Some(duration) = args.duration {
+        let margin = if args.duration_exact { 0.0 } else { 0.25 };
+        return Some(Expected {
+            duration,
+            margin,
+            given: true,
+        });
+    }
+    let usual = prepared.usual.filter(|_| args.replay.is_none())?;
+    if by_hand {
+        notices.push(format!(
+            "takes {} by its last good runs here (-d to say otherwise)",
+            words::duration(usual)
+        ));
+    }
+    Some(Expected {
+        duration: usual,
+        margin: 0.5,
+        given: false,
+    })
+}

@@ -1,0 +1,436 @@
+//! `catrain status`, `pause`, `resume`, `stop`: the runs of this user, live.
+//!
+//! A live run answers over its socket. A socket that nobody answers belongs to a run whose
+//! supervisor was killed: its ledger tells how far it came.
+
+use std::fs;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::clock::Moment;
+use crate::control::{self, Word};
+use crate::error::{Failure, Kind};
+use crate::ledger::entry::{Action, Cause, What};
+use crate::ledger::{self, ledger_path};
+use crate::plan::{Act, Fit};
+use crate::report::text::harmless;
+use crate::supervise::View;
+use crate::supervise::machine::Phase;
+use crate::words::{Look, duration, time};
+
+/// A dead run's socket is forgotten after this long.
+const FORGET_AFTER: Duration = Duration::from_hours(7 * 24);
+
+/// What a run says of itself: the members of `runs` in `catrain.status/1`.
+pub(super) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> Value {
+    let machine = view.machine;
+    let holds = machine.holds();
+    let state = match machine.phase() {
+        Phase::Holding => "held",
+        Phase::Starting => "starting",
+        Phase::Running { .. } | Phase::Pausing { .. } | Phase::Resuming => "running",
+        Phase::Paused { .. } => "paused",
+        Phase::Stopping { .. } => "ending",
+        Phase::Ended(_) => "ended",
+    };
+    let decision = machine.decision();
+    let plan = decision.and_then(|decision| decision.plan.as_ref());
+    let settings = machine.settings();
+    let expected = settings.duration.map(|expected| expected.duration);
+    let productive = machine.productive(now);
+    let progress = expected.map(|expected| {
+        (productive.as_secs_f64() / expected.as_secs_f64().max(1e-9) * 100.0).min(100.0)
+    });
+    let causes = [
+        (holds.carbon, Cause::Carbon),
+        (holds.operator, Cause::Operator),
+        (holds.terminal, Cause::Terminal),
+    ];
+    let causes: Vec<Cause> = causes
+        .iter()
+        .filter(|(held, _)| *held)
+        .map(|(_, cause)| *cause)
+        .collect();
+    let spare = decision.and_then(|decision| match decision.deadline? {
+        Fit::Planned { spare } => Some(spare.as_secs_f64()),
+        Fit::Tight => Some(0.0),
+        Fit::CannotBeMet { late } => Some(-late.as_secs_f64()),
+    });
+    json!({
+        "id": run,
+        "name": name,
+        "state": state,
+        "holds": causes,
+        "state_for_s": machine.since(now).as_secs_f64(),
+        "now": now.utc.to_string(),
+        "until": decision.and_then(|decision| decision.until).map(|at| at.to_string()),
+        "reason": decision.map(|decision| {
+            decision.reason.words(decision.until, now.utc, &TimeZone::system())
+        }),
+        "elapsed_s": now.elapsed.as_secs_f64(),
+        "productive_s": productive.as_secs_f64(),
+        "progress_percent": progress,
+        "done_about": plan.map(|plan| plan.end.to_string()),
+        "deadline": settings.deadline.map(|at| at.to_string()),
+        "spare_s": spare,
+        "now_g_per_kwh": machine.outlook()
+            .and_then(|outlook| outlook.expected.at(now.utc))
+            .map(|intensity| intensity.0),
+        "can_pause": settings.can_pause,
+        "pauses": machine.pauses(),
+        "saves_g": plan.map(|plan| (plan.run_now_grams - plan.grams).0),
+        "plan": plan.map(|plan| plan.phases.iter().map(|(act, until)| {
+            json!({ "act": act, "until": until.to_string() })
+        }).collect::<Vec<_>>()),
+        "pid": view.pid,
+        "supervisor_pid": nix::unistd::getpid().as_raw(),
+    })
+}
+
+/// `catrain status [RUN] [--json]`.
+///
+/// # Errors
+/// There is no such run.
+pub fn status(
+    args: &crate::cli::StatusArgs,
+    look: Look,
+    out: &mut dyn Write,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Result<(), Failure> {
+    let runs = match &args.run {
+        Some(wanted) => vec![find(wanted)?],
+        None => known().into_iter().map(|run| seen(&run)).collect(),
+    };
+    let text = if args.json {
+        let document = json!({ "schema": "catrain.status/1", "runs": runs });
+        format!("{document:#}\n")
+    } else if args.run.is_some() {
+        runs.iter().map(|run| details(run, now, zone)).collect()
+    } else {
+        table(&runs, now, zone)
+    };
+    super::print(out, &look.text(&text))
+}
+
+/// `catrain pause|resume|stop [RUN]`.
+///
+/// # Errors
+/// There is no such run, or it did not answer.
+pub fn send(word: Word, run: Option<&str>, out: &mut dyn Write) -> Result<(), Failure> {
+    let live: Vec<String> = known()
+        .into_iter()
+        .filter(|run| asked(run, Word::Status).is_ok())
+        .collect();
+    let run = match run {
+        Some(wanted) => one_of(wanted, &live)?,
+        None => match live.as_slice() {
+            [only] => only.clone(),
+            [] => return Err(no_runs()),
+            several => {
+                return Err(Failure::usage("several runs are live; say which")
+                    .hint(format!("one of: {}", several.join(", "))));
+            }
+        },
+    };
+    let answer = asked(&run, word).map_err(|error| {
+        Failure::new(Kind::Failed, error)
+            .hint(format!("`catrain status {run}` shows how it stands"))
+    })?;
+    if answer["ok"] != json!(true) {
+        let why = answer["error"]
+            .as_str()
+            .unwrap_or("no reason given")
+            .to_owned();
+        return Err(Failure::new(
+            Kind::Failed,
+            anyhow::anyhow!("{run} refused: {why}"),
+        ));
+    }
+    let done = match word {
+        Word::Pause if answer["can_pause"] == json!(false) => {
+            "will not pause: it was started so that it cannot be"
+        }
+        Word::Pause => "held by hand until `catrain resume`",
+        Word::Resume => "goes on",
+        Word::Stop => "was asked to end",
+        Word::Status => "answers",
+    };
+    super::print(out, &format!("{run} {done}\n"))
+}
+
+fn no_runs() -> Failure {
+    Failure::usage("no run is live").hint("`catrain report` lists those that have ended")
+}
+
+fn one_of(wanted: &str, live: &[String]) -> Result<String, Failure> {
+    let mut fitting = live.iter().filter(|run| run.starts_with(wanted));
+    match (fitting.next(), fitting.next()) {
+        (Some(run), None) => Ok(run.clone()),
+        (Some(_), Some(_)) => Err(Failure::usage(format!(
+            "several live runs begin with `{wanted}`"
+        ))),
+        (None, _) => {
+            let failure = Failure::usage(format!("no live run `{wanted}`"));
+            Err(match live {
+                [] => failure.hint("no run is live"),
+                live => failure.hint(format!("live: {}", live.join(", "))),
+            })
+        }
+    }
+}
+
+/// Ids of the runs that have a socket, in order.
+fn known() -> Vec<String> {
+    let Some(entries) = crate::dirs::runtime().and_then(|path| fs::read_dir(path).ok()) else {
+        return Vec::new();
+    };
+    let mut runs: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| {
+            Some(
+                entry
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".sock")?
+                    .to_owned(),
+            )
+        })
+        .collect();
+    runs.sort();
+    runs
+}
+
+fn asked(run: &str, word: Word) -> io::Result<Value> {
+    let runtime = crate::dirs::runtime()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no runtime directory"))?;
+    let line = control::ask(&control::socket(&runtime, run), word)?;
+    serde_json::from_str(&line).map_err(io::Error::other)
+}
+
+/// A run as it answers, or as its ledger tells.
+fn seen(run: &str) -> Value {
+    match asked(run, Word::Status) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let refused = error.kind() == io::ErrorKind::ConnectionRefused;
+            if refused {
+                forget_if_old(run);
+            }
+            dead(run, refused)
+        }
+    }
+}
+
+fn forget_if_old(run: &str) {
+    let Some(path) = crate::dirs::runtime().map(|runtime| control::socket(&runtime, run)) else {
+        return;
+    };
+    let modified = fs::metadata(&path).and_then(|facts| facts.modified()).ok();
+    if modified
+        .and_then(|at| at.elapsed().ok())
+        .is_some_and(|age| age > FORGET_AFTER)
+    {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// What the ledger tells of a run that does not answer.
+fn dead(run: &str, killed: bool) -> Value {
+    let path = crate::dirs::state().map(|state| ledger_path(&state, run));
+    let ledger = path.and_then(|path| ledger::read(&path).ok());
+    let name = ledger
+        .as_ref()
+        .and_then(|ledger| Some(ledger.begin()?.1.name.clone()));
+    let started = ledger.as_ref().is_some_and(|ledger| {
+        ledger.entries.iter().any(|entry| {
+            matches!(
+                entry.what,
+                What::Confirmed {
+                    action: Action::Start,
+                    ..
+                }
+            )
+        })
+    });
+    let finished = ledger.as_ref().is_some_and(|ledger| !ledger.unfinished);
+    let state = match (finished, killed, started) {
+        (true, ..) => "ended",
+        (false, false, _) => "does not answer",
+        (false, true, true) => "supervisor was killed; the job was left running",
+        (false, true, false) => "ended before its start: its supervisor was killed",
+    };
+    json!({ "id": run, "name": name, "state": state, "ok": false })
+}
+
+fn find(wanted: &str) -> Result<Value, Failure> {
+    let live = known();
+    if let Ok(run) = one_of(wanted, &live) {
+        return Ok(seen(&run));
+    }
+    let state = crate::dirs::state().ok_or_else(no_runs)?;
+    if wanted.chars().all(|c| c.is_ascii_alphanumeric()) && ledger_path(&state, wanted).exists() {
+        return Ok(dead(wanted, true));
+    }
+    Err(one_of(wanted, &live).expect_err("it was looked for above"))
+}
+
+fn state_words(run: &Value, now: Timestamp, zone: &TimeZone) -> String {
+    let state = run["state"].as_str().unwrap_or("unknown");
+    let holds: Vec<&str> = run["holds"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let now = instant(&run["now"]).unwrap_or(now);
+    match state {
+        "held" | "paused" => match (holds.contains(&"operator"), instant(&run["until"])) {
+            (true, _) => format!("{state} by hand"),
+            (false, Some(until)) => format!("{state} until {} (plan)", time(until, now, zone)),
+            (false, None) => format!("{state} ({})", holds.join(", ")),
+        },
+        other => other.to_owned(),
+    }
+}
+
+fn instant(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
+
+fn table(runs: &[Value], now: Timestamp, zone: &TimeZone) -> String {
+    if runs.is_empty() {
+        return "no run is live; `catrain report` tells of those that have ended\n".to_owned();
+    }
+    let mut rows = vec![
+        [
+            "RUN",
+            "NAME",
+            "STATE",
+            "SINCE",
+            "PROGRESS",
+            "DONE ABOUT",
+            "DUE",
+            "NOW",
+        ]
+        .map(str::to_owned),
+    ];
+    for run in runs {
+        let at = |key: &str| {
+            let now = instant(&run["now"]).unwrap_or(now);
+            instant(&run[key]).map_or_else(|| "-".to_owned(), |at| time(at, now, zone))
+        };
+        let number = |key: &str, words: &dyn Fn(f64) -> String| {
+            run[key].as_f64().map_or_else(|| "-".to_owned(), words)
+        };
+        rows.push([
+            run["id"].as_str().unwrap_or("-").to_owned(),
+            harmless(run["name"].as_str().unwrap_or("-")),
+            state_words(run, now, zone),
+            number("state_for_s", &|seconds| {
+                duration(Duration::from_secs_f64(seconds.max(0.0)))
+            }),
+            number("progress_percent", &|percent| format!("{percent:.0} %")),
+            at("done_about"),
+            at("deadline"),
+            number("now_g_per_kwh", &|grams| format!("{grams:.0}")),
+        ]);
+    }
+    let widths: Vec<usize> = (0..rows[0].len())
+        .map(|column| {
+            rows.iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let padding = width - cell.chars().count() + 2;
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', padding));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn details(run: &Value, now: Timestamp, zone: &TimeZone) -> String {
+    let mut lines = vec![format!(
+        "{}  {}: {}",
+        run["id"].as_str().unwrap_or("-"),
+        harmless(run["name"].as_str().unwrap_or("-")),
+        state_words(run, now, zone)
+    )];
+    let here = instant(&run["now"]).unwrap_or(now);
+    let mut add = |label: &str, text: Option<String>| {
+        if let Some(text) = text {
+            lines.push(format!("  {label:<10} {text}"));
+        }
+    };
+    add("why", run["reason"].as_str().map(harmless));
+    add("plan", plan_words(run, here, zone));
+    add(
+        "due",
+        instant(&run["deadline"]).map(|at| time(at, here, zone)),
+    );
+    add(
+        "done about",
+        instant(&run["done_about"]).map(|at| time(at, here, zone)),
+    );
+    let seconds = |key: &str| {
+        run[key]
+            .as_f64()
+            .map(|s| duration(Duration::from_secs_f64(s.max(0.0))))
+    };
+    add("spare", seconds("spare_s"));
+    add("ran", seconds("productive_s"));
+    add(
+        "intensity",
+        run["now_g_per_kwh"]
+            .as_f64()
+            .map(|grams| format!("{grams:.0} g/kWh now")),
+    );
+    add(
+        "pauses",
+        run["pauses"].as_u64().map(|count| count.to_string()),
+    );
+    add("job", run["pid"].as_i64().map(|pid| format!("pid {pid}")));
+    add("warning", run["ledger_trouble"].as_str().map(harmless));
+    if run["ok"] != json!(true) {
+        add(
+            "more",
+            run["id"].as_str().map(|id| format!("catrain report {id}")),
+        );
+    }
+    lines.join("\n") + "\n"
+}
+
+fn plan_words(run: &Value, now: Timestamp, zone: &TimeZone) -> Option<String> {
+    let started = run["pid"].as_i64().is_some();
+    let phases = run["plan"].as_array()?;
+    let words: Vec<String> = phases
+        .iter()
+        .enumerate()
+        .filter_map(|(index, phase)| {
+            let act: Act = serde_json::from_value(phase["act"].clone()).ok()?;
+            let verb = match act {
+                Act::Run => "run",
+                Act::Pause if index == 0 && !started => "hold",
+                Act::Pause => "pause",
+            };
+            Some(format!(
+                "{verb} until {}",
+                time(instant(&phase["until"])?, now, zone)
+            ))
+        })
+        .collect();
+    Some(words.join(", "))
+}

@@ -1,0 +1,100 @@
+//! Where `catrain` keeps its things, and that nobody else can have put them there.
+//!
+//! XDG directories, each overruled by `CATRAIN_STATE_DIR`, `CATRAIN_RUNTIME_DIR`. Made with mode
+//! 0700, opened without following links, owner and mode checked on the descriptor.
+
+use std::env;
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, gethostname};
+
+/// What outlives a run: ledgers and what was learned.
+pub fn state() -> Option<PathBuf> {
+    own("CATRAIN_STATE_DIR", "XDG_STATE_HOME", ".local/state")
+}
+
+/// What lives as long as a run: its control socket. Without a runtime directory of the user's,
+/// one per host in the state directory, since state directories may be shared between hosts.
+pub fn runtime() -> Option<PathBuf> {
+    if let Some(given) = absolute("CATRAIN_RUNTIME_DIR") {
+        return Some(given);
+    }
+    if let Some(xdg) = absolute("XDG_RUNTIME_DIR").filter(|path| path.is_dir()) {
+        return Some(xdg.join("catrain"));
+    }
+    let host = gethostname().ok()?.to_string_lossy().into_owned();
+    Some(state()?.join(format!("run-{host}")))
+}
+
+fn own(variable: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
+    if let Some(given) = absolute(variable) {
+        return Some(given);
+    }
+    let base = absolute(xdg).or_else(|| Some(absolute("HOME")?.join(below_home)))?;
+    Some(base.join("catrain"))
+}
+
+/// A relative path in such a variable is to be ignored (XDG Base Directory Specification 0.8).
+fn absolute(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+}
+
+/// Makes the directory with its parents, 0700, and checks that it is ours alone.
+///
+/// # Errors
+/// It cannot be made, is a link, belongs to someone else, or others may write it.
+pub fn secure(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let directory = open_directory(path)?;
+    let facts = directory.metadata()?;
+    if facts.uid() != Uid::effective().as_raw() {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!(
+                "{} belongs to uid {}, not to you",
+                path.display(),
+                facts.uid()
+            ),
+        ));
+    }
+    if facts.mode() & 0o077 != 0 {
+        directory.set_permissions(Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+fn open_directory(path: &Path) -> io::Result<File> {
+    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_DIRECTORY;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_made_for_its_owner_alone() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("a/b");
+        secure(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o700);
+        secure(&path).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let (real, link) = (base.path().join("real"), base.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert!(secure(&link).is_err());
+    }
+}

@@ -1,0 +1,634 @@
+//! The driver of one run: feeds the machine with events and carries out its effects.
+//!
+//! One thread decides. The loop waits for whatever comes first (the job, a signal, the guard, an
+//! operator, new intensities, the next time the machine asked for), turns it into one
+//! [`machine::Event`], and does what the machine answers, in order: record, act, tell. What an act
+//! leads to is the next event. Nothing in here may block: the ledger, the terminal and reads that
+//! may hang have threads of their own and reach the loop by channels.
+
+pub mod machine;
+pub mod news;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::{Clock, Moment};
+use crate::control::{self, Request};
+use crate::fault::{self, Point};
+use crate::forecast::{Kind, Knowledge, Outlook, Span};
+use crate::ledger::Ticket;
+use crate::ledger::entry::{Action, Exit, IntensityKind, IntensityPoint, Reading, Segment, What};
+use crate::units::{GramsPerKwh, Joules, KilowattHours};
+use machine::{Effect, Event, Machine, News, Phase, Signal, Stretch, Word};
+
+/// Longest sleep of the loop: how late a jump of the wall clock or a host suspend is noticed.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// How long the record of a pause may take before the pause is done all the same.
+const RECORD_BEFORE_PAUSE: Duration = Duration::from_millis(500);
+
+/// The operating system's side of a run: the job, its guard, and the signals.
+pub trait Executor {
+    /// Starts the job; gives the leader's pid.
+    ///
+    /// # Errors
+    /// It cannot be started; the error says why and decides the exit code.
+    fn start(&mut self) -> Result<i32, StartError>;
+    /// Begins to stop the job whole; the outcome is a [`Happening`].
+    fn pause(&mut self);
+    /// Continues what was stopped; gives the number of processes.
+    fn resume(&mut self) -> u32;
+    /// Passes a signal on.
+    fn relay(&mut self, signal: &Signal);
+    /// Sends the stop signal.
+    fn ask_to_end(&mut self, signal: i32);
+    /// Kills the job whole.
+    fn kill(&mut self);
+    /// Starts a guard, or a new one.
+    fn start_guard(&mut self);
+    /// Tells the guard that the deciding thread is alive.
+    fn renew_lease(&mut self);
+    /// Stops the supervisor itself; returns when it was continued.
+    fn stop_self(&mut self);
+    /// Whether the job turned out to be several ranks.
+    fn has_several_ranks(&mut self) -> bool;
+    /// Processor time of the job so far.
+    fn processor_time(&mut self) -> Duration;
+    /// The next thing that happens. Dropping the future loses nothing.
+    fn next(&mut self) -> impl Future<Output = Happening>;
+}
+
+/// Why the job could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct StartError {
+    /// 125, 126 or 127.
+    pub kind: crate::error::Kind,
+    /// In words.
+    pub what: String,
+}
+
+/// What the operating system reports.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// The leader ended.
+    Ended(Exit),
+    /// Every process is stopped.
+    Paused {
+        /// How many.
+        processes: u32,
+        /// Since the order.
+        took: Duration,
+        /// Processes that are stopping, not stopped, in words.
+        notes: Vec<String>,
+    },
+    /// The job could not be stopped whole.
+    PauseRefused(String),
+    /// A signal to pass on, with its name and sender for the record.
+    Signal {
+        /// The signal.
+        signal: Signal,
+        /// `TERM`.
+        name: String,
+        /// `terminal`, or `pid 17`.
+        from: String,
+    },
+    /// Ctrl-Z.
+    TerminalStop,
+    /// The guard answers.
+    GuardReady,
+    /// The guard is gone.
+    GuardLost,
+    /// The guard continued the job.
+    GuardReleased,
+}
+
+/// Writes down what happens.
+pub trait Recorder {
+    /// Takes an entry; never blocks. Gives a receipt that resolves when it is on the disk.
+    fn record(&mut self, now: Moment, what: What) -> Ticket;
+}
+
+/// Tells the person.
+pub trait Teller {
+    /// One piece of news.
+    fn tell(&mut self, now: Moment, news: &News, run: &View<'_>);
+    /// Shows how long a hold or pause still lasts.
+    fn countdown(&mut self, now: Moment, run: &View<'_>);
+    /// The job is about to write.
+    fn make_way(&mut self);
+}
+
+/// Measures or estimates energy.
+pub trait Meter {
+    /// The energy of a stretch that has just ended. `processor` is the processor time of the job so far.
+    fn read(&mut self, stretch: &Stretch, processor: Duration) -> Vec<Reading>;
+}
+
+/// What can be seen of a run from outside the loop.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// The job's leader, once there is one.
+    pub pid: Option<i32>,
+}
+
+/// What reaches the loop from helpers.
+#[derive(Debug)]
+pub enum Arrival {
+    /// Intensities.
+    Knowledge(Arc<Knowledge>),
+    /// How long this command took before.
+    Typical(Duration),
+    /// Something is worse than promised, in words.
+    Trouble(String),
+    /// Something worth knowing, in words.
+    Note(String),
+    /// The run's id and socket are there.
+    Socket(std::os::unix::net::UnixListener),
+    /// Enter was pressed while held.
+    Enter,
+    /// All that was asked for before the start has come, or will not.
+    Ready,
+}
+
+/// What a run comes to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The job ended.
+    Job(Exit),
+    /// A held run ended by this signal.
+    DiedBy(i32),
+    /// A held run was stopped.
+    StoppedBeforeStart,
+    /// The job could not be started.
+    NotStarted(StartError),
+}
+
+/// A run in progress.
+pub struct Driver<'a, C, E, R, T, M> {
+    /// The time.
+    pub clock: &'a C,
+    /// The job.
+    pub executor: E,
+    /// The ledger.
+    pub recorder: R,
+    /// The person.
+    pub teller: T,
+    /// The energy.
+    pub meter: M,
+    /// What helpers send.
+    pub arrivals: mpsc::Receiver<Arrival>,
+    /// Answers `status`: one line of JSON.
+    pub describe: Box<dyn Fn(&View<'_>, Moment) -> serde_json::Value>,
+    /// How long to wait for [`Arrival::Ready`] before the run begins.
+    pub patience: Duration,
+}
+
+/// What the loop keeps beside the machine.
+struct Loop {
+    machine: Machine,
+    pid: Option<i32>,
+    /// The intensity that was last written down.
+    intensity: Option<IntensityPoint>,
+    outcome: Option<Outcome>,
+    finished: bool,
+    knowledge: Option<Arc<Knowledge>>,
+    renewed: Duration,
+}
+
+impl<C, E, R, T, M> Driver<'_, C, E, R, T, M>
+where
+    C: Clock,
+    E: Executor,
+    R: Recorder,
+    T: Teller,
+    M: Meter,
+{
+    /// Runs until the job has ended, or will not start.
+    pub async fn run(&mut self, machine: Machine) -> Outcome {
+        let mut state = Loop {
+            machine,
+            pid: None,
+            intensity: None,
+            outcome: None,
+            finished: false,
+            knowledge: None,
+            renewed: Duration::ZERO,
+        };
+        let (requests_sender, mut requests) = mpsc::channel::<Request>(16);
+        self.await_ready(&mut state, &requests_sender).await;
+        self.feed(&mut state, Event::Begin).await;
+        while !state.finished {
+            self.keep_alive(&mut state);
+            let wake_at = self.wake_at(&state.machine);
+            tokio::select! {
+                happening = self.executor.next() => self.happened(&mut state, happening).await,
+                Some(arrival) = self.arrivals.recv() => {
+                    self.arrived(&mut state, arrival, &requests_sender).await;
+                }
+                Some(request) = requests.recv() => self.requested(&mut state, request).await,
+                () = sleep_until(wake_at) => self.feed(&mut state, Event::Wake).await,
+            }
+        }
+        state.outcome.unwrap_or(Outcome::StoppedBeforeStart)
+    }
+
+    /// Takes what helpers bring before the start, but not for long.
+    async fn await_ready(&mut self, state: &mut Loop, requests: &mpsc::Sender<Request>) {
+        let limit = Instant::now() + self.patience;
+        loop {
+            tokio::select! {
+                arrival = self.arrivals.recv() => match arrival {
+                    None | Some(Arrival::Ready) => return,
+                    Some(arrival) => self.arrived(state, arrival, requests).await,
+                },
+                happening = self.executor.next() => self.happened(state, happening).await,
+                () = sleep_until(limit) => return,
+            }
+            if state.finished {
+                return;
+            }
+        }
+    }
+
+    async fn arrived(
+        &mut self,
+        state: &mut Loop,
+        arrival: Arrival,
+        requests: &mpsc::Sender<Request>,
+    ) {
+        match arrival {
+            Arrival::Knowledge(knowledge) => {
+                state.knowledge = Some(knowledge.clone());
+                self.feed(state, Event::Forecast(knowledge)).await;
+            }
+            Arrival::Typical(duration) => self.feed(state, Event::Typical(duration)).await,
+            Arrival::Trouble(text) => self.warn(state, text),
+            Arrival::Note(text) => {
+                let now = self.clock.now();
+                let view = View {
+                    machine: &state.machine,
+                    pid: state.pid,
+                };
+                self.teller.tell(now, &News::Note(text), &view);
+            }
+            Arrival::Socket(listener) => {
+                tokio::spawn(control::serve(listener, requests.clone()));
+            }
+            Arrival::Enter => {
+                if state.machine.phase() == Phase::Holding {
+                    self.operator(state, Word::Resume, "terminal").await;
+                }
+            }
+            Arrival::Ready => {}
+        }
+    }
+
+    async fn happened(&mut self, state: &mut Loop, happening: Happening) {
+        let event = match happening {
+            Happening::Ended(exit) => {
+                state.outcome = Some(Outcome::Job(exit));
+                Event::ChildEnded(exit)
+            }
+            Happening::Paused {
+                processes,
+                took,
+                notes,
+            } => {
+                fault::at(Point::PauseSeen);
+                for note in notes {
+                    self.warn(state, note);
+                }
+                Event::PauseConfirmed { processes, took }
+            }
+            Happening::PauseRefused(why) => Event::PauseRefused {
+                why,
+                for_good: false,
+            },
+            Happening::Signal { signal, name, from } => {
+                let relayed = !signal.to_everyone && state.pid.is_some();
+                let now = self.clock.now();
+                self.recorder.record(
+                    now,
+                    What::Signal {
+                        name,
+                        from,
+                        relayed,
+                    },
+                );
+                Event::Signal(signal)
+            }
+            Happening::TerminalStop => Event::TerminalStop,
+            Happening::GuardReady => Event::GuardReady,
+            Happening::GuardLost => Event::GuardLost,
+            Happening::GuardReleased => Event::GuardReleased,
+        };
+        self.feed(state, event).await;
+    }
+
+    async fn requested(&mut self, state: &mut Loop, request: Request) {
+        let word = match request.word {
+            control::Word::Status => None,
+            control::Word::Pause => Some(Word::Pause),
+            control::Word::Resume => Some(Word::Resume),
+            control::Word::Stop => Some(Word::Stop),
+        };
+        if let Some(word) = word {
+            self.operator(state, word, &request.from).await;
+        }
+        let view = View {
+            machine: &state.machine,
+            pid: state.pid,
+        };
+        let mut answer = (self.describe)(&view, self.clock.now());
+        answer["ok"] = true.into();
+        let _ = request.answer.send(answer.to_string());
+    }
+
+    async fn operator(&mut self, state: &mut Loop, word: Word, from: &str) {
+        let text = match word {
+            Word::Pause => "pause",
+            Word::Resume => "resume",
+            Word::Stop => "stop",
+        };
+        let what = What::Operator {
+            word: text.to_owned(),
+            from: from.to_owned(),
+        };
+        self.recorder.record(self.clock.now(), what);
+        self.feed(state, Event::Operator(word)).await;
+    }
+
+    /// Gives the machine one event, and then each event that its effects lead to.
+    async fn feed(&mut self, state: &mut Loop, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let now = self.clock.now();
+            self.note_intensity(state, now);
+            let effects = state.machine.on(now, event);
+            let mut receipt = None;
+            for effect in effects {
+                if let Some(next) = self.carry_out(state, effect, &mut receipt).await {
+                    events.insert(0, next);
+                }
+            }
+        }
+    }
+
+    async fn carry_out(
+        &mut self,
+        state: &mut Loop,
+        effect: Effect,
+        receipt: &mut Option<Ticket>,
+    ) -> Option<Event> {
+        let now = self.clock.now();
+        match effect {
+            Effect::Record(what) => {
+                if what
+                    == (What::Intent {
+                        action: Action::Pause,
+                    })
+                {
+                    fault::at(Point::PauseDecided);
+                }
+                *receipt = Some(self.recorder.record(now, what));
+                None
+            }
+            Effect::Segment(stretch) => Some(self.segment(state, now, stretch)),
+            Effect::Tell(news) => {
+                let view = View {
+                    machine: &state.machine,
+                    pid: state.pid,
+                };
+                self.teller.tell(now, &news, &view);
+                None
+            }
+            Effect::Start => Some(self.start(state, now)),
+            Effect::Pause => {
+                if self.executor.has_several_ranks() {
+                    let why = "the job has several ranks, which may not survive a stop".to_owned();
+                    return Some(Event::PauseRefused {
+                        why,
+                        for_good: true,
+                    });
+                }
+                // The record comes first, but a disk that hangs must not keep a dirty hour running.
+                if let Some(receipt) = receipt.take() {
+                    let _ = receipt.within(RECORD_BEFORE_PAUSE).await;
+                }
+                fault::at(Point::PauseIntended);
+                self.executor.pause();
+                None
+            }
+            Effect::Resume => {
+                self.teller.make_way();
+                fault::at(Point::ResumeDecided);
+                let processes = self.executor.resume();
+                fault::at(Point::ResumeDone);
+                Some(Event::ResumeConfirmed { processes })
+            }
+            Effect::Relay(signal) => {
+                self.executor.relay(&signal);
+                None
+            }
+            Effect::AskToEnd => {
+                self.executor
+                    .ask_to_end(state.machine.settings().stop_signal);
+                None
+            }
+            Effect::Kill => {
+                self.executor.kill();
+                None
+            }
+            Effect::DieBy(signal) => {
+                state.outcome = Some(Outcome::DiedBy(signal));
+                None
+            }
+            Effect::StopSelf => {
+                self.teller.make_way();
+                self.executor.stop_self();
+                Some(Event::TerminalContinue)
+            }
+            Effect::StartGuard => {
+                self.executor.start_guard();
+                None
+            }
+            Effect::Finish => {
+                state.finished = true;
+                None
+            }
+        }
+    }
+
+    fn start(&mut self, state: &mut Loop, asked: Moment) -> Event {
+        self.teller.make_way();
+        fault::at(Point::StartDecided);
+        match self.executor.start() {
+            Ok(pid) => {
+                fault::at(Point::StartDone);
+                state.pid = Some(pid);
+                let took = self.clock.now().monotonic.saturating_sub(asked.monotonic);
+                self.executor.start_guard();
+                Event::Started { pid, took }
+            }
+            Err(error) => {
+                let why = error.to_string();
+                state.outcome = Some(Outcome::NotStarted(error));
+                Event::StartFailed { why }
+            }
+        }
+    }
+
+    /// Meters a stretch and writes it down.
+    fn segment(&mut self, state: &mut Loop, now: Moment, stretch: Stretch) -> Event {
+        let processor = self.executor.processor_time();
+        let energy = self.meter.read(&stretch, processor);
+        let joules: Joules = energy.iter().map(|reading| reading.joules).sum();
+        let length = stretch.to.elapsed.saturating_sub(stretch.from.elapsed);
+        let part = stretch.part;
+        let intensity = state
+            .intensity
+            .as_ref()
+            .map_or(GramsPerKwh::ZERO, |point| point.g_per_kwh);
+        let grams = KilowattHours::from(joules) * intensity;
+        let what = What::Segment(Segment {
+            part,
+            causes: stretch.causes,
+            from_s: stretch.from.elapsed.as_secs_f64(),
+            to_s: stretch.to.elapsed.as_secs_f64(),
+            start: stretch.from.utc,
+            end: stretch.to.utc,
+            energy,
+        });
+        self.recorder.record(now, what);
+        Event::Metered {
+            part,
+            length,
+            energy: joules,
+            grams,
+        }
+    }
+
+    /// Writes the intensity of the present down whenever it changes, and bridges what was slept over.
+    fn note_intensity(&mut self, state: &mut Loop, now: Moment) {
+        let Some(knowledge) = &state.knowledge else {
+            return;
+        };
+        let Some(point) = intensity_at(now.utc, knowledge, state.machine.outlook()) else {
+            return;
+        };
+        if state.intensity.as_ref() == Some(&point) {
+            return;
+        }
+        let mut points = Vec::new();
+        if let (Some(last), Some(outlook)) = (&state.intensity, state.machine.outlook())
+            && last.end < point.start
+        {
+            let gap = Span {
+                start: last.end,
+                end: point.start,
+            };
+            points.extend(expected_in(gap, outlook));
+        }
+        points.push(point.clone());
+        state.intensity = Some(point);
+        let (basis, source) = (knowledge.basis, knowledge.source.clone());
+        self.recorder.record(
+            now,
+            What::Intensity {
+                basis,
+                source,
+                points,
+            },
+        );
+    }
+
+    fn keep_alive(&mut self, state: &mut Loop) {
+        let now = self.clock.now();
+        if now.monotonic >= state.renewed + Duration::from_secs(5) || state.renewed.is_zero() {
+            state.renewed = now.monotonic;
+            self.executor.renew_lease();
+        }
+        if matches!(state.machine.phase(), Phase::Holding | Phase::Paused { .. }) {
+            let view = View {
+                machine: &state.machine,
+                pid: state.pid,
+            };
+            self.teller.countdown(now, &view);
+        }
+    }
+
+    fn warn(&mut self, state: &Loop, text: String) {
+        let now = self.clock.now();
+        self.recorder
+            .record(now, What::Warning { text: text.clone() });
+        let view = View {
+            machine: &state.machine,
+            pid: state.pid,
+        };
+        self.teller.tell(now, &News::Warning(text), &view);
+    }
+
+    /// The machine's next time on the runtime's clock, at most a second away.
+    fn wake_at(&self, machine: &Machine) -> Instant {
+        let (now, next, speed) = (self.clock.now(), machine.next_wakeup(), self.clock.speed());
+        let until = |at: Timestamp| at.duration_since(now.utc).max(SignedDuration::ZERO);
+        let delays = [
+            next.utc.map(|at| until(at).unsigned_abs().div_f64(speed)),
+            next.elapsed
+                .map(|at| at.saturating_sub(now.elapsed).div_f64(speed)),
+            next.monotonic.map(|at| at.saturating_sub(now.monotonic)),
+        ];
+        let soonest = delays.into_iter().flatten().min().unwrap_or(LONGEST_SLEEP);
+        // A wake-up that rounds to nothing would spin; a millisecond late changes nothing.
+        Instant::now() + soonest.clamp(Duration::from_millis(1), LONGEST_SLEEP)
+    }
+}
+
+/// The intensity of the present as it is known now: observed, else expected.
+fn intensity_at(
+    at: Timestamp,
+    knowledge: &Knowledge,
+    outlook: Option<&Outlook>,
+) -> Option<IntensityPoint> {
+    if let Some(seen) = knowledge.observations.point_at(at) {
+        return Some(IntensityPoint {
+            start: seen.span.start,
+            end: seen.span.end,
+            g_per_kwh: seen.intensity,
+            kind: IntensityKind::Observed,
+            forecast: None,
+        });
+    }
+    let outlook = outlook?;
+    let point = outlook.expected.point_at(at)?;
+    let span = Span {
+        start: point.span.start,
+        end: point.span.end,
+    };
+    expected_in(span, outlook).next()
+}
+
+fn expected_in(span: Span, outlook: &Outlook) -> impl Iterator<Item = IntensityPoint> {
+    let kind = match outlook.kind {
+        Kind::Live | Kind::Cached | Kind::Interpolated => IntensityKind::Forecast,
+        Kind::Profile | Kind::Rescaled => IntensityKind::Profile,
+        Kind::RegionalAverage | Kind::Static => IntensityKind::Average,
+    };
+    outlook.expected.points().iter().filter_map(move |point| {
+        let part = point.span.overlap(span)?;
+        Some(IntensityPoint {
+            start: part.start,
+            end: part.end,
+            g_per_kwh: point.intensity,
+            kind,
+            forecast: Some(outlook.kind),
+        })
+    })
+}

@@ -1,0 +1,280 @@
+//! Limits that the surroundings set: a batch allocation, or a systemd unit with a time limit.
+//!
+//! A limit of the surroundings is a deadline: `catrain` plans to be done before it, less the grace
+//! period and five minutes. A limit that exists and cannot be read forbids to hold and to pause.
+//! Reading it may run one short command (`squeue`, `systemctl`), in a thread and with a time limit.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+/// Longest wait for a command that tells the limit.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What surrounds the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The batch system or service manager, for messages: `Slurm job 17`.
+    pub name: Option<String>,
+    /// Whether nodes are reserved and billed while the job waits.
+    pub is_allocation: bool,
+    /// The time limit.
+    pub limit: Limit,
+}
+
+/// A time limit of the surroundings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Limit {
+    /// There is none, as far as can be told.
+    #[default]
+    None,
+    /// Everything ends then.
+    Until(Timestamp),
+    /// There is one, but it cannot be read.
+    Unreadable {
+        /// Why, in words.
+        why: String,
+    },
+}
+
+/// Looks at the environment; may take up to five seconds where a command has to be asked, and no
+/// time at all elsewhere.
+pub fn look(environment: &HashMap<String, String>) -> Surroundings {
+    if let Some(job) = environment.get("SLURM_JOB_ID") {
+        return slurm(
+            job,
+            environment.get("SLURM_JOB_END_TIME").map(String::as_str),
+        );
+    }
+    for (variable, name) in [("PBS_JOBID", "PBS job"), ("LSB_JOBID", "LSF job")] {
+        if let Some(job) = environment.get(variable) {
+            return Surroundings {
+                name: Some(format!("{name} {job}")),
+                is_allocation: true,
+                limit: Limit::Unreadable {
+                    why: format!("the time limit of a {name} is not readable from inside"),
+                },
+            };
+        }
+    }
+    if environment.contains_key("KUBERNETES_SERVICE_HOST") {
+        let name = Some("Kubernetes".to_owned());
+        return Surroundings {
+            name,
+            is_allocation: true,
+            limit: Limit::None,
+        };
+    }
+    if environment.contains_key("INVOCATION_ID")
+        && let Some(service) = own_service()
+    {
+        return systemd(&service);
+    }
+    Surroundings::default()
+}
+
+/// `SLURM_JOB_END_TIME` (Unix seconds, since Slurm 22.05 not always set), else one `squeue`.
+fn slurm(job: &str, end_time: Option<&str>) -> Surroundings {
+    let limit = match end_time.map(parse_unix) {
+        Some(Some(end)) => Limit::Until(end),
+        _ => match answer_of("squeue", &["-h", "-j", job, "-o", "%e"]) {
+            Ok(text) => squeue_end(&text, &TimeZone::system()),
+            Err(why) => Limit::Unreadable { why },
+        },
+    };
+    Surroundings {
+        name: Some(format!("Slurm job {job}")),
+        is_allocation: true,
+        limit,
+    }
+}
+
+fn parse_unix(text: &str) -> Option<Timestamp> {
+    Timestamp::from_second(text.trim().parse().ok()?)
+        .ok()
+        .filter(|end| end.as_second() > 0)
+}
+
+/// `%e` of squeue: local time `2026-11-24T12:00:00`, or `N/A` where there is no limit.
+fn squeue_end(text: &str, zone: &TimeZone) -> Limit {
+    let text = text.trim();
+    if matches!(text, "N/A" | "NONE" | "UNLIMITED") {
+        return Limit::None;
+    }
+    match text
+        .parse::<DateTime>()
+        .and_then(|end| end.to_zoned(zone.clone()))
+    {
+        Ok(end) => Limit::Until(end.timestamp()),
+        Err(_) => Limit::Unreadable {
+            why: format!(
+                "squeue answered `{}` for the job's end",
+                text.escape_debug()
+            ),
+        },
+    }
+}
+
+/// The service whose main control group this process is in, and whether it is the user's manager.
+struct Service {
+    unit: String,
+    of_user: bool,
+}
+
+fn own_service() -> Option<Service> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = groups.lines().find_map(|line| {
+        line.strip_prefix("0::")
+            .or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
+    })?;
+    service_of(path)
+}
+
+fn service_of(path: &str) -> Option<Service> {
+    let unit = path.rsplit('/').find(|part| !part.is_empty())?;
+    if !unit.ends_with(".service") || unit.starts_with("user@") {
+        return None;
+    }
+    let of_user = path.contains("/user@");
+    Some(Service {
+        unit: unit.to_owned(),
+        of_user,
+    })
+}
+
+fn systemd(service: &Service) -> Surroundings {
+    let mut arguments = vec!["show", &service.unit];
+    arguments.extend([
+        "-p",
+        "RuntimeMaxUSec",
+        "-p",
+        "ActiveEnterTimestamp",
+        "--timestamp=unix",
+    ]);
+    if service.of_user {
+        arguments.insert(0, "--user");
+    }
+    let limit = match answer_of("systemctl", &arguments) {
+        Ok(text) => unit_end(&text),
+        Err(why) => Limit::Unreadable { why },
+    };
+    Surroundings {
+        name: Some(service.unit.clone()),
+        is_allocation: false,
+        limit,
+    }
+}
+
+fn unit_end(text: &str) -> Limit {
+    let value = |name: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+    };
+    let unreadable = |why: &str| Limit::Unreadable {
+        why: format!("systemctl show: {why}"),
+    };
+    let limit = match value("RuntimeMaxUSec") {
+        None => return unreadable("no RuntimeMaxUSec in its answer"),
+        Some("infinity") => return Limit::None,
+        // systemd writes `6h 30min`, `1d`, `45s`.
+        Some(text) => match text.replace("min", "m").parse::<jiff::Span>() {
+            Ok(limit) => limit,
+            Err(_) => return unreadable("a RuntimeMaxUSec that is no time span"),
+        },
+    };
+    let since = value("ActiveEnterTimestamp").and_then(|text| parse_unix(text.strip_prefix('@')?));
+    let end = since.and_then(|since| since.to_zoned(TimeZone::UTC).checked_add(limit).ok());
+    match end {
+        Some(end) => Limit::Until(end.timestamp()),
+        None => unreadable("no ActiveEnterTimestamp in its answer"),
+    }
+}
+
+/// What a command prints, within [`PATIENCE`]. Started in a thread: it may hang for longer, and is
+/// then left behind.
+fn answer_of(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = child.map_err(|error| format!("cannot run {program}: {error}"))?;
+    let mut stdout = child.stdout.take().expect("it was asked to be piped");
+    let (sender, answer) = channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = stdout.by_ref().take(4096).read_to_string(&mut text);
+        let _ = sender.send(read.map(|_| text));
+    });
+    let read = answer.recv_timeout(PATIENCE);
+    if read.is_err() {
+        let _ = child.kill();
+    }
+    let status = child
+        .wait()
+        .map_err(|error| format!("{program}: {error}"))?;
+    match read {
+        Ok(Ok(text)) if status.success() && !text.trim().is_empty() => Ok(text),
+        Ok(_) => Err(format!("{program} gave no answer ({status})")),
+        Err(_) => Err(format!(
+            "{program} gave no answer in {} s",
+            PATIENCE.as_secs()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squeue_tells_the_end_in_local_time() {
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        assert_eq!(
+            squeue_end("2026-11-24T12:00:00\n", &zone),
+            Limit::Until("2026-11-24T11:00:00Z".parse().unwrap())
+        );
+        assert_eq!(squeue_end("N/A\n", &zone), Limit::None);
+        assert!(matches!(
+            squeue_end("Invalid job id", &zone),
+            Limit::Unreadable { .. }
+        ));
+    }
+
+    #[test]
+    fn the_environment_tells_the_end_of_a_slurm_job_without_asking() {
+        let environment = HashMap::from([
+            ("SLURM_JOB_ID".to_owned(), "17".to_owned()),
+            ("SLURM_JOB_END_TIME".to_owned(), "1795521600".to_owned()),
+        ]);
+        let around = look(&environment);
+        assert_eq!(
+            around.limit,
+            Limit::Until(Timestamp::from_second(1_795_521_600).unwrap())
+        );
+        assert!(around.is_allocation);
+    }
+
+    #[test]
+    fn a_unit_with_a_limit_ends_then() {
+        let text = "RuntimeMaxUSec=6h 30min\nActiveEnterTimestamp=@1795521600\n";
+        let end = Timestamp::from_second(1_795_521_600 + 23_400).unwrap();
+        assert_eq!(unit_end(text), Limit::Until(end));
+        assert_eq!(unit_end("RuntimeMaxUSec=infinity\n"), Limit::None);
+        assert!(matches!(unit_end(""), Limit::Unreadable { .. }));
+    }
+
+    #[test]
+    fn a_login_session_is_no_service() {
+        assert!(service_of("/user.slice/user-1000.slice/user@1000.service").is_none());
+        assert!(service_of("/user.slice/user-1000.slice/session-2.scope").is_none());
+        assert!(service_of("/system.slice/train.service").is_some_and(|found| !found.of_user));
+    }
+}
