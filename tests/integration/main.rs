@@ -1,0 +1,5 @@
+//! Integration tests, in one binary.
+
+mod executor;
+mod guard;
+mod supervisor;
