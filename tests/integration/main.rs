@@ -1,7 +1,10 @@
 //! The integration tests: real processes, real terminals, real files; see `support` for the means.
 
+mod executor;
 mod fixture;
 mod forecast;
+mod guard;
 mod planner;
 mod sources;
+mod supervisor;
 mod support;

@@ -1,0 +1,466 @@
+//! Starting, pausing, resuming and ending real processes.
+
+use std::os::unix::process::ExitStatusExt;
+
+use catrain::clock::monotonic;
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+use crate::supervisor::{
+    Supervisor, eventually, fixture, has_pending_stop, is_stopped, runs, send, states,
+};
+
+fn all_stopped(pids: &[i32]) {
+    for &pid in pids {
+        assert!(is_stopped(pid), "{pid} is {:?}", states(pid));
+    }
+}
+
+fn all_run(pids: &[i32]) {
+    for &pid in pids {
+        assert!(runs(pid), "{pid} is {:?}", states(pid));
+    }
+}
+
+/// Pauses a job of this shape, looks at every process, resumes it and looks again.
+fn is_paused_and_resumed(shape: &str, count: u32, processes: usize) {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.paused_job(shape, count);
+    assert_eq!(pids.len(), processes);
+    all_stopped(&pids);
+    assert_eq!(supervisor.ask("resume"), processes.to_string());
+    all_run(&pids);
+}
+
+#[test]
+fn one_process_is_paused_and_resumed() {
+    is_paused_and_resumed("workers", 1, 1);
+}
+
+#[test]
+fn sixty_four_processes_are_paused_and_resumed() {
+    is_paused_and_resumed("workers", 64, 64);
+}
+
+#[test]
+fn processes_that_never_sleep_are_paused() {
+    is_paused_and_resumed("busy", 8, 8);
+}
+
+#[test]
+fn a_process_of_many_threads_is_paused() {
+    is_paused_and_resumed("threads", 40, 1);
+}
+
+#[test]
+fn a_worker_in_a_session_of_its_own_is_paused() {
+    is_paused_and_resumed("session", 2, 2);
+}
+
+#[test]
+fn a_worker_that_became_a_daemon_is_paused() {
+    is_paused_and_resumed("daemon", 2, 2);
+}
+
+#[test]
+fn a_process_whose_main_thread_has_ended_is_paused() {
+    is_paused_and_resumed("ended-main", 1, 1);
+}
+
+#[test]
+fn a_job_that_forks_all_the_time_is_paused() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.paused_job("forker", 1);
+    all_stopped(&pids);
+    let children = supervisor.ask("processes");
+    let children: Vec<i32> = children
+        .split(' ')
+        .map(|pid| pid.parse().unwrap())
+        .collect();
+    all_stopped(&children);
+    supervisor.ask("resume");
+    all_run(&pids);
+    supervisor.ask("kill");
+}
+
+/// vfork(2): the parent is suspended until the child is gone, and cannot be stopped meanwhile.
+#[test]
+fn a_vfork_parent_counts_as_stopping_and_its_child_is_stopped() {
+    for shape in ["vfork", "vfork-thread"] {
+        let mut supervisor = Supervisor::start();
+        supervisor.job(shape, 1);
+        supervisor.ask("guard");
+        let answer = supervisor.ask("pause");
+        assert!(answer.starts_with("stopped 2 1 "), "{shape}: {answer}");
+        let pids = supervisor.pids();
+        let waiting: Vec<_> = pids
+            .iter()
+            .filter(|&&pid| states(pid).contains('D'))
+            .collect();
+        assert_eq!((pids.len(), waiting.len()), (2, 1), "{shape}");
+        assert_eq!(supervisor.ask("resume"), "2", "{shape}");
+        for &pid in &pids {
+            assert!(
+                !states(pid).contains('T') && !has_pending_stop(pid),
+                "{shape}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_the_job_had_stopped_itself_is_left_alone() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.paused_job("self-stopped", 2);
+    let stopped = std::fs::read_to_string(supervisor.folder().join("stopped")).unwrap();
+    let stopped: i32 = stopped.parse().unwrap();
+    all_stopped(&pids);
+    assert_eq!(supervisor.ask("resume"), "1");
+    for &pid in &pids {
+        assert_eq!(is_stopped(pid), pid == stopped);
+    }
+}
+
+#[test]
+fn one_that_may_not_be_signalled_leaves_everybody_running() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // Needs root to have processes of two users.
+    }
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.job("two-users", 4);
+    supervisor.ask("guard");
+    supervisor.ask("become 65534");
+    let refused = supervisor.ask("pause");
+    assert!(
+        refused.starts_with("refused NotPermitted process "),
+        "{refused}"
+    );
+    assert!(
+        refused.ends_with("`python3` of user 0 may not be signalled"),
+        "{refused}"
+    );
+    all_run(&pids);
+}
+
+#[test]
+fn our_own_helpers_are_not_part_of_the_job() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.job("workers", 2);
+    supervisor.ask("guard");
+    let helper: i32 = supervisor.ask("helper").parse().unwrap();
+    supervisor.ask("pause");
+    all_stopped(&pids);
+    all_run(&[helper]);
+    // Ended by a signal, so no code; and still there for whoever started it to wait for.
+    assert_eq!(supervisor.ask("end-helper"), "None");
+}
+
+#[test]
+fn adopted_processes_are_waited_for_and_their_time_counts() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.job("daemon", 2);
+    let before: u64 = supervisor.ask("cpu").parse().unwrap();
+    let leader: i32 = supervisor
+        .ask("processes")
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let daemon = *pids.iter().find(|&&pid| pid != leader).unwrap();
+    send(daemon, Signal::SIGKILL);
+    eventually("the daemon is reaped", || {
+        supervisor.ask("reap");
+        !std::fs::exists(format!("/proc/{daemon}")).unwrap()
+    });
+    let after: u64 = supervisor.ask("cpu").parse().unwrap();
+    assert!(after >= before);
+    all_run(&[leader]);
+}
+
+#[test]
+fn processor_time_grows_with_the_work_of_workers() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.job("busy", 2);
+    let mut used = |least: u64| {
+        eventually("time is used", || {
+            supervisor.ask("cpu").parse::<u64>().unwrap() > least
+        });
+        supervisor.ask("cpu").parse::<u64>().unwrap()
+    };
+    let before = used(50);
+    send(pids[1], Signal::SIGKILL);
+    let after = used(before);
+    assert!(after > before);
+}
+
+#[test]
+fn ranks_are_seen_in_the_environment() {
+    for (count, several) in [(1, "false"), (2, "true")] {
+        let mut supervisor = Supervisor::start();
+        supervisor.job("ranks", count);
+        assert_eq!(supervisor.ask("ranks"), several, "{count} ranks");
+        supervisor.ask("kill");
+    }
+}
+
+/// "The exit is the job's exit: same code, or the same signal."
+#[test]
+fn codes_and_signals_are_passed_on_exactly() {
+    let scripts = [
+        ("exit:0", "code 0"),
+        ("exit:1", "code 1"),
+        ("exit:255", "code 255"),
+        ("kill:-9:$$", "signal 9"),
+        ("kill:-TERM:$$", "signal 15"),
+    ];
+    for (script, exit) in scripts {
+        let mut supervisor = Supervisor::start();
+        let file = supervisor.folder().join("script");
+        std::fs::write(&file, script.replace(':', " ")).unwrap();
+        supervisor.ask(&format!("spawn sh {}", file.display()));
+        assert_eq!(supervisor.ask("wait"), exit, "{script}");
+    }
+}
+
+#[test]
+fn commands_that_cannot_start_say_why() {
+    let mut supervisor = Supervisor::start();
+    let folder = supervisor.folder().to_owned();
+    let write = |name: &str, text: &str, mode: u32| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(&path, mode).unwrap();
+        path.display().to_string()
+    };
+    let answer = supervisor.ask("spawn no-such-program-anywhere");
+    assert_eq!(
+        answer,
+        "127 `no-such-program-anywhere` was not found on the PATH"
+    );
+    let answer = supervisor.ask("spawn /no/such/program");
+    assert_eq!(answer, "127 `/no/such/program` was not found");
+    let plain = write("plain", "exit 0", 0o644);
+    let answer = supervisor.ask(&format!("spawn {plain}"));
+    assert!(
+        answer.starts_with("126 ") && answer.contains("ermission denied"),
+        "{answer}"
+    );
+    let orphan = write("orphan", "#!/no/such/interpreter\n", 0o755);
+    let answer = supervisor.ask(&format!("spawn {orphan}"));
+    assert!(
+        answer.starts_with("127 ") && answer.contains("interpreter"),
+        "{answer}"
+    );
+    let answer = supervisor.ask("spawn /");
+    assert!(answer.starts_with("126 "), "{answer}");
+    // As env and nohup do it.
+    let script = write("script", "exit 3", 0o755);
+    assert!(
+        supervisor
+            .ask(&format!("spawn {script}"))
+            .starts_with("started")
+    );
+    assert_eq!(supervisor.ask("wait"), "code 3");
+}
+
+/// What the job sees when it is started under `how`: mask and ignored signals as hexadecimal
+/// numbers, and the open descriptors.
+fn seen_by_job(how: &str) -> (u64, u64, Vec<String>) {
+    let script = fixture("started_with.py");
+    let prefix = ["python3", script.to_str().unwrap(), how];
+    let mut supervisor = Supervisor::start_through(&prefix, &[("PYTHONDONTWRITEBYTECODE", "1")]);
+    supervisor.ask("signals");
+    // Python would ignore SIGPIPE itself, so the shell reports.
+    let report = supervisor.folder().join("report");
+    let script = supervisor.folder().join("script");
+    let text = "grep -E '^Sig(Blk|Ign)' /proc/self/status > $0.new; ls /proc/$$/fd >> $0.new; \
+                mv $0.new $0.out";
+    std::fs::write(&script, text.replace("$0", report.to_str().unwrap())).unwrap();
+    supervisor.ask(&format!("spawn sh {}", script.display()));
+    assert_eq!(supervisor.ask("wait"), "code 0");
+    let report = std::fs::read_to_string(report.with_extension("out")).unwrap();
+    let mut lines = report.lines();
+    let mut mask = || {
+        let line = lines.next().unwrap();
+        u64::from_str_radix(line.split_once(':').unwrap().1.trim(), 16).unwrap()
+    };
+    let (blocked, ignored) = (mask(), mask());
+    let descriptors = lines.map(str::to_owned).collect();
+    (blocked, ignored, descriptors)
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal as i32 - 1)
+}
+
+#[test]
+fn the_job_gets_the_signals_that_catrain_was_started_with() {
+    let plain = seen_by_job("plain");
+    assert_eq!(
+        (plain.0, plain.1),
+        (0, 0),
+        "nothing blocked, nothing ignored"
+    );
+    assert_eq!(seen_by_job("hup-ignored").1, bit(Signal::SIGHUP));
+    assert_eq!(seen_by_job("pipe-ignored").1, bit(Signal::SIGPIPE));
+    assert_eq!(seen_by_job("chld-ignored").1 & !bit(Signal::SIGCHLD), 0);
+    assert_eq!(seen_by_job("usr2-blocked").0, bit(Signal::SIGUSR2));
+}
+
+#[test]
+fn the_job_gets_the_descriptors_that_catrain_was_started_with() {
+    // The shell keeps its script open at 10 or above.
+    let low = |seen: Vec<String>| -> Vec<String> {
+        seen.into_iter()
+            .filter(|descriptor| descriptor.len() == 1)
+            .collect()
+    };
+    assert_eq!(low(seen_by_job("plain").2), ["0", "1", "2"]);
+    assert_eq!(low(seen_by_job("descriptor-7").2), ["0", "1", "2", "7"]);
+}
+
+#[test]
+fn the_job_leads_a_session_and_does_not_see_what_is_kept_from_it() {
+    let mut supervisor = Supervisor::start();
+    supervisor.job("report", 1);
+    assert_eq!(supervisor.ask("wait"), "code 0");
+    let report = std::fs::read_to_string(supervisor.folder().join("report")).unwrap();
+    assert!(
+        report.lines().nth(1).unwrap().ends_with(" True"),
+        "{report}"
+    );
+    let variables: Vec<_> = report.lines().nth(2).unwrap().split(' ').collect();
+    assert!(variables.contains(&"CATRAIN_RUN"));
+    assert!(!variables.contains(&"CATRAIN_TEST_SOCKET"));
+}
+
+#[test]
+fn a_job_that_has_the_terminal_is_not_paused() {
+    let mut supervisor = Supervisor::start();
+    let order = supervisor
+        .order_for("workers", 2)
+        .replacen("spawn", "spawn-tty", 1);
+    supervisor.ask(&order);
+    supervisor.wait_until_ready();
+    supervisor.ask("guard");
+    let answer = supervisor.ask("pause");
+    assert!(answer.starts_with("refused HasTerminal"), "{answer}");
+    all_run(&supervisor.pids());
+}
+
+#[test]
+fn a_signal_reaches_a_paused_job_and_wakes_it() {
+    let mut supervisor = Supervisor::start();
+    supervisor.paused_job("workers", 3);
+    supervisor.ask("wake-with 15");
+    assert_eq!(supervisor.ask("wait"), "signal 15");
+}
+
+#[test]
+fn workers_of_a_leader_that_was_killed_while_paused_run_on() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.job("workers", 3);
+    supervisor.ask("guard");
+    let leader: i32 = supervisor
+        .ask("processes")
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    supervisor.ask("pause");
+    all_stopped(&pids);
+    send(leader, Signal::SIGKILL);
+    assert_eq!(supervisor.ask("wait"), "signal 9");
+    let workers: Vec<_> = pids.into_iter().filter(|&pid| pid != leader).collect();
+    all_run(&workers);
+}
+
+#[test]
+fn killing_spares_no_worker_wherever_it_is() {
+    for shape in ["session", "daemon", "forker"] {
+        let mut supervisor = Supervisor::start();
+        let pids = supervisor.job(shape, 1);
+        supervisor.ask("kill");
+        eventually("all have ended", || {
+            supervisor.ask("kill");
+            pids.iter().all(|&pid| states(pid).is_empty())
+        });
+    }
+}
+
+#[test]
+fn a_panic_leaves_nobody_stopped() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.paused_job("workers", 4);
+    // Only the destructor is to be seen at work.
+    let guard = supervisor.guard_pid_in_use();
+    send(guard, Signal::SIGSTOP);
+    assert_eq!(supervisor.try_ask("panic"), None);
+    eventually("everyone runs", || pids.iter().all(|&pid| runs(pid)));
+    send(guard, Signal::SIGKILL);
+}
+
+#[test]
+fn signals_are_read_with_their_sender() {
+    let mut supervisor = Supervisor::start();
+    supervisor.ask("signals");
+    send(supervisor.pid(), Signal::SIGUSR1);
+    let me = std::process::id();
+    assert_eq!(supervisor.ask("caught"), format!("10 {me}"));
+    send(supervisor.pid(), Signal::SIGTSTP);
+    assert_eq!(supervisor.ask("caught"), format!("20 {me}"));
+}
+
+#[test]
+fn dying_of_a_signal_is_seen_by_the_parent() {
+    for number in [2, 3, 15, 9] {
+        let mut supervisor = Supervisor::start();
+        supervisor.ask("signals");
+        assert_eq!(supervisor.try_ask(&format!("die {number}")), None);
+        let status = supervisor.exit();
+        assert_eq!(
+            (status.signal(), status.core_dumped()),
+            (Some(number), false)
+        );
+    }
+}
+
+/// Prints what a pause costs. Not part of the normal run: it measures the machine.
+#[test]
+#[ignore = "measures: run with --ignored --nocapture"]
+#[expect(clippy::print_stdout, reason = "a measurement is for reading")]
+fn measure_a_pause_and_a_death() {
+    for (shape, count) in [("workers", 1), ("workers", 64), ("busy", 64)] {
+        let mut pauses = Vec::new();
+        let mut deaths = Vec::new();
+        for _ in 0..5 {
+            let mut supervisor = Supervisor::start();
+            let pids = supervisor.job(shape, count);
+            supervisor.ask("guard");
+            for _ in 0..5 {
+                let answer = supervisor.ask("pause");
+                pauses.push(answer.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap());
+                supervisor.ask("resume");
+            }
+            supervisor.ask("pause");
+            let killed = monotonic();
+            send(supervisor.pid(), Signal::SIGKILL);
+            while !pids.iter().all(|&pid| runs(pid)) {
+                assert!(monotonic() - killed < Duration::from_secs(5));
+            }
+            deaths.push(u64::try_from((monotonic() - killed).as_micros()).unwrap());
+        }
+        let median = |mut all: Vec<u64>| {
+            all.sort_unstable();
+            all[all.len() / 2]
+        };
+        println!(
+            "{count} {shape}: paused in {} µs, running again {} µs after kill -9 (medians)",
+            median(pauses),
+            median(deaths)
+        );
+    }
+}
