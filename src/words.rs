@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(mass(GramsCo2e(512.3)), "512 g");
         assert_eq!(mass(GramsCo2e(-12.4)), "−12 g");
         assert_eq!(mass(GramsCo2e(2412.0)), "2.41 kg");
-        assert_eq!(mass(GramsCo2e(3.14)), "3.1 g");
+        assert_eq!(mass(GramsCo2e(3.12)), "3.1 g");
         assert_eq!(energy(KilowattHours(2.414)), "2.41 kWh");
         assert_eq!(energy(KilowattHours(0.041)), "41 Wh");
     }

@@ -21,6 +21,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_secs(60);
 /// Time that is kept between the end of the job and the end of its surroundings, beside the grace.
 const BEFORE_LIMIT: Duration = Duration::from_mins(5);
+/// Running time that planning takes a resume to cost (caches, clocks, connections), so that a pause
+/// is worth more than the disturbance. The rules were tuned with the same figure.
+const WARM_UP: Duration = Duration::from_mins(2);
 /// A replay decides at most this often (real time).
 const REPLAY_POLL: Duration = Duration::from_millis(50);
 
@@ -184,7 +187,7 @@ pub(super) fn plan(
             pause: Duration::ZERO,
             resume: Duration::ZERO,
             pause_energy: KilowattHours::ZERO,
-            resume_energy: KilowattHours::ZERO,
+            resume_energy: KilowattHours::from(power.run * WARM_UP),
             min_run: args.min_run,
             min_pause: args.min_pause,
             max_pauses: None,
