@@ -44,6 +44,16 @@ pub(super) struct Hands {
     happened: VecDeque<Happening>,
 }
 
+/// Whom a signal was sent to.
+enum Reach {
+    /// To us alone, as far as can be told.
+    Us,
+    /// To the guard as well, so to everyone: the job has it.
+    Everyone,
+    /// The guard may yet say that it got it.
+    Unknown,
+}
+
 struct Guarding {
     guard: Guard,
     events: Readiness,
@@ -91,10 +101,11 @@ impl Hands {
                 Ok(Number::SIGCHLD) => self.child_changed(),
                 Ok(Number::SIGTSTP) => self.happened.push_back(Happening::TerminalStop),
                 Ok(Number::SIGCONT) | Err(_) => {}
-                Ok(_) if self.needs_witness(caught) => {
-                    self.waiting.push((caught, Instant::now() + WITNESS));
-                }
-                Ok(_) => self.pass_on(caught, false),
+                Ok(_) => match self.reach_of(caught) {
+                    Reach::Us => self.pass_on(caught, false),
+                    Reach::Everyone => self.pass_on(caught, true),
+                    Reach::Unknown => self.waiting.push((caught, Instant::now() + WITNESS)),
+                },
             }
         }
     }
@@ -110,25 +121,21 @@ impl Hands {
     }
 
     /// A terminal's signal goes to its foreground group, which the guard is never in.
-    fn needs_witness(&mut self, caught: Caught) -> bool {
+    fn reach_of(&mut self, caught: Caught) -> Reach {
         let now = Instant::now();
         self.witnessed.retain(|(_, until)| *until > now);
         let from_process = matches!(caught.sender, Sender::Process { .. });
         if !from_process || self.job.is_none() || self.guard.is_none() {
-            return false;
+            return Reach::Us;
         }
-        if let Some(index) = self
-            .witnessed
-            .iter()
-            .position(|(signal, _)| *signal == caught.signal)
-        {
-            self.witnessed.remove(index);
-            self.pass_on(caught, true);
-            // It is dealt with: nothing waits.
-            self.waiting.retain(|(waiting, _)| *waiting != caught);
-            return false;
+        let seen = (self.witnessed.iter()).position(|(signal, _)| *signal == caught.signal);
+        match seen {
+            Some(index) => {
+                self.witnessed.remove(index);
+                Reach::Everyone
+            }
+            None => Reach::Unknown,
         }
-        true
     }
 
     fn pass_on(&mut self, caught: Caught, to_everyone: bool) {
