@@ -71,6 +71,9 @@ pub struct Request {
     pub from: String,
     /// One line of JSON.
     pub answer: oneshot::Sender<String>,
+    /// Resolves, with an error, once the answer was written or the peer is gone: a run that ends by
+    /// this word waits a moment for it.
+    pub written: oneshot::Receiver<()>,
 }
 
 /// The path of a run's socket.
@@ -136,10 +139,17 @@ async fn converse(mut stream: UnixStream, requests: mpsc::Sender<Request>) -> io
         Err(why) => return stream.write_all(refusal(&why).as_bytes()).await,
     };
     let (answer, reply) = oneshot::channel();
+    let (_dropped_at_the_end, written) = oneshot::channel();
     let from = peer
         .pid()
         .map_or_else(|| "unknown".to_owned(), |pid| format!("pid {pid}"));
-    if requests.send(Request { word, from, answer }).await.is_err() {
+    let request = Request {
+        word,
+        from,
+        answer,
+        written,
+    };
+    if requests.send(request).await.is_err() {
         return stream
             .write_all(refusal("the run is ending").as_bytes())
             .await;

@@ -31,6 +31,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// How long the record of a pause may take before the pause is done all the same.
 const RECORD_BEFORE_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a run that ends by an operator's word waits for the answer to be taken.
+const LAST_ANSWER: Duration = Duration::from_millis(200);
+
 /// The operating system's side of a run: the job, its guard, and the signals.
 pub trait Executor {
     /// Starts the job; gives the leader's pid.
@@ -349,6 +352,10 @@ where
         let mut answer = (self.describe)(&view, self.clock.now());
         answer["ok"] = true.into();
         let _ = request.answer.send(answer.to_string());
+        if state.finished {
+            // The connection is served on this runtime, which is about to end.
+            let _ = tokio::time::timeout(LAST_ANSWER, request.written).await;
+        }
     }
 
     async fn operator(&mut self, state: &mut Loop, word: Word, from: &str) {
