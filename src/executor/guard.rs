@@ -25,6 +25,10 @@ use crate::clock::monotonic;
 /// The watchdog's name and first argument.
 pub const NAME: &str = "carbon-guard";
 
+/// What the kernel sends the watchdog when the supervisor's main thread ends. Anybody may send it, so
+/// it is a reason to look and no more.
+pub(super) const DEATH: Signal = Signal::SIGURG;
+
 /// How long a list without a lease is kept: a supervisor that forgot one hangs too.
 const DEFAULT_LEASE: Duration = super::watchdog::LONGEST_LEASE;
 
@@ -222,7 +226,12 @@ impl Watch {
             let _ = poll(&mut handles, timeout);
             let has_orders = handles[0].any().unwrap_or(false);
             while let Ok(Some(info)) = signals.read_signal() {
-                tell(Record::new(Tag::Signal, info.ssi_signo.cast_signed(), 0));
+                let number = info.ssi_signo.cast_signed();
+                if number == DEATH as i32 && self.has_no_supervisor() {
+                    self.release();
+                    return;
+                }
+                tell(Record::new(Tag::Signal, number, 0));
             }
             if has_orders {
                 let mut buffer = [0; 4096];
@@ -252,6 +261,16 @@ impl Watch {
                 };
             }
         }
+    }
+
+    /// Whether the supervisor's main thread has ended, whatever its other threads still wait for.
+    fn has_no_supervisor(&self) -> bool {
+        let supervisor = std::env::args().nth(1).and_then(|pid| pid.parse().ok());
+        supervisor.is_some_and(|pid: i32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+            !state.starts_with(|letter: char| !matches!(letter, 'Z' | 'X'))
+        })
     }
 
     fn obey(&mut self, record: Record) -> Next {

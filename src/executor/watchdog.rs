@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::time::TimeSpec;
 
@@ -121,10 +122,16 @@ impl Guard {
         if let Some(value) = std::env::var_os(super::process::NO_PIDFD) {
             command.env(super::process::NO_PIDFD, value);
         }
+        let on_main_thread = nix::unistd::gettid() == nix::unistd::getpid();
         // SAFETY: between fork and exec only system calls are made.
         unsafe {
-            command.pre_exec(|| {
+            command.pre_exec(move || {
                 nix::unistd::setsid()?;
+                // A supervisor that is killed while a thread of it waits for a dead disk keeps its end
+                // of the pipe open until the disk answers. This tells of its main thread's end.
+                if on_main_thread {
+                    prctl::set_pdeathsig(super::guard::DEATH)?;
+                }
                 // Before exec, so that there is no moment at which a signal to everyone kills it.
                 sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
                 Ok(())
