@@ -64,6 +64,27 @@ impl Running {
         running
     }
 
+    /// Starts a command whose standard error goes elsewhere, and is not kept.
+    #[track_caller]
+    pub(crate) fn start_complaining_to(command: &mut Command, stderr: Stdio) -> Self {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr);
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        // The command keeps a copy open otherwise.
+        command.stderr(Stdio::null());
+        let stdout = Kept::from(child.stdout.take().unwrap());
+        let stderr = Kept::from(std::io::empty());
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
+    }
+
     #[track_caller]
     fn spawn(command: &mut Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -7,6 +7,7 @@
 pub(crate) mod child;
 pub(crate) mod process;
 pub(crate) mod pty;
+pub(crate) mod supervised;
 
 use std::ffi::OsStr;
 use std::fs;
