@@ -1,5 +1,7 @@
 //! Carbon-aware supervision of training commands.
+pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod error;
 pub mod forecast;
 pub mod ledger;

@@ -310,3 +310,9 @@ fn zone_in_name(path: &Path) -> Option<String> {
     let start = name.split(['_', '.']).next()?;
     zones::find(start).ok().map(|zone| zone.zone.to_owned())
 }
+
+/// The names of the sources that know a zone without being told where to look.
+pub fn serving(zone: &str) -> Vec<&'static str> {
+    let known = crate::forecast::builtin::average(zone).is_some();
+    known.then_some(builtin::NAME).into_iter().collect()
+}

@@ -1,0 +1,438 @@
+//! `catrain forecast`: the intensity now and ahead, and the cleanest times to run.
+
+mod chart;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::cli::{ForecastArgs, ForecastFormat};
+use crate::error::{Failure, Kind as FailureKind};
+use crate::forecast::ahead::ahead;
+use crate::forecast::builtin::Average;
+use crate::forecast::windows::{Window, cleanest};
+use crate::forecast::zones::resolve;
+use crate::forecast::{Basis, Kind, Outlook, Point, Span};
+use crate::parse;
+use crate::source::{self, Tried};
+use crate::units::GramsPerKwh;
+use crate::words::{self, Look, Paint};
+
+/// Windows listed for one zone.
+const WINDOWS: usize = 3;
+
+/// What is known of one zone.
+struct View {
+    zone: &'static Average,
+    outlook: Outlook,
+    windows: Vec<Window>,
+    tried: Vec<Tried>,
+    notes: Vec<String>,
+}
+
+/// Prints the forecast of one zone, or of several side by side.
+///
+/// # Errors
+/// An unknown zone, a source that cannot be used, a deadline that is past or cannot be read, or
+/// writing fails (not when the reader has gone).
+pub fn run(
+    args: &ForecastArgs,
+    look: Look,
+    out: &mut dyn Write,
+    now: Timestamp,
+    tz: &TimeZone,
+) -> Result<(), Failure> {
+    let mut until = horizon(now, args.hours);
+    if let Some(text) = &args.deadline {
+        let deadline = parse::time(text, now, tz)
+            .map_err(|why| Failure::usage(format!("--deadline: {why}")))?;
+        if deadline <= now {
+            return Err(Failure::usage(format!(
+                "--deadline: `{text}` is over since {}",
+                words::duration(now.duration_since(deadline).unsigned_abs())
+            )));
+        }
+        until = until.min(deadline);
+    }
+    let mut views: Vec<View> = Vec::new();
+    for given in zones(args) {
+        let resolved = resolve(given, tz.iana_name())?;
+        if views.iter().any(|view| view.zone == resolved.zone) {
+            continue;
+        }
+        let gathered = source::gather(&args.source, resolved.zone.zone, now)?;
+        let outlook =
+            ahead(now, &gathered.knowledge, usize::from(args.hours)).ok_or_else(|| {
+                let nothing =
+                    anyhow::anyhow!("nothing is known of {} at this time", resolved.zone.zone);
+                Failure::new(FailureKind::Failed, nothing).hint("name another source: -s built-in")
+            })?;
+        // No hour of a yearly average is cleaner than another.
+        let windows = match outlook.kind {
+            Kind::RegionalAverage => Vec::new(),
+            _ => cleanest(&outlook.expected, now, until, args.duration, WINDOWS),
+        };
+        views.push(View {
+            zone: resolved.zone,
+            outlook,
+            windows,
+            tried: gathered.tried,
+            notes: (resolved.announcement().into_iter().chain(gathered.notes)).collect(),
+        });
+    }
+    let page = Page {
+        look,
+        now,
+        tz,
+        until,
+        duration: args.duration,
+    };
+    super::written(match (args.format, views.as_slice()) {
+        (ForecastFormat::Table, [one]) => page.one(one, out),
+        (ForecastFormat::Table, several) => page.several(several, out),
+        (ForecastFormat::Json, [one]) => json(
+            &Single {
+                schema: SCHEMA,
+                zone: Document::new(one, now),
+            },
+            out,
+        ),
+        (ForecastFormat::Json, several) => json(
+            &Several {
+                schema: SCHEMA,
+                zones: several
+                    .iter()
+                    .map(|view| Document::new(view, now))
+                    .collect(),
+            },
+            out,
+        ),
+        (ForecastFormat::Csv, views) => csv(views, out),
+    })
+}
+
+fn zones(args: &ForecastArgs) -> Vec<Option<&str>> {
+    match args.zone.as_slice() {
+        [] => vec![None],
+        given => given.iter().map(|zone| Some(zone.as_str())).collect(),
+    }
+}
+
+/// The end of the last hour that is looked at; hours count from the one that `now` is in.
+fn horizon(now: Timestamp, hours: u16) -> Timestamp {
+    let into_hour = now.as_second().rem_euclid(3600);
+    let left = SignedDuration::from_secs(i64::from(hours) * 3600 - into_hour);
+    now.checked_add(left).unwrap_or(Timestamp::MAX)
+}
+
+/// Everything that a page of text is laid out by.
+struct Page<'a> {
+    look: Look,
+    now: Timestamp,
+    tz: &'a TimeZone,
+    until: Timestamp,
+    duration: Duration,
+}
+
+impl Page<'_> {
+    fn say(&self, out: &mut dyn Write, text: &str) -> io::Result<()> {
+        writeln!(out, "{}", self.look.text(text).trim_end())
+    }
+
+    fn one(&self, view: &View, out: &mut dyn Write) -> io::Result<()> {
+        let View { zone, outlook, .. } = view;
+        let title = self.look.paint(Paint::Bold, zone.zone);
+        self.say(
+            out,
+            &format!("{title}  {} · {}", zone.name, self.present(outlook)),
+        )?;
+        self.provenance(view, "", out)?;
+        if outlook.kind == Kind::RegionalAverage {
+            self.say(
+                out,
+                "a yearly average: no hour is known to be cleaner than another",
+            )?;
+        } else {
+            let size = chart::Size::of(self.look);
+            for line in chart::draw(&outlook.expected, self.now, self.tz, self.look, size) {
+                self.say(out, &line)?;
+            }
+            self.windows(view, out)?;
+        }
+        self.notes(view, out)
+    }
+
+    fn present(&self, outlook: &Outlook) -> String {
+        match outlook.expected.at(self.now) {
+            Some(value) => format!("{} now", words::intensity(value)),
+            None => "not known now".to_owned(),
+        }
+    }
+
+    /// Source, kind, age, basis and confidence, in one line.
+    fn provenance(&self, view: &View, indent: &str, out: &mut dyn Write) -> io::Result<()> {
+        let outlook = &view.outlook;
+        let mut kind = outlook.kind.to_string();
+        if let Some(age) = age(outlook, self.now) {
+            kind += &format!(", {} old", words::duration(age));
+        }
+        let from_average = format!("{} of {}", view.zone.source.name(), view.zone.year);
+        let parts = [
+            Some(outlook.source.clone()),
+            (outlook.kind == Kind::RegionalAverage).then_some(from_average),
+            Some(kind),
+            Some(outlook.basis.to_string()),
+            Some(format!("confidence {:.2}", outlook.confidence)),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let line = format!("{indent}{}", parts.join(" · "));
+        self.say(out, &self.look.paint(Paint::Dim, &line))
+    }
+
+    fn windows(&self, view: &View, out: &mut dyn Write) -> io::Result<()> {
+        let length = words::duration(self.duration);
+        if view.windows.is_empty() {
+            let end = words::time(self.until, self.now, self.tz);
+            return self.say(
+                out,
+                &format!("no {length} without a pause fit in before {end}"),
+            );
+        }
+        let head = format!(
+            "{:<24}{:>6}{:>14}",
+            format!("cleanest {length}"),
+            "mean",
+            "against now"
+        );
+        let zone = super::zone_name(self.tz, self.now);
+        let zone = self.look.paint(Paint::Dim, &format!("  (times: {zone})"));
+        self.say(
+            out,
+            &format!("{}{zone}", self.look.paint(Paint::Bold, &head)),
+        )?;
+        for window in &view.windows {
+            let when = self.when(window.span);
+            let mean = format!("{:.0}", window.mean.0);
+            self.say(out, &format!("{when:<24}{mean:>6}{:>14}", against(window)))?;
+        }
+        Ok(())
+    }
+
+    /// `Tue 01:30 – 07:30`.
+    fn when(&self, span: Span) -> String {
+        let start = span.start.to_zoned(self.tz.clone());
+        let end = span.end.to_zoned(self.tz.clone());
+        let day = match start.date() == end.date() {
+            true => "%H:%M",
+            false => "%a %H:%M",
+        };
+        let start = match span.start <= self.now {
+            true => "now".to_owned(),
+            false => start.strftime("%a %H:%M").to_string(),
+        };
+        format!("{start} – {}", end.strftime(day))
+    }
+
+    fn notes(&self, view: &View, out: &mut dyn Write) -> io::Result<()> {
+        for note in &view.notes {
+            self.say(out, &self.look.paint(Paint::Dim, &format!("note: {note}")))?;
+        }
+        Ok(())
+    }
+
+    fn several(&self, views: &[View], out: &mut dyn Write) -> io::Result<()> {
+        let id = views
+            .iter()
+            .map(|view| view.zone.zone.len())
+            .fold(4, usize::max);
+        let cleanest = format!("cleanest {}", words::duration(self.duration));
+        let head = format!(
+            "{:id$} {:>5} {:>5} {:>5}   {cleanest:<24}{:>5}{:>13}",
+            "zone", "now", "low", "high", "mean", "against now"
+        );
+        self.say(out, &self.look.paint(Paint::Bold, &head))?;
+        for View {
+            zone,
+            outlook,
+            windows,
+            ..
+        } in views
+        {
+            let number = |value: Option<f64>| value.map_or("?".to_owned(), |v| format!("{v:.0}"));
+            let (low, high) = chart::range(outlook.expected.points());
+            let window = match windows.first() {
+                Some(window) => format!(
+                    "{:<24}{:>5.0}{:>13}",
+                    self.when(window.span),
+                    window.mean.0,
+                    against(window)
+                ),
+                None if outlook.kind == Kind::RegionalAverage => "a yearly average only".to_owned(),
+                None => "none fits".to_owned(),
+            };
+            let line = format!(
+                "{:id$} {:>5} {:>5} {:>5}   {window}",
+                zone.zone,
+                number(outlook.expected.at(self.now).map(|value| value.0)),
+                number(Some(low)),
+                number(Some(high)),
+            );
+            self.say(out, &line)?;
+        }
+        self.say(out, "")?;
+        let size = chart::Size::small(self.look, id);
+        for (index, view) in views.iter().enumerate() {
+            let drawn = chart::draw(&view.outlook.expected, self.now, self.tz, self.look, size);
+            // One row for each; the axis once, under the last.
+            let shown = if index + 1 == views.len() {
+                drawn.len()
+            } else {
+                1
+            };
+            for (row, line) in drawn.iter().take(shown).enumerate() {
+                let name = if row == 0 { view.zone.zone } else { "" };
+                self.say(out, &format!("{name:id$}{line}"))?;
+            }
+        }
+        let zone = super::zone_name(self.tz, self.now);
+        let scale = format!("each from its low to its high; times: {zone}");
+        self.say(out, &self.look.paint(Paint::Dim, &scale))?;
+        for view in views {
+            self.provenance(view, &format!("{:id$} ", view.zone.zone), out)?;
+        }
+        if views
+            .windows(2)
+            .any(|two| two[0].outlook.basis != two[1].outlook.basis)
+        {
+            self.say(
+                out,
+                "note: the numbers of different bases must not be compared",
+            )?;
+        }
+        for view in views {
+            self.notes(view, out)?;
+        }
+        Ok(())
+    }
+}
+
+fn against(window: &Window) -> String {
+    window
+        .saving
+        .map_or("?".to_owned(), |saving| words::change(-saving))
+}
+
+fn age(outlook: &Outlook, now: Timestamp) -> Option<Duration> {
+    outlook
+        .issued_at
+        .map(|at| now.duration_since(at).unsigned_abs())
+}
+
+const SCHEMA: &str = "catrain.forecast/1";
+
+#[derive(Serialize)]
+struct Single<'a> {
+    schema: &'static str,
+    #[serde(flatten)]
+    zone: Document<'a>,
+}
+
+#[derive(Serialize)]
+struct Several<'a> {
+    schema: &'static str,
+    zones: Vec<Document<'a>>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    zone: &'a str,
+    basis: Basis,
+    source: &'a str,
+    kind: Kind,
+    confidence: f64,
+    issued_at: Option<Timestamp>,
+    age_s: Option<u64>,
+    now_g_per_kwh: Option<GramsPerKwh>,
+    points: &'a [Point],
+    windows: Vec<WindowRow>,
+    tried: &'a [Tried],
+}
+
+#[derive(Serialize)]
+struct WindowRow {
+    #[serde(flatten)]
+    span: Span,
+    mean_g_per_kwh: GramsPerKwh,
+    saving_percent: Option<f64>,
+}
+
+impl<'a> Document<'a> {
+    fn new(view: &'a View, now: Timestamp) -> Self {
+        let outlook = &view.outlook;
+        Self {
+            zone: &outlook.zone,
+            basis: outlook.basis,
+            source: &outlook.source,
+            kind: outlook.kind,
+            confidence: outlook.confidence,
+            issued_at: outlook.issued_at,
+            age_s: age(outlook, now).map(|age| age.as_secs()),
+            now_g_per_kwh: outlook.expected.at(now),
+            points: outlook.expected.points(),
+            windows: (view.windows.iter())
+                .map(|window| WindowRow {
+                    span: window.span,
+                    mean_g_per_kwh: window.mean,
+                    saving_percent: window.saving.map(|saving| saving * 100.0),
+                })
+                .collect(),
+            tried: &view.tried,
+        }
+    }
+}
+
+fn json(document: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, document)?;
+    writeln!(out)
+}
+
+#[derive(Serialize)]
+struct CsvRow<'a> {
+    zone: &'a str,
+    start: Timestamp,
+    end: Timestamp,
+    g_per_kwh: f64,
+    kind: Kind,
+    basis: String,
+    source: &'a str,
+}
+
+fn csv(views: &[View], out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    for View { outlook, .. } in views {
+        for point in outlook.expected.points() {
+            writer
+                .serialize(CsvRow {
+                    zone: &outlook.zone,
+                    start: point.span.start,
+                    end: point.span.end,
+                    g_per_kwh: point.intensity.0,
+                    kind: point.kind,
+                    basis: outlook.basis.to_string(),
+                    source: &outlook.source,
+                })
+                .map_err(io_error)?;
+        }
+    }
+    writer.flush()
+}
+
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,111 @@
+//! `catrain zones`: which zones are known, what serves them, what is built in.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::cli::ZonesArgs;
+use crate::error::{Failure, Kind};
+use crate::forecast::builtin::{Average, PROFILE_YEAR, PROFILED, averages};
+use crate::forecast::{Basis, Scope, zones};
+use crate::source;
+use crate::units::GramsPerKwh;
+use crate::words::{self, Look, Paint};
+
+/// Prints the zones whose id or name holds the text, or all.
+///
+/// # Errors
+/// No zone matches, or writing fails (not when the reader has gone).
+pub fn run(args: &ZonesArgs, look: Look, out: &mut dyn Write) -> Result<(), Failure> {
+    let text = args.text.as_deref().unwrap_or_default().trim();
+    let wanted = text.to_uppercase();
+    let mut found: Vec<&Average> = (averages().iter())
+        .filter(|zone| zone.zone.contains(&wanted) || zone.name.to_uppercase().contains(&wanted))
+        .collect();
+    if found.is_empty() {
+        match zones::find(text) {
+            Ok(zone) => found.push(zone),
+            Err(unknown) => {
+                let hint = unknown.hint();
+                let none = anyhow::anyhow!("no zone's id or name holds `{text}`");
+                return Err(Failure::new(Kind::Failed, none).hint(hint));
+            }
+        }
+    }
+    super::written(match args.json {
+        true => json(&found, out),
+        false => table(&found, look, out),
+    })
+}
+
+fn profile_year(zone: &Average) -> Option<u16> {
+    PROFILED.contains(&zone.zone).then_some(PROFILE_YEAR)
+}
+
+fn table(found: &[&Average], look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let width = |least: usize, text: fn(&Average) -> &str| {
+        (found.iter().map(|zone| text(zone).chars().count())).fold(least, usize::max)
+    };
+    let id = width(4, |zone| zone.zone);
+    let name = width(4, |zone| zone.name);
+    let head = format!(
+        "{:id$}  {:name$}  {:9}  {:9}  {}",
+        "ZONE", "NAME", "SERVED BY", "USUAL DAY", "YEARLY AVERAGE"
+    );
+    writeln!(out, "{}", look.paint(Paint::Bold, &head))?;
+    for zone in found {
+        let usual = profile_year(zone).map_or_else(String::new, |year| year.to_string());
+        let direct = match zone.basis.scope {
+            Scope::Direct => ", direct",
+            _ => "",
+        };
+        let origin = look.text(&format!("{} ({}{direct})", zone.year, zone.source.name()));
+        writeln!(
+            out,
+            "{:id$}  {:name$}  {:9}  {usual:9}  {:>10}  {}",
+            zone.zone,
+            zone.name,
+            source::serving(zone.zone).join(","),
+            words::intensity(zone.intensity),
+            look.paint(Paint::Dim, &origin),
+        )?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: &'static str,
+    zones: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    zone: &'a str,
+    name: &'a str,
+    sources: Vec<&'static str>,
+    profile_year: Option<u16>,
+    average_g_per_kwh: GramsPerKwh,
+    average_year: u16,
+    average_source: &'static str,
+    basis: Basis,
+}
+
+fn json(found: &[&Average], out: &mut dyn Write) -> io::Result<()> {
+    let zones = found.iter().map(|zone| Row {
+        zone: zone.zone,
+        name: zone.name,
+        sources: source::serving(zone.zone),
+        profile_year: profile_year(zone),
+        average_g_per_kwh: zone.intensity,
+        average_year: zone.year,
+        average_source: zone.source.name(),
+        basis: zone.basis,
+    });
+    let document = Document {
+        schema: "catrain.zones/1",
+        zones: zones.collect(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
