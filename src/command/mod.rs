@@ -128,10 +128,10 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// A time zone in words: `Europe/Berlin`, `UTC`, `+01:00`.
+/// A time zone in words: `Europe/Berlin`, `UTC`, `UTC+01`.
 fn zone_name(tz: &TimeZone, now: jiff::Timestamp) -> String {
     match tz.iana_name() {
         Some(name) => name.to_owned(),
-        None => tz.to_offset(now).to_string(),
+        None => format!("UTC{}", tz.to_offset(now)),
     }
 }
