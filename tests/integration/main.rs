@@ -1,0 +1,4 @@
+//! What `catrain` promises, tried from outside.
+
+mod ledger;
+mod report;
