@@ -70,8 +70,8 @@ fn figures(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> St
 /// `python train.py ended with 0 after 13 h 27 m: held 6 h 40 m, …`.
 fn headline(summary: &Summary) -> String {
     let happened = match (summary.ended_at, summary.exit) {
-        (None, _) if summary.attempts == 0 => "not started, no end recorded".to_owned(),
-        (None, _) => "no end recorded".to_owned(),
+        (None, _) if summary.attempts == 0 => "has no recorded start or end".to_owned(),
+        (None, _) => "has no recorded end".to_owned(),
         (Some(_), None) => "never started".to_owned(),
         (Some(_), Some(Exit::Code(code))) => format!("ended with {code}"),
         (Some(_), Some(Exit::Signal(signal))) => format!("ended by signal {}", name_of(signal)),
@@ -79,7 +79,7 @@ fn headline(summary: &Summary) -> String {
     let why = summary.why.as_deref().map(harmless);
     let why = why.map_or(String::new(), |why| format!(" ({why})"));
     let after = match summary.is_unfinished() {
-        true => "; so far at least",
+        true => ", at least",
         false => " after",
     };
     format!(
@@ -260,11 +260,7 @@ fn emitted(summary: &Summary, emissions: &Emissions, is_other: bool) -> (String,
     let mut rest = Vec::new();
     let is_known = account.mean().is_some();
     if is_known {
-        rest.push(format!(
-            "{} to {}",
-            words::mass(account.low),
-            words::mass(account.high)
-        ));
+        rest.push(range(account.low, account.high));
         rest.push(format!("intensity {}", kinds(account)));
     }
     if !account.is_complete() {
@@ -281,6 +277,15 @@ fn emitted(summary: &Summary, emissions: &Emissions, is_other: bool) -> (String,
         false => words::mass(total),
     };
     (head, rest.join("; "))
+}
+
+/// `480 to 548 g`: the unit once where both have the same.
+fn range(low: GramsCo2e, high: GramsCo2e) -> String {
+    let (low, high) = (words::mass(low), words::mass(high));
+    match (low.split_once(' '), high.split_once(' ')) {
+        (Some((number, a)), Some((_, b))) if a == b => format!("{number} to {high}"),
+        _ => format!("{low} to {high}"),
+    }
 }
 
 fn is_estimate(summary: &Summary, emissions: &Emissions) -> bool {
@@ -370,7 +375,8 @@ fn why_worse(
     }
     let stops = [Part::Held, Part::Saving, Part::Paused, Part::Restoring];
     let cost: GramsCo2e = stops.iter().map(|part| emissions.account.g[*part]).sum();
-    if cost.0 >= -avoided.0 {
+    // All of it, but for rounding: else the running itself was dirtier too.
+    if cost.0 >= -avoided.0 * (1.0 - 1e-6) {
         return format!("the stops themselves emitted {}", words::mass(cost));
     }
     "it ran at dirtier times than at once".to_owned()
