@@ -3,7 +3,9 @@
 mod executor;
 mod fixture;
 mod forecast;
+mod generated;
 mod guard;
+mod layers;
 mod ledger;
 mod planner;
 mod report;

@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use catrain::command::report::{Format, ReportArgs, run};
+use catrain::cli::{ReportArgs, ReportFormat as Format};
+use catrain::command::report::run;
 use catrain::error::{Failure, Kind};
 use catrain::words::Look;
 use jiff::Timestamp;
