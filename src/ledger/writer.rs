@@ -462,15 +462,17 @@ impl Thread {
             return;
         }
         let synced = sink.sync();
-        for ticket in mem::take(&mut self.unsynced) {
-            let _ = ticket.send(synced.is_ok());
-        }
+        let is_safe = synced.is_ok();
         match synced {
             Ok(()) => (self.is_dirty, self.is_in_trouble) = (false, false),
             Err(error) => {
                 self.has_failed_to_sync = true;
                 self.complain(&error);
             }
+        }
+        // After the complaint: whoever hears `false` may ask why at once.
+        for ticket in mem::take(&mut self.unsynced) {
+            let _ = ticket.send(is_safe);
         }
     }
 
