@@ -112,7 +112,7 @@ impl Supervisor {
             .env(SOCKET, &socket)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(folder.path().join("output")).unwrap())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -174,6 +174,11 @@ impl Supervisor {
     #[track_caller]
     pub(crate) fn wait_until_ready(&self) {
         eventually("the job is ready", || self.folder().join("ready").exists());
+    }
+
+    /// What job and supervisor wrote to stdout.
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(self.folder().join("output")).unwrap()
     }
 
     /// The processes that the job told of.
