@@ -15,7 +15,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::process::{ProcId, Process, Sent};
@@ -136,8 +136,11 @@ fn settle() -> io::Result<SignalFd> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)?;
     let _ = prctl::set_name(c"carbon-guard");
     close_above(2);
+    // Not SIGPIPE: telling of it once the supervisor is gone would cause the next one, for ever.
+    let mut told = SigSet::all();
+    told.remove(Signal::SIGPIPE);
     let signals = SignalFd::with_flags(
-        &SigSet::all(),
+        &told,
         SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
     )?;
     // Where the supervisor's memory makes the kernel look for victims, this is the wrong one. Needs a
