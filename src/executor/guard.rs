@@ -139,10 +139,7 @@ fn settle() -> io::Result<SignalFd> {
     // Not SIGPIPE: telling of it once the supervisor is gone would cause the next one, for ever.
     let mut told = SigSet::all();
     told.remove(Signal::SIGPIPE);
-    let signals = SignalFd::with_flags(
-        &told,
-        SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
-    )?;
+    let signals = SignalFd::with_flags(&told, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
     // Where the supervisor's memory makes the kernel look for victims, this is the wrong one. Needs a
     // capability; without it nothing changes.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");

@@ -270,7 +270,6 @@ fn seen_by_job(how: &str) -> (u64, u64, Vec<String>) {
     let script = fixture("started_with.py");
     let prefix = ["python3", script.to_str().unwrap(), how];
     let mut supervisor = Supervisor::start_through(&prefix, &[]);
-    supervisor.ask("signals");
     // Shells and Python change signals themselves; these do not.
     for job in ["grep ^Sig /proc/self/status", "ls /proc/self/fd"] {
         assert!(
@@ -410,19 +409,20 @@ fn a_panic_leaves_nobody_stopped() {
 #[test]
 fn signals_are_read_with_their_sender() {
     let mut supervisor = Supervisor::start();
-    supervisor.ask("signals");
+    supervisor.ask("helper");
     send(supervisor.pid(), Signal::SIGUSR1);
     let me = std::process::id();
     assert_eq!(supervisor.ask("caught"), format!("10 {me}"));
     send(supervisor.pid(), Signal::SIGTSTP);
     assert_eq!(supervisor.ask("caught"), format!("20 {me}"));
+    supervisor.ask("end-helper");
+    assert_eq!(supervisor.ask("caught"), "17 kernel");
 }
 
 #[test]
 fn dying_of_a_signal_is_seen_by_the_parent() {
     for number in [2, 3, 15, 9] {
         let mut supervisor = Supervisor::start();
-        supervisor.ask("signals");
         assert_eq!(supervisor.try_ask(&format!("die {number}")), None);
         let status = supervisor.exit();
         assert_eq!(
