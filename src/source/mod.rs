@@ -47,6 +47,16 @@ impl FromStr for Name {
     }
 }
 
+impl Name {
+    /// The zone that the source is of by its name, where that tells.
+    pub fn zone(&self) -> Option<String> {
+        match self {
+            Self::File(path) => zone_of(path),
+            Self::BuiltIn => None,
+        }
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::id as process_id;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
 
     let (arrivals_sender, arrivals) = mpsc::channel(64);
     let (run, writer) = open_ledger(prepared.state.clone());
-    let writer = Arc::new(writer);
+    let writer = Rc::new(writer);
     record_begin(&writer, begun, &run, args, &prepared, &planned, &figures);
     let talk = Talk::start(look, shows_countdown(args));
     for line in &planned.notices {
@@ -171,7 +172,14 @@ fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
     };
     let (zone, zone_notice) = match &replay {
         Some(day) => (day.zone.clone(), None),
-        None => zone_of(args.zone.as_deref(), &memory, &time_zone)?,
+        None => {
+            let told = args.source.iter().find_map(source::Name::zone);
+            zone_of(
+                args.zone.as_deref().or(told.as_deref()),
+                &memory,
+                &time_zone,
+            )?
+        }
     };
     let environment: HashMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -366,8 +374,17 @@ fn gather_in_background(
                     send(Arrival::Knowledge(Arc::new(knowledge)));
                 }
                 None if zone == UNKNOWN_ZONE => {}
-                None => match source::gather(&names, &zone, now) {
-                    Ok(gathered) => {
+                None => {
+                    let gathered = source::gather(&names, &zone, now).or_else(|error| {
+                        let hint = error.hint();
+                        let text = format!(
+                            "{:#}; {hint}; built-in data instead",
+                            anyhow::Error::new(error)
+                        );
+                        send(Arrival::Trouble(text));
+                        source::gather(&[], &zone, now)
+                    });
+                    if let Ok(gathered) = gathered {
                         let failed = gathered.tried.len().saturating_sub(1);
                         for tried in gathered.tried.iter().take(failed) {
                             send(Arrival::Trouble(format!(
@@ -380,12 +397,7 @@ fn gather_in_background(
                         }
                         send(Arrival::Knowledge(Arc::new(gathered.knowledge)));
                     }
-                    Err(error) => {
-                        let hint = error.hint();
-                        let text = format!("{:#}; {hint}", anyhow::Error::new(error));
-                        send(Arrival::Trouble(text));
-                    }
-                },
+                }
             }
             send(Arrival::Ready);
             let Some(runtime) = crate::dirs::runtime() else {
@@ -408,7 +420,7 @@ fn gather_in_background(
 }
 
 /// The ledger as the driver sees it.
-struct Paper(Arc<Writer>);
+struct Paper(Rc<Writer>);
 
 impl Recorder for Paper {
     fn record(&mut self, now: Moment, what: What) -> Ticket {
@@ -426,7 +438,7 @@ fn describer(
     run: &str,
     args: &RunArgs,
     prepared: &Prepared,
-    writer: &Arc<Writer>,
+    writer: &Rc<Writer>,
     begun: Moment,
 ) -> Describer {
     let (run, name) = (run.to_owned(), name_of(args));
@@ -452,14 +464,14 @@ fn finish(
     outcome: Outcome,
     clock: &SystemClock,
     run: &str,
-    writer: Arc<Writer>,
+    writer: Rc<Writer>,
     talk: Talk,
     look: Look,
 ) -> Result<Ending, Failure> {
     let now = clock.now();
     let ledger = writer.so_far();
     let trouble = writer.trouble();
-    let complete = Arc::into_inner(writer).is_some_and(|writer| writer.finish(END_PATIENCE));
+    let complete = Rc::into_inner(writer).is_some_and(|writer| writer.finish(END_PATIENCE));
     let summary = report::summarise(&ledger, now.utc);
     let good = matches!(outcome, Outcome::Job(Exit::Code(0)));
     if let (Outcome::Job(_), Some(summary)) = (&outcome, &summary) {

@@ -196,7 +196,7 @@ pub(super) fn plan(
         duration,
         budget: args.carbon_budget,
         max_delay: args.max_delay,
-        asked_for: by_hand || args.duration.is_some(),
+        asked_for: by_hand,
         may_hold,
         may_pause,
         can_pause: !args.tty,
