@@ -19,7 +19,7 @@ mod writer;
 pub use read::{Ledger, ReadError, read};
 pub use runs::{NotFound, RunDir, RunRef, ledger_path, list_runs, new_run, select};
 pub use sink::Sink;
-pub use writer::{Sync, Ticket, Writer};
+pub use writer::{RunId, Sync, Ticket, Writer};
 
 /// The file's name in the directory of a run.
 pub const FILE: &str = "ledger.jsonl";

@@ -22,7 +22,8 @@ fn note(number: u64) -> What {
 #[ignore = "needs a parent: it is the process that the next test kills"]
 fn writes_until_it_is_killed() {
     let state = PathBuf::from(std::env::var_os(STATE).expect("set by the parent"));
-    let (id, writer) = Writer::begin(state, 3, Duration::from_secs(20));
+    let writer = Writer::begin(state, 3);
+    let id = writer.id().within(Duration::from_secs(20));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
