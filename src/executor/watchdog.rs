@@ -30,6 +30,19 @@ use crate::fault::{self, Point};
 /// The longest lease.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(60);
 
+/// The lease that is taken and renewed while a job is supervised: the longest, or in tests the one
+/// that they ask for, so that they need not wait a minute.
+pub fn usual_lease() -> Lease {
+    #[cfg(feature = "fault-points")]
+    if let Some(asked) = std::env::var("CATRAIN_TEST_LEASE_MS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        return Lease::For(Duration::from_millis(asked));
+    }
+    Lease::For(LONGEST_LEASE)
+}
+
 /// How long the watchdog waits for the supervisor's next sign of life while the job is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lease {

@@ -936,6 +936,8 @@ impl Machine {
             }
             (Word::Pause, _) => {
                 self.holds.operator = true;
+                // A person who asks again after a refusal means now, not in half an hour.
+                self.no_pause_before = now.elapsed;
                 self.steer(now, effects);
             }
             (Word::Resume, _) => {
