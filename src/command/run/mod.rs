@@ -25,7 +25,7 @@ use crate::executor::{Inherited, ProcId};
 use crate::forecast::zones::{self, Unresolved};
 use crate::forecast::{Basis, Knowledge};
 use crate::ledger::entry::{Begin, Exit, FORMAT, Part, ReplayOf, What};
-use crate::ledger::{Sync, Ticket, Writer, redact::redact};
+use crate::ledger::{RunId, Sync, Ticket, Writer, redact::redact};
 use crate::meter::{Figures, Model};
 use crate::report;
 use crate::source::{self, ReplayDay, SourceError};
@@ -41,6 +41,8 @@ use person::Person;
 
 /// Longest wait for the disk where something small is read before the start.
 const MEMORY_PATIENCE: Duration = Duration::from_millis(100);
+/// Longest wait for the run's id where only the control socket waits.
+const ID_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest wait for intensities before a start that need not wait for them.
 const START_PATIENCE: Duration = Duration::from_millis(50);
 /// Longest wait for the last record, the summary and the memory once the job has ended.
@@ -48,6 +50,9 @@ const END_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Stands in the records where no zone is known.
 const UNKNOWN_ZONE: &str = "unknown";
+
+/// A command that is over sooner is not worth planning.
+const WORTH_REMEMBERING: Duration = Duration::from_mins(1);
 
 /// How `catrain run` ends: as the job did.
 #[derive(Debug)]
@@ -63,11 +68,11 @@ struct Prepared {
     /// The grid zone, or why there is none.
     zone: String,
     zone_notice: Option<String>,
-    zone_given: bool,
+    /// The zone that the memory knows, or would learn again.
+    last_zone: Option<String>,
     replay: Option<ReplayDay>,
     /// The present, in a replay the replayed one.
     now: Timestamp,
-    time_zone: TimeZone,
     state: Option<PathBuf>,
     /// The command in this directory, as the memory knows it.
     fingerprint: String,
@@ -97,9 +102,8 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     let begun = clock.now();
 
     let (arrivals_sender, arrivals) = mpsc::channel(64);
-    let (run, writer) = open_ledger(prepared.state.clone());
-    let writer = Rc::new(writer);
-    record_begin(&writer, begun, &run, args, &prepared, &planned, &figures);
+    let writer = Rc::new(open_ledger(prepared.state.clone()));
+    record_begin(&writer, begun, args, &prepared, &planned, &figures);
     let talk = Talk::start(look, shows_countdown(args));
     for line in &planned.notices {
         talk.say(line);
@@ -111,12 +115,12 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
             Sync::Later,
         ));
     }
-    let setting = news_setting(args, &prepared, &planned, &run);
+    let setting = news_setting(args, &planned, writer.id());
     let person = Person::new(talk, setting, stderr_is_terminal());
-    gather_in_background(args, &prepared, &run, arrivals_sender.clone());
+    gather_in_background(args, &prepared, writer.id(), arrivals_sender.clone());
 
     let machine = Machine::new(planned.settings.clone(), begun);
-    let describer = describer(&run, args, &prepared, &writer, begun);
+    let describer = describer(args, &prepared, &writer, begun);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -151,18 +155,19 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     })?;
     runtime.shutdown_background();
     let talk = person.finish();
-    finish(args, &prepared, outcome, &clock, &run, writer, talk, look)
+    finish(args, &prepared, outcome, &clock, writer, talk, look)
 }
 
 fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
     let wall = utc_now();
-    let time_zone = TimeZone::system();
     let state = crate::dirs::state();
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let memory = state
-        .as_ref()
-        .map(|state| Memory::read(state, MEMORY_PATIENCE))
-        .unwrap_or_default();
+    // The job waits for this disk only where what it holds is of use.
+    let is_of_use = args.zone.is_none() || (args.duration.is_none() && policy_may_wait(args));
+    let memory = match &state {
+        Some(state) if is_of_use => Memory::read(state, MEMORY_PATIENCE),
+        _ => Memory::default(),
+    };
     let fingerprint = memory::fingerprint(&directory, &args.command);
     let replay = match &args.replay {
         Some(spec) => {
@@ -174,11 +179,7 @@ fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
         Some(day) => (day.zone.clone(), None),
         None => {
             let told = args.source.iter().find_map(source::Name::zone);
-            zone_of(
-                args.zone.as_deref().or(told.as_deref()),
-                &memory,
-                &time_zone,
-            )?
+            zone_of(args.zone.as_deref().or(told.as_deref()), &memory)?
         }
     };
     let environment: HashMap<String, String> = std::env::vars_os()
@@ -187,10 +188,13 @@ fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
     Ok(Prepared {
         zone,
         zone_notice,
-        zone_given: args.zone.is_some(),
+        last_zone: if is_of_use {
+            memory.zone.clone()
+        } else {
+            args.zone.clone()
+        },
         now: replay.as_ref().map_or(wall, |day| day.from),
         replay,
-        time_zone,
         usual: memory.usual(&fingerprint),
         state,
         fingerprint,
@@ -206,13 +210,12 @@ fn source_failure(error: SourceError) -> Failure {
 
 /// The zone given, else this user's last, else a guess. Without any the job still runs: neither
 /// held nor paused, and without grams.
-fn zone_of(
-    given: Option<&str>,
-    memory: &Memory,
-    time_zone: &TimeZone,
-) -> Result<(String, Option<String>), Failure> {
+fn zone_of(given: Option<&str>, memory: &Memory) -> Result<(String, Option<String>), Failure> {
     let last = memory.zone.as_deref();
-    match zones::resolve(given.or(last), time_zone.iana_name()) {
+    // Finding the time zone's name may mean to look through all that there are.
+    let time_zone = given.or(last).is_none().then(TimeZone::system);
+    let iana = time_zone.as_ref().and_then(TimeZone::iana_name);
+    match zones::resolve(given.or(last), iana) {
         Ok(resolved) => {
             let notice = match (given, last) {
                 (None, Some(last)) => Some(format!("zone {last}, as last time (-z to change it)")),
@@ -232,21 +235,18 @@ fn zone_of(
     }
 }
 
-fn open_ledger(state: Option<PathBuf>) -> (String, Writer) {
+fn policy_may_wait(args: &RunArgs) -> bool {
+    settings::policy_name(args) != "now"
+}
+
+fn open_ledger(state: Option<PathBuf>) -> Writer {
     // Any number will do: the writer makes the id unique by making its directory.
     let seed = u64::from(process_id()) ^ crate::clock::monotonic().as_nanos() as u64;
     match state {
-        Some(state) => Writer::begin(state, seed, MEMORY_PATIENCE),
+        Some(state) => Writer::begin(state, seed),
         None => {
-            let writer = Writer::nowhere(
-                "there is no state directory: neither HOME nor CATRAIN_STATE_DIR is set",
-            );
-            (
-                crate::ledger::runs::ids(seed)
-                    .next()
-                    .expect("ids never end"),
-                writer,
-            )
+            let why = "there is no state directory: neither HOME nor CATRAIN_STATE_DIR is set";
+            Writer::nowhere(why, seed)
         }
     }
 }
@@ -254,7 +254,6 @@ fn open_ledger(state: Option<PathBuf>) -> (String, Writer) {
 fn record_begin(
     writer: &Writer,
     now: Moment,
-    run: &str,
     args: &RunArgs,
     prepared: &Prepared,
     planned: &settings::Planned,
@@ -270,7 +269,8 @@ fn record_begin(
     let begin = Begin {
         format: FORMAT.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        run: run.to_owned(),
+        // The writer fills it in: it is known once its directory is made.
+        run: String::new(),
         name: name_of(args),
         labels: args.label.clone(),
         program,
@@ -333,17 +333,12 @@ fn shows_countdown(args: &RunArgs) -> bool {
     }
 }
 
-fn news_setting(
-    args: &RunArgs,
-    prepared: &Prepared,
-    planned: &settings::Planned,
-    run: &str,
-) -> Setting {
+fn news_setting(args: &RunArgs, planned: &settings::Planned, run: RunId) -> Setting {
     let inside = |name: &str| std::env::var_os(name).is_some();
     let on_terminal = stderr_is_terminal() && !inside("TMUX") && !inside("STY");
     Setting {
-        run: run.to_owned(),
-        zone: prepared.time_zone.clone(),
+        run: Box::new(move || run.within(MEMORY_PATIENCE)),
+        zone: TimeZone::system,
         enter_starts: std::io::stdin().is_terminal() && stderr_is_terminal(),
         on_terminal: on_terminal && args.replay.is_none(),
         duration: planned.settings.duration.map(|expected| expected.duration),
@@ -357,14 +352,13 @@ fn news_setting(
 fn gather_in_background(
     args: &RunArgs,
     prepared: &Prepared,
-    run: &str,
+    run: RunId,
     arrivals: mpsc::Sender<Arrival>,
 ) {
     let names = args.source.clone();
     let zone = prepared.zone.clone();
     let now = prepared.now;
     let replayed: Option<Knowledge> = prepared.replay.as_ref().map(|day| day.knowledge.clone());
-    let run = run.to_owned();
     let spawned = std::thread::Builder::new()
         .name("gather".to_owned())
         .spawn(move || {
@@ -403,7 +397,7 @@ fn gather_in_background(
             let Some(runtime) = crate::dirs::runtime() else {
                 return;
             };
-            match crate::control::listen(&runtime, &run) {
+            match crate::control::listen(&runtime, &run.within(ID_PATIENCE)) {
                 Ok(listener) => {
                     send(Arrival::Socket(listener));
                 }
@@ -434,18 +428,12 @@ impl Recorder for Paper {
 
 type Describer = Box<dyn Fn(&crate::supervise::View<'_>, Moment) -> serde_json::Value>;
 
-fn describer(
-    run: &str,
-    args: &RunArgs,
-    prepared: &Prepared,
-    writer: &Rc<Writer>,
-    begun: Moment,
-) -> Describer {
-    let (run, name) = (run.to_owned(), name_of(args));
+fn describer(args: &RunArgs, prepared: &Prepared, writer: &Rc<Writer>, begun: Moment) -> Describer {
+    let (run, name) = (writer.id(), name_of(args));
     let zone = prepared.zone.clone();
     let (writer, replay) = (writer.clone(), args.replay.is_some());
     Box::new(move |view, now| {
-        let mut value = super::status::describe(view, now, &run, &name);
+        let mut value = super::status::describe(view, now, &run.within(Duration::ZERO), &name);
         value["zone"] = zone.clone().into();
         value["replay"] = replay.into();
         value["started_at"] = begun.utc.to_string().into();
@@ -454,28 +442,24 @@ fn describer(
     })
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the last things of a run, each used once"
-)]
 fn finish(
     args: &RunArgs,
     prepared: &Prepared,
     outcome: Outcome,
     clock: &SystemClock,
-    run: &str,
     writer: Rc<Writer>,
     talk: Talk,
     look: Look,
 ) -> Result<Ending, Failure> {
     let now = clock.now();
+    let run = writer.id().within(Duration::ZERO);
     let ledger = writer.so_far();
     let trouble = writer.trouble();
     let complete = Rc::into_inner(writer).is_some_and(|writer| writer.finish(END_PATIENCE));
     let summary = report::summarise(&ledger, now.utc);
     let good = matches!(outcome, Outcome::Job(Exit::Code(0)));
     if let (Outcome::Job(_), Some(summary)) = (&outcome, &summary) {
-        print_summary(args, summary, &talk, look, now, &prepared.time_zone);
+        print_summary(args, summary, &talk, look, now);
     }
     if !complete || trouble.is_some() {
         let why = trouble.unwrap_or_else(|| "the disk did not take it in time".to_owned());
@@ -490,20 +474,13 @@ fn finish(
         ));
     }
     if let Some(state) = &prepared.state
-        && args.replay.is_none()
+        && let Some(lesson) = lesson(args, prepared, summary.filter(|_| good))
     {
-        let zone = prepared.zone_given.then(|| prepared.zone.clone());
-        let productive = summary.and_then(|summary| {
-            Duration::try_from_secs_f64(summary.duration_s[Part::Running]).ok()
-        });
-        let command = productive
-            .filter(|_| good)
-            .map(|length| (prepared.fingerprint.clone(), length));
-        memory::remember(state.clone(), Lesson { zone, command }, END_PATIENCE);
+        memory::remember(state.clone(), lesson, END_PATIENCE);
     }
     talk.finish(END_PATIENCE);
     if let Some(runtime) = crate::dirs::runtime() {
-        let _ = std::fs::remove_file(crate::control::socket(&runtime, run));
+        let _ = std::fs::remove_file(crate::control::socket(&runtime, &run));
     }
     match outcome {
         Outcome::Job(Exit::Code(code)) => Ok(Ending::Code(code as u8)),
@@ -513,16 +490,25 @@ fn finish(
     }
 }
 
-fn print_summary(
-    args: &RunArgs,
-    summary: &report::Summary,
-    talk: &Talk,
-    look: Look,
-    now: Moment,
-    zone: &TimeZone,
-) {
+/// What is worth remembering of a run that ended well, if anything.
+fn lesson(args: &RunArgs, prepared: &Prepared, good: Option<report::Summary>) -> Option<Lesson> {
+    if args.replay.is_some() {
+        return None;
+    }
+    let zone = args
+        .zone
+        .clone()
+        .filter(|zone| prepared.last_zone.as_ref() != Some(zone));
+    let length = good
+        .and_then(|summary| Duration::try_from_secs_f64(summary.duration_s[Part::Running]).ok())
+        .filter(|length| *length >= WORTH_REMEMBERING);
+    let command = length.map(|length| (prepared.fingerprint.clone(), length));
+    (zone.is_some() || command.is_some()).then_some(Lesson { zone, command })
+}
+
+fn print_summary(args: &RunArgs, summary: &report::Summary, talk: &Talk, look: Look, now: Moment) {
     let form = |form: SummaryForm| match form {
-        SummaryForm::Text => report::text::end_of_run(summary, look, now.utc, zone),
+        SummaryForm::Text => report::text::end_of_run(summary, look, now.utc, &TimeZone::system()),
         SummaryForm::Json => {
             report::json::document(std::slice::from_ref(summary), now.utc, now.utc)
         }
