@@ -6,7 +6,7 @@
 //!
 //! [`entry`] is the format and pure. [`runs`] makes, lists and finds the directories of runs.
 //! [`Writer`] appends from a thread of its own, so that no decision ever waits for a disk.
-//! [`read`] gives back everything up to the last whole line. [`redact`] keeps secrets out.
+//! [`read()`] gives back everything up to the last whole line. [`redact`] keeps secrets out.
 
 pub mod entry;
 pub mod redact;

@@ -1,4 +1,4 @@
-//! The report as text: [`end_of_run`] when a run is over, [`full`] for `catrain report`.
+//! The report as text: [`end_of_run`] when a run is over, [`full()`] for `catrain report`.
 //!
 //! A figure of which more than a fifth is estimated or assumed has two digits and `estimate:`
 //! before it. Where waiting did not help, that is said as plainly as where it did.

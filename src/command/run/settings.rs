@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Prepared;
+use super::prepare::Prepared;
 use crate::cli::{PolicyName, RunArgs};
 use crate::error::Failure;
 use crate::executor::{Inherited, names_a_launcher};
