@@ -25,17 +25,31 @@ pub use harmless::harmless;
 const MUCH: f64 = 0.2;
 /// Column of what stands behind a headline.
 const REST: usize = 25;
+/// A run that is over sooner (in seconds) and never waited is told in one line.
+const SHORT: f64 = 60.0;
 /// Characters of a command that are shown.
 const COMMAND: usize = 40;
 
 /// What is said when the run is over: what happened, energy, emissions, the comparison, the
 /// deadline. `now` and `zone` are for the words of times.
 pub fn end_of_run(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> String {
+    if summary.elapsed_s() < SHORT && !has_waited(summary) && summary.begin.replay.is_none() {
+        let run = harmless(&summary.begin.run);
+        let line = format!("catrain: {} (catrain report {run})", headline(summary));
+        return look.text(&hang(&line, 2, look.width));
+    }
     let mut text = hang(&format!("catrain: {}", headline(summary)), 2, look.width);
     text.push_str(&figures(summary, look, now, zone));
     let report = format!("catrain report {}", harmless(&summary.begin.run));
     text.push_str(&row("report", &report, "", look));
     look.text(&text)
+}
+
+/// Whether the run made no progress for a while, so that there is something to compare.
+fn has_waited(summary: &Summary) -> bool {
+    let seconds = summary.duration_s;
+    let waits = [Part::Held, Part::Saving, Part::Paused, Part::Restoring];
+    waits.iter().any(|part| seconds[*part] > 0.0)
 }
 
 /// The rows below the headline.

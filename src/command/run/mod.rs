@@ -21,6 +21,7 @@ use crate::clock::{Clock, Moment, Replay, SystemClock};
 use crate::error::{Failure, Kind};
 use crate::executor::Inherited;
 use crate::executor::signals::Signals;
+use crate::executor::spawn::look_up;
 use crate::ledger::entry::What;
 use crate::ledger::{RunId, Sync, Writer};
 use crate::meter::Model;
@@ -52,6 +53,10 @@ pub enum Ending {
 /// Wrong usage, and failures before the job starts. Once it runs, its end is the answer.
 pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, Failure> {
     settings::check(args)?;
+    if let Some(program) = args.command.first() {
+        look_up(program)
+            .map_err(|error| Failure::new(error.kind(), error).hint("nothing was started"))?;
+    }
     // Before there is any thread that could take a signal.
     let signals =
         Signals::open(inherited).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
