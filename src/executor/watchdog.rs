@@ -25,7 +25,6 @@ pub use super::guard::{NAME, guard_main};
 use super::guard::{Record, Tag};
 use super::process::ProcId;
 use super::tree;
-use crate::clock::monotonic;
 use crate::fault::{self, Point};
 
 /// The longest lease.
@@ -217,20 +216,11 @@ impl Guard {
         Ok(std::mem::take(&mut self.backlog))
     }
 
-    /// The job has ended or needs no watching: the watchdog leaves without touching anything. Waits
-    /// for it for at most 50 ms.
+    /// The job has ended or needs no watching: the watchdog leaves without touching anything, by
+    /// itself and in its own time, since whoever waits for the job should not wait for it.
     pub fn farewell(mut self) {
         let _ = self.send(&[Record::new(Tag::Farewell, 0, 0)]);
         fault::at(Point::Farewell);
-        self.orders = None;
-        let until = monotonic() + Duration::from_millis(50);
-        while !self.is_lost && monotonic() < until {
-            self.wait(until.saturating_sub(monotonic()));
-            self.pump();
-        }
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            tree::forget(self.pid());
-        }
     }
 
     /// Puts these on the list of those to be continued.

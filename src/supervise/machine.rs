@@ -537,7 +537,11 @@ impl Machine {
                     self.steer(now, &mut effects);
                 }
             }
-            Event::ChildEnded(exit) => self.ended(now, Some(exit), None, &mut effects),
+            Event::ChildEnded(exit) => {
+                let was_asked = matches!(self.phase, Phase::Stopping { .. });
+                let why = was_asked.then(|| "it was asked to end".to_owned());
+                self.ended(now, Some(exit), why, &mut effects);
+            }
             Event::Signal(signal) => self.signal(now, signal, &mut effects),
             Event::Operator(word) => self.operator(now, word, &mut effects),
             Event::TerminalStop => self.terminal_stop(now, &mut effects),
