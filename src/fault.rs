@@ -86,11 +86,14 @@ points! {
 #[inline(always)]
 pub fn at(_: Point) {}
 
-/// Dies or stops here if the test asked for this place.
+/// Dies or stops here if the test asked for this place, the first time that it comes by.
 #[cfg(feature = "fault-points")]
 pub fn at(point: Point) {
     use nix::sys::signal::{Signal, raise};
     use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static DONE: AtomicBool = AtomicBool::new(false);
 
     static WANTED: OnceLock<Option<(u16, Signal)>> = OnceLock::new();
     let wanted = WANTED.get_or_init(|| {
@@ -103,6 +106,7 @@ pub fn at(point: Point) {
     });
     if let Some((number, signal)) = *wanted
         && number == point as u16
+        && !DONE.swap(true, Ordering::Relaxed)
     {
         // SIGKILL and SIGSTOP cannot be blocked: there is nothing to do if this fails.
         let _ = raise(signal);

@@ -417,8 +417,10 @@ fn a_supervisor_that_is_stopped_while_the_job_is_paused_strands_nobody() {
     // With the lease of ten seconds that `tree` asks for.
     assert!(monotonic() - stopped < Duration::from_secs(20));
     process::send(run.pid(), Signal::SIGCONT);
+    wait_until("it says what happened", SOON, || {
+        run.running.stderr().contains("did not respond in time")
+    });
     run.resume();
-    assert!(run.running.stderr().contains("did not respond in time"));
     run.word(Word::Stop);
     assert_eq!(run.end().signal(), Some(Signal::SIGTERM as i32));
 }
