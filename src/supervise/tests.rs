@@ -92,6 +92,8 @@ struct Job {
     ends: Option<Instant>,
     confirms: bool,
     happenings: VecDeque<Happening>,
+    /// What happens once it runs.
+    after_start: VecDeque<Happening>,
     /// Happens again and again, without a moment in between.
     babbles: bool,
 }
@@ -107,6 +109,7 @@ impl Executor for Job {
     fn start(&mut self) -> Result<i32, StartError> {
         self.did("start");
         self.happenings.push_back(Happening::GuardReady);
+        self.happenings.append(&mut self.after_start);
         Ok(17)
     }
     fn pause(&mut self) {
@@ -128,7 +131,8 @@ impl Executor for Job {
     }
     fn ask_to_end(&mut self, _: i32) {
         self.did("ask to end");
-        self.happenings.push_back(Happening::Ended(Exit::Signal(15)));
+        self.happenings
+            .push_back(Happening::Ended(Exit::Signal(15)));
     }
     fn kill(&mut self) {
         self.did("kill");
@@ -198,6 +202,7 @@ impl Stage {
             ends: None,
             confirms: true,
             happenings: VecDeque::new(),
+            after_start: VecDeque::new(),
             babbles: false,
         };
         let (send, arrivals) = mpsc::channel(16);
@@ -249,6 +254,7 @@ impl Stage {
         let job = Job {
             log: self.log.clone(),
             happenings: std::mem::take(&mut self.job.happenings),
+            after_start: std::mem::take(&mut self.job.after_start),
             ..self.job
         };
         let mut driver = Driver {
@@ -261,9 +267,9 @@ impl Stage {
             teller: Nobody,
             meter: Nobody,
             arrivals: self.arrivals.take().unwrap(),
-            describe: Box::new(|view, _| {
-                serde_json::json!({ "paused": matches!(view.machine.phase(), Phase::Paused { .. }) })
-            }),
+            describe: Box::new(
+                |view, _| serde_json::json!({ "paused": matches!(view.machine.phase(), Phase::Paused { .. }) }),
+            ),
             patience,
         };
         driver.run(machine).await
@@ -412,12 +418,8 @@ async fn where_nothing_was_given_sources_hold_nothing_up() {
     assert!(time_of(&log, "start") <= Duration::from_millis(51));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stop_before_the_start_starts_nothing() {
-    let mut stage = Stage::new();
-    stage.settings.asked_for = true;
-    let log = stage.log.clone();
-    stage.job.happenings.push_back(Happening::Signal {
+fn terminate() -> Happening {
+    Happening::Signal {
         signal: Signal {
             number: 15,
             from_terminal: false,
@@ -427,42 +429,30 @@ async fn a_stop_before_the_start_starts_nothing() {
         },
         name: "TERM".to_owned(),
         from: "pid 1".to_owned(),
-    });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_before_the_start_starts_nothing() {
+    let mut stage = Stage::new();
+    stage.settings.asked_for = true;
+    stage.job.happenings.push_back(terminate());
+    let (log, _keeps_open) = (stage.log.clone(), stage.send.clone());
     let outcome = stage.run(Duration::from_secs(5)).await;
     assert!(matches!(outcome, Outcome::DiedBy(15)));
     assert!(log.borrow().iter().all(|(_, did)| did != "start"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_passes_for_the_machine_while_others_talk_all_the_time() {
+async fn the_grace_period_ends_in_time_while_others_talk_without_a_moment_between() {
     let mut stage = Stage::new();
     stage.job.babbles = true;
-    stage.job.happenings.push_back(Happening::GuardReady);
-    let terminate = Happening::Signal {
-        signal: Signal {
-            number: 15,
-            from_terminal: false,
-            to_everyone: false,
-            meaning: event::Meaning::Terminate,
-            has_terminal: false,
-        },
-        name: "TERM".to_owned(),
-        from: "pid 1".to_owned(),
-    };
-    let log = stage.log.clone();
-    let (send, begun) = (stage.send.clone(), stage.clock.start);
-    send.send(Arrival::Ready).await.unwrap();
+    stage.job.after_start.push_back(terminate());
     stage.settings.grace = Duration::from_secs(3);
-    // Once it runs, it is asked to end and does not: only time can.
-    stage.job.happenings.clear();
-    let mut run = Box::pin(async move {
-        stage.job.happenings = VecDeque::new();
-        stage.job.happenings.push_back(Happening::GuardReady);
-        stage.job.happenings.push_back(terminate);
-        stage.settings.may_hold = false;
-        stage.run(Duration::ZERO).await
-    });
-    let outcome = (&mut run).await;
-    assert!(begun.elapsed() < Duration::from_secs(10));
-    drop((outcome, log));
+    let log = stage.log.clone();
+    let outcome = stage.run(Duration::ZERO).await;
+    assert!(matches!(outcome, Outcome::Job(Exit::Signal(9))));
+    let took = time_of(&log, "kill") - time_of(&log, "relay");
+    assert!(took >= Duration::from_secs(3), "{took:?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }
