@@ -22,6 +22,14 @@ use crate::supervise::{Arrival, Executor, Happening, StartError};
 /// How long a signal from a process waits for the guard to say that it got it as well: then it was
 /// sent to everyone, and the job has it already.
 const WITNESS: Duration = Duration::from_millis(50);
+/// After that the guard is asked, since on a busy machine it may not have had a turn yet; it has so
+/// long to answer.
+const WITNESS_ANSWERS: Duration = Duration::from_millis(450);
+/// What the guard got first belongs to what we get within this time: whoever sends to everyone takes
+/// a while to reach us, and nobody sends to the guard alone.
+const WITNESSED: Duration = Duration::from_secs(1);
+/// A hang-up is told by the shell and by the kernel; within this time both mean the same one.
+const HANG_UP: Duration = Duration::from_secs(5);
 /// A guard that could not be started is tried again after this long.
 const GUARD_AGAIN: Duration = Duration::from_secs(30);
 
@@ -36,11 +44,21 @@ pub(super) struct Hands {
     guard: Option<Guarding>,
     guard_again: Option<Instant>,
     pausing: Option<(Pausing, Instant)>,
-    /// Signals that wait for the guard's word, and until when.
-    waiting: Vec<(Caught, Instant)>,
+    /// Signals that wait for the guard's word.
+    waiting: Vec<Waiting>,
     /// What the guard got lately.
     witnessed: Vec<(i32, Instant)>,
+    /// The last hang-up that left no terminal, and who told of it.
+    hang_up: Option<(bool, Instant)>,
     happened: VecDeque<Happening>,
+}
+
+/// A signal from a process, which may have been sent to everyone.
+struct Waiting {
+    caught: Caught,
+    until: Instant,
+    /// What the guard was asked, once it was.
+    question: Option<u64>,
 }
 
 struct Guarding {
@@ -73,6 +91,7 @@ impl Hands {
             pausing: None,
             waiting: Vec::new(),
             witnessed: Vec::new(),
+            hang_up: None,
             happened: VecDeque::new(),
         })
     }
@@ -90,10 +109,7 @@ impl Hands {
                 Ok(Number::SIGCHLD) => self.child_changed(),
                 Ok(Number::SIGTSTP) => self.happened.push_back(Happening::TerminalStop),
                 Ok(Number::SIGCONT) | Err(_) => {}
-                Ok(_) if self.needs_witness(caught) => {
-                    self.waiting.push((caught, Instant::now() + WITNESS));
-                }
-                Ok(_) => self.pass_on(caught, false),
+                Ok(_) => self.take(caught),
             }
         }
     }
@@ -108,26 +124,31 @@ impl Hands {
         }
     }
 
-    /// A terminal's signal goes to its foreground group, which the guard is never in.
-    fn needs_witness(&mut self, caught: Caught) -> bool {
+    fn has_given_terminal(&self) -> bool {
+        self.terminal == Terminal::Given && self.job.is_some()
+    }
+
+    /// Passes a signal on, at once or when it is known whether the guard got it as well. A terminal's
+    /// goes to its foreground group, which the guard is never in.
+    fn take(&mut self, caught: Caught) {
         let now = Instant::now();
         self.witnessed.retain(|(_, until)| *until > now);
         let from_process = matches!(caught.sender, Sender::Process { .. });
         if !from_process || self.job.is_none() || self.guard.is_none() {
-            return false;
+            return self.pass_on(caught, false);
         }
-        if let Some(index) = self
-            .witnessed
-            .iter()
-            .position(|(signal, _)| *signal == caught.signal)
-        {
-            self.witnessed.remove(index);
-            self.pass_on(caught, true);
-            // It is dealt with: nothing waits.
-            self.waiting.retain(|(waiting, _)| *waiting != caught);
-            return false;
+        let mut witnessed = self.witnessed.iter();
+        match witnessed.position(|(signal, _)| *signal == caught.signal) {
+            Some(index) => {
+                self.witnessed.remove(index);
+                self.pass_on(caught, true);
+            }
+            None => self.waiting.push(Waiting {
+                caught,
+                until: now + WITNESS,
+                question: None,
+            }),
         }
-        true
     }
 
     fn pass_on(&mut self, caught: Caught, to_everyone: bool) {
@@ -143,6 +164,9 @@ impl Hands {
             _ => Meaning::User,
         };
         let from_terminal = caught.sender == Sender::Kernel;
+        if number == Number::SIGHUP && self.is_same_hang_up(from_terminal) {
+            return;
+        }
         let from = match caught.sender {
             Sender::Kernel => "terminal".to_owned(),
             Sender::Process { pid, .. } => format!("pid {pid}"),
@@ -158,6 +182,18 @@ impl Hands {
         let name = number.as_str().trim_start_matches("SIG").to_owned();
         self.happened
             .push_back(Happening::Signal { signal, name, from });
+    }
+
+    /// The shell passes a hang-up on to its jobs, and once it is gone the kernel tells them too.
+    fn is_same_hang_up(&mut self, from_terminal: bool) -> bool {
+        let now = Instant::now();
+        self.waiting
+            .retain(|waiting| waiting.caught.signal != Number::SIGHUP as i32);
+        if terminal_is_left() {
+            return false;
+        }
+        let before = self.hang_up.replace((from_terminal, now));
+        before.is_some_and(|(by_terminal, at)| by_terminal != from_terminal && now < at + HANG_UP)
     }
 
     fn guard_told(&mut self) {
@@ -181,15 +217,27 @@ impl Hands {
                     let waiting = self
                         .waiting
                         .iter()
-                        .position(|(one, _)| one.signal == signal);
+                        .position(|waiting| waiting.caught.signal == signal);
                     match waiting {
                         Some(index) => {
-                            let (caught, _) = self.waiting.remove(index);
-                            self.pass_on(caught, true);
+                            let waiting = self.waiting.remove(index);
+                            self.pass_on(waiting.caught, true);
                         }
-                        None => self.witnessed.push((signal, Instant::now() + WITNESS)),
+                        None => self.witnessed.push((signal, Instant::now() + WITNESSED)),
                     }
                 }
+            }
+        }
+        if let Some(guarding) = &self.guard {
+            // It tells what it got before it answers.
+            let (answered, waiting) = self.waiting.drain(..).partition(|waiting| {
+                let question = waiting.question;
+                question.is_some_and(|question| guarding.guard.has_answered(question))
+            });
+            self.waiting = waiting;
+            let answered: Vec<Waiting> = answered;
+            for waiting in answered {
+                self.pass_on(waiting.caught, false);
             }
         }
         if let Some(guarding) = &mut self.guard
@@ -240,7 +288,7 @@ impl Hands {
     /// When something is due that no descriptor tells.
     fn due(&self) -> Option<Instant> {
         let step = self.pausing.as_ref().map(|(_, at)| *at);
-        let witness = self.waiting.iter().map(|(_, until)| *until).min();
+        let witness = self.waiting.iter().map(|waiting| waiting.until).min();
         [step, witness, self.guard_again]
             .into_iter()
             .flatten()
@@ -252,11 +300,23 @@ impl Hands {
         if self.pausing.as_ref().is_some_and(|(_, at)| *at <= now) {
             self.step();
         }
-        let (over, waiting) = self.waiting.drain(..).partition(|(_, until)| *until <= now);
+        let (over, waiting) = self
+            .waiting
+            .drain(..)
+            .partition(|waiting| waiting.until <= now);
         self.waiting = waiting;
-        let over: Vec<(Caught, Instant)> = over;
-        for (caught, _) in over {
-            self.pass_on(caught, false);
+        let over: Vec<Waiting> = over;
+        for waiting in over {
+            match &mut self.guard {
+                Some(guarding) if waiting.question.is_none() && !guarding.is_lost => {
+                    self.waiting.push(Waiting {
+                        until: now + WITNESS_ANSWERS,
+                        question: Some(guarding.guard.ask()),
+                        ..waiting
+                    });
+                }
+                _ => self.pass_on(waiting.caught, false),
+            }
         }
         if self.guard_again.is_some_and(|at| at <= now) {
             self.start_guard();
