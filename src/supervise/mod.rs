@@ -121,6 +121,8 @@ pub trait Teller {
     fn countdown(&mut self, now: Moment, run: &View<'_>);
     /// The job is about to write.
     fn make_way(&mut self);
+    /// The job is about to start: what is typed from now on is for it.
+    fn lend_input(&mut self);
 }
 
 /// Measures or estimates energy.
@@ -468,6 +470,7 @@ where
 
     fn start(&mut self, state: &mut Loop, asked: Moment) -> Event {
         self.teller.make_way();
+        self.teller.lend_input();
         fault::at(Point::StartDecided);
         match self.executor.start() {
             Ok(pid) => {

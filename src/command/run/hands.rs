@@ -4,8 +4,10 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::signal::Signal as Number;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -466,27 +468,36 @@ fn terminal_is_left() -> bool {
 }
 
 /// Tells of Enter on the terminal, until aborted: once the job runs, what is typed is the job's.
-pub(super) fn watch_enter(arrivals: mpsc::Sender<Arrival>) -> Option<AbortHandle> {
-    let input = Readiness::of(&io::stdin()).ok()?;
+/// To be called when a hold has begun: before, what is typed is the job's as well.
+pub(super) fn watch_enter(
+    arrivals: mpsc::Sender<Arrival>,
+    on_line: impl Fn() + Send + 'static,
+) -> Option<AbortHandle> {
+    // Only of the terminal that controls us can it be told whether we are in the foreground.
+    nix::unistd::tcgetpgrp(io::stdin()).ok()?;
+    // An open file of our own: whoever else reads the terminal, this read never blocks, and the
+    // job's descriptors stay as they are.
+    let terminal = std::fs::File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open("/dev/tty")
+        .ok()?;
+    let input = Readiness::of(&terminal).ok()?;
     let task = tokio::spawn(async move {
-        loop {
-            if input.arrived().await.is_err() {
-                return;
-            }
-            let foreground = nix::unistd::tcgetpgrp(io::stdin());
-            if foreground != Ok(nix::unistd::getpgrp()) {
+        while input.arrived().await.is_ok() {
+            if nix::unistd::tcgetpgrp(&terminal) != Ok(nix::unistd::getpgrp()) {
                 continue;
             }
-            // The terminal hands out whole lines; readiness says that one is there.
+            // The terminal hands out a line at a time. One with words in it was typed for something
+            // else.
             let mut line = [0_u8; 256];
-            match nix::unistd::read(io::stdin(), &mut line) {
-                Ok(0) | Err(_) => return,
-                Ok(length) if line[..length].contains(&b'\n') => {
-                    if arrivals.send(Arrival::Enter).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(_) => {}
+            let mut enter = false;
+            while let Ok(length @ 1..) = nix::unistd::read(&terminal, &mut line) {
+                on_line();
+                enter |= line[..length].trim_ascii().is_empty() && line[..length].contains(&b'\n');
+            }
+            if enter && arrivals.send(Arrival::Enter).await.is_err() {
+                return;
             }
         }
     });
