@@ -341,6 +341,13 @@ where
             control::Word::Resume => Some(Word::Resume),
             control::Word::Stop => Some(Word::Stop),
         };
+        let has_job = state.machine.phase() != Phase::Holding;
+        if word == Some(Word::Pause) && has_job && !state.machine.settings().can_pause {
+            let why = "the job has the terminal (--tty) and cannot be paused; Ctrl-Z stops it";
+            let refusal = serde_json::json!({ "ok": false, "error": why });
+            let _ = request.answer.send(refusal.to_string());
+            return;
+        }
         if let Some(word) = word {
             self.operator(state, word, &request.from).await;
         }

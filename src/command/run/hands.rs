@@ -109,6 +109,8 @@ impl Hands {
         for caught in self.signals.read() {
             match Number::try_from(caught.signal) {
                 Ok(Number::SIGCHLD) => self.child_changed(),
+                // A job that has the terminal got the key as well and stops, or not: see below.
+                Ok(Number::SIGTSTP) if self.has_given_terminal() => {}
                 Ok(Number::SIGTSTP) => self.happened.push_back(Happening::TerminalStop),
                 Ok(Number::SIGCONT) | Err(_) => {}
                 Ok(_) => self.take(caught),
@@ -123,6 +125,9 @@ impl Hands {
         job.reap_adopted();
         if let Some(exit) = job.try_wait() {
             self.happened.push_back(Happening::Ended(exit));
+        } else if self.terminal == Terminal::Given && job.was_stopped() {
+            // The shell looks at us alone: it gets its terminal back when we stop as well.
+            self.happened.push_back(Happening::TerminalStop);
         }
     }
 
@@ -177,7 +182,8 @@ impl Hands {
             number: caught.signal,
             from_terminal,
             // A job that has the terminal is in our group and got the key as well.
-            to_everyone: to_everyone || (from_terminal && self.terminal == Terminal::Given),
+            to_everyone: to_everyone
+                || (self.terminal == Terminal::Given && reached_group(number, caught.sender)),
             meaning,
             has_terminal: terminal_is_left(),
         };
@@ -428,8 +434,15 @@ impl Executor for Hands {
         if let Some(guarding) = &mut self.guard {
             let _ = guarding.guard.lease(Lease::UntilDeath);
         }
-        stop_self();
+        let was_continued = stop_self();
         self.renew_lease();
+        if let Some(job) = &mut self.job
+            && was_continued
+            && self.terminal == Terminal::Given
+        {
+            // The shell continues our group; the job may have moved to one of its own.
+            job.relay(Number::SIGCONT as i32, To::Leader);
+        }
     }
 
     fn has_several_ranks(&mut self) -> bool {
@@ -465,6 +478,18 @@ async fn readable(guarding: Option<&Guarding>) -> Option<()> {
 /// Whether there still is a controlling terminal.
 fn terminal_is_left() -> bool {
     std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Whether a signal to us reached the whole process group: from the terminal, or the hang-up that a
+/// shell passes on to its jobs.
+fn reached_group(number: Number, sender: Sender) -> bool {
+    match sender {
+        Sender::Kernel => true,
+        Sender::Process { pid, .. } => {
+            let shell = nix::unistd::getsid(None).map(nix::unistd::Pid::as_raw);
+            number == Number::SIGHUP && shell == Ok(pid)
+        }
+    }
 }
 
 /// Tells of Enter on the terminal, until aborted: once the job runs, what is typed is the job's.
