@@ -950,16 +950,19 @@ impl Machine {
 
     fn terminal_stop(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Running { .. } if self.settings.can_pause && self.guard_ready => {
+            // Pressed twice, and there is no guard yet to stop the job under: stop alone.
+            Phase::Running { .. } if self.stop_self_next => {
+                self.stop_self_next = false;
+                self.holds.terminal = false;
+                effects.push(Effect::StopSelf);
+            }
+            Phase::Running { .. } if self.settings.can_pause => {
                 self.holds.terminal = true;
                 self.stop_self_next = true;
+                // What keeps the plan from pausing does not keep a person from it.
+                self.hearing_until = None;
+                self.no_pause_before = Duration::ZERO;
                 self.steer(now, effects);
-                // Not begun (a refusal is fresh, say): stop alone, the shell waits for it.
-                if matches!(self.phase, Phase::Running { .. }) && self.stop_self_next {
-                    self.stop_self_next = false;
-                    self.holds.terminal = false;
-                    effects.push(Effect::StopSelf);
-                }
             }
             Phase::Pausing { .. } => {
                 self.holds.terminal = true;

@@ -420,7 +420,8 @@ where
             }
             Effect::Start => Some(self.start(state, now)),
             Effect::Pause => {
-                if self.executor.has_several_ranks() {
+                // A person at the terminal decides for herself.
+                if !state.machine.holds().terminal && self.executor.has_several_ranks() {
                     let why = "the job has several ranks, which may not survive a stop".to_owned();
                     return Some(Event::PauseRefused {
                         why,
