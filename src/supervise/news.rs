@@ -119,11 +119,14 @@ pub fn countdown(
         format!(" · {}", words::intensity(value))
     });
     let Holds { operator, .. } = view.machine.holds();
-    let until = view
-        .machine
-        .decision()
-        .and_then(|decision| decision.until)
-        .filter(|_| !operator);
+    if operator {
+        let run = &setting.run;
+        return Some((
+            format!("{word} by hand until catrain resume {run}{intensity}"),
+            0.0,
+        ));
+    }
+    let until = view.machine.decision().and_then(|decision| decision.until);
     let Some(until) = until else {
         return Some((format!("{word}{intensity}"), 0.0));
     };
