@@ -5,6 +5,8 @@ mod fixture;
 mod forecast;
 mod guard;
 mod planner;
+mod signals;
 mod sources;
 mod supervisor;
 mod support;
+mod terminal;
