@@ -151,6 +151,11 @@ fn write_all(messages: &Receiver<Message>, look: Look) {
                 bar.set_position((share.clamp(0.0, 1.0) * 1000.0) as u64);
                 bar.set_message(look.text(&text));
                 bar.tick();
+                // The line is filled to its end: the `^C` that a key leaves would go to the next one,
+                // and the countdown could not be cleared any more.
+                if on_terminal {
+                    let _ = stderr().lock().write_all(b"\r");
+                }
             }
             Message::LineTyped => {
                 if bar.is_some() {
