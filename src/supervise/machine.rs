@@ -323,6 +323,8 @@ pub enum News {
     NothingKnown,
     /// The job starts after a hold.
     StartsNow(Decision),
+    /// The job starts because an operator, or Enter, said so.
+    StartsByHand,
     /// The job is paused.
     Paused {
         /// By whom, and by the plan until when and why.
@@ -623,6 +625,7 @@ impl Machine {
         self.decided_at = now.elapsed;
         let carbon_before = self.holds.carbon;
         self.holds.carbon = decision.act == Act::Pause;
+        let overruled = self.overruled_until.is_some_and(|until| now.utc < until);
         let first = !self.opened;
         if first {
             self.opened = true;
@@ -637,7 +640,9 @@ impl Machine {
         self.decision = Some(decision.clone());
         match self.phase {
             Phase::Holding if self.holds.is_empty() => {
-                if !first && carbon_before {
+                if overruled {
+                    effects.push(Effect::Tell(News::StartsByHand));
+                } else if !first && carbon_before {
                     effects.push(Effect::Tell(News::StartsNow(decision)));
                 }
                 self.enter(now, Phase::Starting, effects);
@@ -651,7 +656,7 @@ impl Machine {
                 effects.push(Effect::Pause);
             }
             Phase::Paused { .. } if self.holds.is_empty() => {
-                let decision = carbon_before.then_some(decision);
+                let decision = (carbon_before && !overruled).then_some(decision);
                 effects.push(Effect::Tell(News::Resumed { decision }));
                 self.resume(now, effects);
             }

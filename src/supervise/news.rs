@@ -50,6 +50,7 @@ pub fn lines(news: &News, now: Moment, view: &View<'_>, setting: &Setting) -> Ve
                 reason(decision, now, setting)
             )]
         }
+        News::StartsByHand => vec![format!("{} started by hand", at(now.utc))],
         News::Paused {
             decision,
             processes,
