@@ -161,6 +161,10 @@ fn seen(pty: &Pty) -> String {
             }
             '\x07' => {}
             other => {
+                if column == 80 {
+                    (row, column) = (row + 1, 0);
+                    lines.resize(lines.len().max(row + 1), Vec::new());
+                }
                 if lines[row].len() <= column {
                     lines[row].resize(column + 1, ' ');
                 }
@@ -506,6 +510,33 @@ fn the_countdown_is_gone_before_the_job_writes() {
     order(&sandbox, "resume");
     pty.expect("resumed by hand", SOON);
     wait_until("it is cleared away", SOON, || !seen(&pty).contains("⏸ "));
+}
+
+#[test]
+fn a_key_that_ends_a_pause_leaves_no_countdown_behind() {
+    let sandbox = Sandbox::new();
+    let mut pty = shell(&sandbox);
+    pty.send_line(&format!("$NOW -- {}", tick(&sandbox)));
+    wait_until_it_ticks(&sandbox);
+    wait_for_state(&sandbox, "running");
+    order(&sandbox, "pause");
+    wait_until("a pause is shown", SOON, || {
+        seen(&pty).contains("⏸") && seen(&pty).contains("by hand until")
+    });
+    pty.send(CTRL_C);
+    pty.expect(PROMPT, SOON);
+    assert!(!seen(&pty).contains("⏸"), "{}", seen(&pty));
+}
+
+#[test]
+fn an_operator_who_starts_a_held_run_is_named_as_the_reason() {
+    let sandbox = Sandbox::new();
+    let mut pty = shell(&sandbox);
+    pty.send_line("$HELD -- echo done");
+    pty.expect("left", SOON);
+    order(&sandbox, "resume");
+    pty.expect("started by hand", SOON);
+    pty.expect("done", SOON);
 }
 
 #[test]
