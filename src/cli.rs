@@ -263,8 +263,13 @@ pub enum ProgressWhen {
     Never,
 }
 
-/// `catrain forecast`.
+/// The carbon intensity now and ahead, and the cleanest times to run.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  catrain forecast -z DE -d 6h
+  catrain forecast -z DE -z SE -z PL --deadline 'tomorrow 09:00'
+  catrain forecast -s file:DE_2021.csv --format json")]
 pub struct ForecastArgs {
     /// Grid zone, such as DE or US-CAL-CISO; give it again to compare several.
     #[arg(short, long, value_name = "ZONE", env = "CATRAIN_ZONE")]
@@ -302,8 +307,13 @@ pub enum ForecastFormat {
     Csv,
 }
 
-/// `catrain zones`.
+/// The grid zones known, which sources serve them, and what is built in.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  catrain zones
+  catrain zones germany
+  catrain zones US- --json")]
 pub struct ZonesArgs {
     /// Only zones whose id or name holds this.
     #[arg(value_name = "TEXT")]

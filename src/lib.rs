@@ -1,4 +1,42 @@
-//! Carbon-aware supervision of training commands.
+//! Carbon-aware supervision of training commands: the library behind `catrain`.
+//!
+//! # The way through
+//!
+//! `main` reads how it was started, `cli` what was typed, and `command/run` composes a run: sources
+//! give [`forecast::Knowledge`], [`forecast::ahead`] makes of it the intensity ahead, [`plan::decide`]
+//! what to do now, [`supervise::machine`] what follows from that and from all that happens, the driver
+//! in [`supervise`] has it done by [`executor`], told by [`talk`], written down by [`ledger`]; and
+//! [`report`] accounts for it with [`emissions`].
+//!
+//! # Layers
+//!
+//! | core: pure | adapters: I/O | shell |
+//! |---|---|---|
+//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] `supervise::machine` `ledger::entry` `report` but for the command | [`source`] [`executor`] [`meter`] [`ledger`] [`control`] [`talk`] [`dirs`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
+//!
+//! Everything may use what stands to its left. The core names no I/O, no runtime, no clock and no
+//! randomness: time is a [`clock::Moment`] and an argument, and only `clock.rs` reads one. The driver
+//! sees traits; only [`command`] names what implements them. A test holds all of this.
+//!
+//! # What always holds
+//!
+//! - The job outranks the planner: whatever is not known or does not work leads to a running job.
+//! - Whoever is stopped by us stands on the guard's list before the first stop; the guard, a process of
+//!   its own, continues that list when the supervisor dies or its lease runs out.
+//! - One thread decides. What may block (disk, terminal, sources) has a thread of its own and a bounded
+//!   queue, and nothing waits for it, but for a pause, half a second, for its record.
+//! - Intent is recorded before the act, and the outcome after it.
+//! - The job runs when nobody holds it; each hold is lifted only by who set it.
+//! - Plans and deadlines are kept on UTC, minima and segments on the boot-time clock, grace periods and
+//!   leases on the monotonic one.
+//! - No number without a kind and a source; missing is never zero.
+//!
+//! # Left out on purpose
+//!
+//! No daemon, no shared state between runs but files, no multi-threaded runtime (the job must be
+//! started from the main thread), no shell between us and the job, and no option that sets `O_NONBLOCK`
+//! on a descriptor that the job has as well.
+
 pub mod cli;
 pub mod clock;
 pub mod command;

@@ -17,7 +17,7 @@ use crate::forecast::windows::{Window, cleanest};
 use crate::forecast::zones::resolve;
 use crate::forecast::{Basis, Kind, Outlook, Point, Span};
 use crate::parse;
-use crate::source::{self, Tried};
+use crate::source::{self, Name, Tried};
 use crate::units::GramsPerKwh;
 use crate::words::{self, Look, Paint};
 
@@ -58,8 +58,8 @@ pub fn run(
         until = until.min(deadline);
     }
     let mut views: Vec<View> = Vec::new();
-    for given in zones(args) {
-        let resolved = resolve(given, tz.iana_name())?;
+    for given in zones(args)? {
+        let resolved = resolve(given.as_deref(), tz.iana_name())?;
         if views.iter().any(|view| view.zone == resolved.zone) {
             continue;
         }
@@ -114,10 +114,20 @@ pub fn run(
     })
 }
 
-fn zones(args: &ForecastArgs) -> Vec<Option<&str>> {
-    match args.zone.as_slice() {
-        [] => vec![None],
-        given => given.iter().map(|zone| Some(zone.as_str())).collect(),
+/// The zones asked for; `None` stands for the one to guess. A file without a zone has its own.
+fn zones(args: &ForecastArgs) -> Result<Vec<Option<String>>, Failure> {
+    let file = args.source.iter().find_map(|name| match name {
+        Name::File(path) => Some(path),
+        Name::BuiltIn => None,
+    });
+    match (args.zone.as_slice(), file) {
+        ([], Some(path)) => Ok(vec![source::zone_of(path)]),
+        ([], None) => Ok(vec![None]),
+        ([_, _, ..], Some(path)) => {
+            let what = format!("`{}` holds one zone, not several", path.display());
+            Err(Failure::usage(what).hint("ask for each zone with its own file"))
+        }
+        (given, _) => Ok(given.iter().cloned().map(Some).collect()),
     }
 }
 
@@ -157,12 +167,12 @@ impl Page<'_> {
             )?;
         } else {
             let size = chart::Size::of(self.look);
-            for line in chart::draw(&outlook.expected, self.now, self.tz, self.look, size) {
+            for line in chart::draw(&outlook.expected, self.tz, self.look, size) {
                 self.say(out, &line)?;
             }
             self.windows(view, out)?;
         }
-        self.notes(view, out)
+        view.notes.iter().try_for_each(|note| self.note(note, out))
     }
 
     fn present(&self, outlook: &Outlook) -> String {
@@ -175,19 +185,20 @@ impl Page<'_> {
     /// Source, kind, age, basis and confidence, in one line.
     fn provenance(&self, view: &View, indent: &str, out: &mut dyn Write) -> io::Result<()> {
         let outlook = &view.outlook;
-        let mut kind = outlook.kind.to_string();
-        if let Some(age) = age(outlook, self.now) {
-            kind += &format!(", {} old", words::duration(age));
+        let average = view.zone.intensity;
+        let kind = match (outlook.kind, age(outlook, self.now)) {
+            (Kind::RegionalAverage, _) if outlook.mean == average => {
+                let (origin, year) = (view.zone.source.name(), view.zone.year);
+                format!("yearly average of {year} ({origin})")
+            }
+            (kind, Some(age)) => format!("{kind}, {} old", words::duration(age)),
+            (kind, None) => kind.to_string(),
+        };
+        let mut parts = vec![outlook.source.clone(), kind, outlook.basis.to_string()];
+        // A yearly average has none, and says so by its name.
+        if outlook.confidence > 0.0 {
+            parts.push(format!("confidence {:.2}", outlook.confidence));
         }
-        let from_average = format!("{} of {}", view.zone.source.name(), view.zone.year);
-        let parts = [
-            Some(outlook.source.clone()),
-            (outlook.kind == Kind::RegionalAverage).then_some(from_average),
-            Some(kind),
-            Some(outlook.basis.to_string()),
-            Some(format!("confidence {:.2}", outlook.confidence)),
-        ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
         let line = format!("{indent}{}", parts.join(" · "));
         self.say(out, &self.look.paint(Paint::Dim, &line))
     }
@@ -236,11 +247,8 @@ impl Page<'_> {
         format!("{start} – {}", end.strftime(day))
     }
 
-    fn notes(&self, view: &View, out: &mut dyn Write) -> io::Result<()> {
-        for note in &view.notes {
-            self.say(out, &self.look.paint(Paint::Dim, &format!("note: {note}")))?;
-        }
-        Ok(())
+    fn note(&self, note: &str, out: &mut dyn Write) -> io::Result<()> {
+        self.say(out, &self.look.paint(Paint::Dim, &format!("note: {note}")))
     }
 
     fn several(&self, views: &[View], out: &mut dyn Write) -> io::Result<()> {
@@ -285,7 +293,7 @@ impl Page<'_> {
         self.say(out, "")?;
         let size = chart::Size::small(self.look, id);
         for (index, view) in views.iter().enumerate() {
-            let drawn = chart::draw(&view.outlook.expected, self.now, self.tz, self.look, size);
+            let drawn = chart::draw(&view.outlook.expected, self.tz, self.look, size);
             // One row for each; the axis once, under the last.
             let shown = if index + 1 == views.len() {
                 drawn.len()
@@ -312,8 +320,12 @@ impl Page<'_> {
                 "note: the numbers of different bases must not be compared",
             )?;
         }
-        for view in views {
-            self.notes(view, out)?;
+        let mut told: Vec<&String> = Vec::new();
+        for note in views.iter().flat_map(|view| &view.notes) {
+            if !told.contains(&note) {
+                self.note(note, out)?;
+                told.push(note);
+            }
         }
         Ok(())
     }
@@ -356,7 +368,7 @@ struct Document<'a> {
     issued_at: Option<Timestamp>,
     age_s: Option<u64>,
     now_g_per_kwh: Option<GramsPerKwh>,
-    points: &'a [Point],
+    points: Vec<Point>,
     windows: Vec<WindowRow>,
     tried: &'a [Tried],
 }
@@ -380,18 +392,28 @@ impl<'a> Document<'a> {
             confidence: outlook.confidence,
             issued_at: outlook.issued_at,
             age_s: age(outlook, now).map(|age| age.as_secs()),
-            now_g_per_kwh: outlook.expected.at(now),
-            points: outlook.expected.points(),
+            now_g_per_kwh: outlook.expected.at(now).map(rounded),
+            points: (outlook.expected.points().iter())
+                .map(|point| Point {
+                    intensity: rounded(point.intensity),
+                    ..*point
+                })
+                .collect(),
             windows: (view.windows.iter())
                 .map(|window| WindowRow {
                     span: window.span,
-                    mean_g_per_kwh: window.mean,
-                    saving_percent: window.saving.map(|saving| saving * 100.0),
+                    mean_g_per_kwh: rounded(window.mean),
+                    saving_percent: window.saving.map(|saving| (saving * 1e4).round() / 1e2),
                 })
                 .collect(),
             tried: &view.tried,
         }
     }
+}
+
+/// To a milligram: the digits beyond are noise that differs between machines.
+fn rounded(intensity: GramsPerKwh) -> GramsPerKwh {
+    GramsPerKwh((intensity.0 * 1e3).round() / 1e3)
 }
 
 fn json(document: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
@@ -419,7 +441,7 @@ fn csv(views: &[View], out: &mut dyn Write) -> io::Result<()> {
                     zone: &outlook.zone,
                     start: point.span.start,
                     end: point.span.end,
-                    g_per_kwh: point.intensity.0,
+                    g_per_kwh: rounded(point.intensity).0,
                     kind: point.kind,
                     basis: outlook.basis.to_string(),
                     source: &outlook.source,

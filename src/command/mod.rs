@@ -30,7 +30,7 @@ use crate::words::Look;
 pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
     let out = &mut io::stdout().lock();
     let look = look_of(cli.color, &io::stdout());
-    let (now, zone) = (utc_now(), TimeZone::system());
+    let (now, zone) = (utc_now(), TimeZone::system);
     match cli.command {
         Command::Run(args) => {
             let look = look_of(cli.color, &io::stderr());
@@ -39,12 +39,12 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
                 run::Ending::Signal(signal) => die_of(signal),
             });
         }
-        Command::Forecast(args) => forecast::run(&args, look, out, now, &zone)?,
+        Command::Forecast(args) => forecast::run(&args, look, out, now, &zone())?,
         Command::Report(args) => {
             let state = crate::dirs::state().ok_or_else(no_state)?;
-            report::run(&args, look, out, now, &zone, &state)?;
+            report::run(&args, look, out, now, &zone(), &state)?;
         }
-        Command::Status(args) => status::status(&args, look, out, now, &zone)?,
+        Command::Status(args) => status::status(&args, look, out, now, &zone())?,
         Command::Pause(name) => status::send(Word::Pause, name.run.as_deref(), out)?,
         Command::Resume(name) => status::send(Word::Resume, name.run.as_deref(), out)?,
         Command::Stop(name) => status::send(Word::Stop, name.run.as_deref(), out)?,
@@ -128,10 +128,10 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// A time zone in words: `Europe/Berlin`, `UTC`, `+01:00`.
+/// A time zone in words: `Europe/Berlin`, `UTC`, `UTC+01`.
 fn zone_name(tz: &TimeZone, now: jiff::Timestamp) -> String {
     match tz.iana_name() {
         Some(name) => name.to_owned(),
-        None => tz.to_offset(now).to_string(),
+        None => format!("UTC{}", tz.to_offset(now)),
     }
 }

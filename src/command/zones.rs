@@ -22,15 +22,18 @@ pub fn run(args: &ZonesArgs, look: Look, out: &mut dyn Write) -> Result<(), Fail
     let mut found: Vec<&Average> = (averages().iter())
         .filter(|zone| zone.zone.contains(&wanted) || zone.name.to_uppercase().contains(&wanted))
         .collect();
-    if found.is_empty() {
-        match zones::find(text) {
-            Ok(zone) => found.push(zone),
-            Err(unknown) => {
-                let hint = unknown.hint();
-                let none = anyhow::anyhow!("no zone's id or name holds `{text}`");
-                return Err(Failure::new(Kind::Failed, none).hint(hint));
-            }
+    match zones::find(text) {
+        // An alias, such as UK for GB.
+        Ok(zone) if !found.contains(&zone) => {
+            found.push(zone);
+            found.sort_by_key(|zone| zone.zone);
         }
+        Err(unknown) if found.is_empty() => {
+            let hint = unknown.hint();
+            let none = anyhow::anyhow!("no zone's id or name holds `{text}`");
+            return Err(Failure::new(Kind::Failed, none).hint(hint));
+        }
+        _ => {}
     }
     super::written(match args.json {
         true => json(&found, out),

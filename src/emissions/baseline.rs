@@ -1,7 +1,7 @@
 //! The run that started at once: the same work and the same power, without the stops for carbon.
 
 use super::{earlier, is_carbon_alone, length};
-use crate::ledger::entry::{Part, Segment};
+use crate::ledger::entry::{Cause, Part, Segment};
 
 /// A run without its carbon stops.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +64,7 @@ fn removed(segments: &[Segment]) -> Vec<bool> {
                     && segments[at]
                         .causes
                         .iter()
-                        .all(|cause| *cause == crate::ledger::entry::Cause::Carbon);
+                        .all(|cause| *cause == Cause::Carbon);
             }
         }
     }

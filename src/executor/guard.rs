@@ -139,13 +139,15 @@ fn settle() -> io::Result<SignalFd> {
     // Not SIGPIPE: telling of it once the supervisor is gone would cause the next one, for ever.
     let mut told = SigSet::all();
     told.remove(Signal::SIGPIPE);
-    let signals = SignalFd::with_flags(
-        &told,
-        SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
-    )?;
-    // Where the supervisor's memory makes the kernel look for victims, this is the wrong one. Needs a
-    // capability; without it nothing changes.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
+    let signals = SignalFd::with_flags(&told, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    // Where memory runs short, this is the wrong victim. Without the capability for it, what a
+    // session manager has put on top may at least be taken off again.
+    let adjustment = "/proc/self/oom_score_adj";
+    if std::fs::write(adjustment, "-1000").is_err()
+        && std::fs::read_to_string(adjustment).is_ok_and(|now| !now.starts_with(['-', '0']))
+    {
+        let _ = std::fs::write(adjustment, "0");
+    }
     // What has been touched stays in memory: when the file system with the program on it hangs is
     // just when it is needed. Needs room under RLIMIT_MEMLOCK; without it nothing changes.
     // SAFETY: takes plain integers.

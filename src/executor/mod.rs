@@ -3,10 +3,10 @@
 //! | file | one idea |
 //! |---|---|
 //! | [`spawn`] | the job starts as its user would have started it, in a session of its own |
-//! | [`process`] | one process that cannot be mistaken for another |
-//! | [`tree`] | all processes of the job, wherever they have gone |
-//! | [`pause`] | everyone stopped and seen stopped, or nobody |
-//! | [`watchdog`], [`guard`] | who wakes the job when we cannot: our end, and its process |
+//! | `process` | one process that cannot be mistaken for another |
+//! | `tree` | all processes of the job, wherever they have gone |
+//! | `pause` | everyone stopped and seen stopped, or nobody |
+//! | [`watchdog`], `guard` | who wakes the job when we cannot: our end, and its process |
 //! | [`readiness`] | waiting for any of this without blocking |
 //! | [`signals`] | what reaches us, and how we stop and die ourselves |
 //!

@@ -7,9 +7,10 @@
 //! In a session of its own the job is not hit by the kernel's SIGHUP to orphaned groups when the
 //! supervisor dies while it is paused, and a job that reads the terminal is not stopped by SIGTTIN.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -213,6 +214,46 @@ fn place(program: &str) -> &'static str {
     } else {
         " on the PATH"
     }
+}
+
+/// Looks for the program as [`spawn`] will, so that a run that is to be held does not find out
+/// hours later that there is none.
+///
+/// # Errors
+/// There is no such program, or it is no executable file.
+pub fn look_up(program: &OsStr) -> Result<(), SpawnError> {
+    let shown = || program.to_string_lossy().into_owned();
+    let mut refused = None;
+    let mut is_there = |path: &Path| match check(path) {
+        Ok(()) => true,
+        Err(cause) => {
+            if cause.kind() != io::ErrorKind::NotFound && refused.is_none() {
+                refused = Some(cause);
+            }
+            false
+        }
+    };
+    let found = if program.as_bytes().contains(&b'/') {
+        is_there(Path::new(program))
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+        std::env::split_paths(&path).any(|folder| is_there(&folder.join(program)))
+    };
+    match (found, refused) {
+        (true, _) => Ok(()),
+        (false, Some(cause)) => Err(SpawnError::NotExecutable {
+            program: shown(),
+            cause,
+        }),
+        (false, None) => Err(SpawnError::NotFound { program: shown() }),
+    }
+}
+
+fn check(path: &Path) -> io::Result<()> {
+    if path.metadata()?.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    Ok(nix::unistd::access(path, nix::unistd::AccessFlags::X_OK)?)
 }
 
 /// Starts the job. To be called on the main thread: the signal that the kernel sends the job when its

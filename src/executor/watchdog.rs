@@ -24,11 +24,23 @@ pub use super::guard::{NAME, guard_main};
 use super::guard::{Record, Tag};
 use super::process::ProcId;
 use super::tree;
-use crate::clock::monotonic;
 use crate::fault::{self, Point};
 
 /// The longest lease.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(60);
+
+/// The lease that is taken and renewed while a job is supervised: the longest, or in tests the one
+/// that they ask for, so that they need not wait a minute.
+pub fn usual_lease() -> Lease {
+    #[cfg(feature = "fault-points")]
+    if let Some(asked) = std::env::var("CATRAIN_TEST_LEASE_MS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        return Lease::For(Duration::from_millis(asked));
+    }
+    Lease::For(LONGEST_LEASE)
+}
 
 /// How long the watchdog waits for the supervisor's next sign of life while the job is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,20 +209,11 @@ impl Guard {
         Ok(std::mem::take(&mut self.backlog))
     }
 
-    /// The job has ended or needs no watching: the watchdog leaves without touching anything. Waits
-    /// for it for at most 50 ms.
+    /// The job has ended or needs no watching: the watchdog leaves without touching anything, by
+    /// itself and in its own time, since whoever waits for the job should not wait for it.
     pub fn farewell(mut self) {
         let _ = self.send(&[Record::new(Tag::Farewell, 0, 0)]);
         fault::at(Point::Farewell);
-        self.orders = None;
-        let until = monotonic() + Duration::from_millis(50);
-        while !self.is_lost && monotonic() < until {
-            self.wait(until.saturating_sub(monotonic()));
-            self.pump();
-        }
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            tree::forget(self.pid());
-        }
     }
 
     /// Puts these on the list of those to be continued.

@@ -42,6 +42,8 @@ const LEAST_ALONE: usize = 24;
 const FURTHEST: i64 = 31 * 24;
 /// Issues older than this at the hour they speak of are not scored.
 const OLDEST_DAYS: i64 = 31;
+/// Hours of a series whose means are kept: 40 years.
+const LONGEST_KEPT: i64 = 40 * 8766;
 
 /// What is to be expected in the `hours` hours (at most 31 days) from the hour of `now` on.
 ///
@@ -159,7 +161,11 @@ fn is_weekend(hour: i64) -> bool {
 
 /// How many whole days after `issued` an hour begins; 0 for the hour it was issued in.
 fn age_in_days(hour: i64, issued: Timestamp) -> i64 {
-    (hour * 3600 - issued.as_second()).div_euclid(86_400).max(0)
+    whole_days(hour * 3600 - issued.as_second())
+}
+
+fn whole_days(seconds: i64) -> i64 {
+    seconds.div_euclid(86_400).max(0)
 }
 
 fn series(first: i64, values: Vec<(f64, Kind)>) -> Series {
@@ -178,8 +184,8 @@ fn series(first: i64, values: Vec<(f64, Kind)>) -> Series {
 }
 
 /// Values of consecutive hours; `None` where nothing is known.
-#[derive(Debug)]
-struct Hourly {
+#[derive(Clone, Debug)]
+pub(super) struct Hourly {
     first: i64,
     values: Vec<Option<f64>>,
 }
@@ -212,16 +218,22 @@ impl Hourly {
         let Some(span) = series.span() else {
             return Self::new(std::iter::empty(), first, first);
         };
-        let first = first.max(hour_of(span.start));
-        let end = end.min(hour_of(span.end) + 1).max(first);
-        let (Some(from), Some(to)) = (begin(first), begin(end)) else {
-            return Self::new(std::iter::empty(), first, first);
-        };
-        let span = Span {
-            start: from,
-            end: to,
-        };
-        Self::new(series.within(span), first, end)
+        let (begins, ends) = (hour_of(span.start), hour_of(span.end) + 1);
+        let first = first.max(begins);
+        let end = end.min(ends).max(first);
+        if ends - begins > LONGEST_KEPT {
+            let points = series.points.iter().copied();
+            return Self::new(points, first, end);
+        }
+        let all = (series.hourly).get_or_init(|| {
+            let points = series.points.iter().copied();
+            Self::new(points, begins, ends)
+        });
+        let index = |hour: i64| (hour - begins).clamp(0, ends - begins) as usize;
+        Self {
+            first,
+            values: all.values[index(first)..index(end)].to_vec(),
+        }
     }
 
     fn at(&self, hour: i64) -> Option<f64> {
@@ -263,14 +275,26 @@ fn newest_observation(now: Timestamp, known: &Knowledge) -> Option<Point> {
 fn observations(now: Timestamp, known: &Knowledge) -> Hourly {
     let this = hour_of(now);
     let first = this - BIAS_DAYS * 24;
+    // Of the hour of now only what has begun counts; what has not lies in no hour before.
+    let mut observed = Hourly::of(&known.observations, first, this);
     let points = known.observations.points();
     let begun = points.partition_point(|point| point.span.start <= now);
-    let old = points.partition_point(|point| hour_of(point.span.end) < first);
-    Hourly::new(
-        points[old.min(begun)..begun].iter().copied(),
-        first,
-        this + 1,
-    )
+    let current = begin(this).map_or(begun, |start| {
+        points.partition_point(|point| point.span.end <= start)
+    });
+    let current = points[current.min(begun)..begun].iter().copied();
+    if let Some(value) = Hourly::new(current, this, this + 1).at(this) {
+        let missing = this - observed.first - observed.values.len() as i64;
+        if observed.values.is_empty() {
+            observed.first = this;
+        } else {
+            observed
+                .values
+                .resize(observed.values.len() + missing.max(0) as usize, None);
+        }
+        observed.values.push(Some(value));
+    }
+    observed
 }
 
 /// The newest issue, by the hour.
@@ -509,8 +533,9 @@ fn biases<'a>(
     let mut errors = vec![(0.0, 0.0); ages * past];
     for issue in issues {
         let said = Hourly::of(&issue.series, x - past as i64 + 1, x + 1);
+        let made = issue.issued_at.as_second();
         for (hour, said) in said.known() {
-            let age = age_in_days(hour, issue.issued_at) as usize;
+            let age = whole_days(hour * 3600 - made) as usize;
             if age >= ages {
                 break;
             }

@@ -10,6 +10,7 @@ pub mod windows;
 pub mod zones;
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -160,9 +161,17 @@ pub struct Point {
 }
 
 /// Intensities over time: sorted, disjoint, with holes where nothing is known.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Series {
     points: Vec<Point>,
+    /// The means by the hour, made on first use: outlooks are made of the same series many times.
+    hourly: OnceLock<ahead::Hourly>,
+}
+
+impl PartialEq for Series {
+    fn eq(&self, other: &Self) -> bool {
+        self.points == other.points
+    }
 }
 
 impl Series {
@@ -190,7 +199,10 @@ impl Series {
             }
             kept.push(point);
         }
-        Self { points: kept }
+        Self {
+            points: kept,
+            hourly: OnceLock::new(),
+        }
     }
 
     /// Values in equal steps from `start`; `None` and what [`Series::new`] refuses become holes.

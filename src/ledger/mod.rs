@@ -6,7 +6,7 @@
 //!
 //! [`entry`] is the format and pure. [`runs`] makes, lists and finds the directories of runs.
 //! [`Writer`] appends from a thread of its own, so that no decision ever waits for a disk.
-//! [`read`] gives back everything up to the last whole line. [`redact`] keeps secrets out.
+//! [`read()`] gives back everything up to the last whole line. [`redact`] keeps secrets out.
 
 pub mod entry;
 pub mod redact;
@@ -19,7 +19,7 @@ mod writer;
 pub use read::{Ledger, ReadError, read};
 pub use runs::{NotFound, RunDir, RunRef, ledger_path, list_runs, new_run, select};
 pub use sink::Sink;
-pub use writer::{Sync, Ticket, Writer};
+pub use writer::{RunId, Sync, Ticket, Writer};
 
 /// The file's name in the directory of a run.
 pub const FILE: &str = "ledger.jsonl";

@@ -291,9 +291,17 @@ mod tests {
 
     #[test]
     fn a_ledger_cut_at_every_byte_is_read_to_its_last_whole_line() {
-        let whole = V1.as_bytes();
-        let all = parse("x".as_ref(), whole).unwrap();
-        assert!(!all.unfinished);
+        // Without the long lists of intensities: each cut is read from the start.
+        let mut entries = of(V1).unwrap().entries;
+        entries.retain(|entry| !matches!(entry.what, What::Intensity { .. }));
+        let mut whole = Vec::new();
+        for (seq, entry) in entries.iter_mut().enumerate() {
+            entry.seq = seq as u64;
+            serde_json::to_writer(&mut whole, entry).unwrap();
+            whole.push(b'\n');
+        }
+        let all = parse("x".as_ref(), &whole).unwrap();
+        assert_eq!(all.entries, entries);
         for cut in 0..=whole.len() {
             let part = parse("x".as_ref(), &whole[..cut]).unwrap();
             let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();

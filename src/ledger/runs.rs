@@ -226,7 +226,7 @@ pub fn list_runs(state: &Path) -> io::Result<Vec<RunRef>> {
 
 fn is_id(name: &str) -> bool {
     let is = |(at, byte): (usize, u8)| [LETTERS, DIGITS][at % 2].contains(&byte);
-    name.len() >= 4 && name.len() % 2 == 0 && name.bytes().enumerate().all(is)
+    name.len() >= 4 && name.len().is_multiple_of(2) && name.bytes().enumerate().all(is)
 }
 
 fn first_entry(path: &Path) -> Option<Entry> {

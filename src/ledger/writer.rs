@@ -11,7 +11,7 @@ use std::mem;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -78,7 +78,12 @@ pub struct Writer {
 #[derive(Debug, Default)]
 struct Shared {
     trouble: Mutex<Option<String>>,
+    /// What ids are drawn from.
+    seed: u64,
     id: Mutex<Option<String>>,
+    /// Whether the directory was made, or cannot be.
+    has_tried: Mutex<bool>,
+    tried: Condvar,
     /// A loss that no entry came after, for the thread to write at the end.
     last_loss: Mutex<Option<Loss>>,
 }
@@ -124,28 +129,29 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 type Opener = Box<dyn FnMut() -> io::Result<Box<dyn Sink>> + Send>;
 
 impl Writer {
-    /// A new run with its id, in the state directory `state`. Waits at most `limit` for the disk;
-    /// then, or when the directory cannot be used, the run gets an id that is very likely free and
-    /// its entries are kept in memory until the directory can be made.
-    pub fn begin(state: PathBuf, seed: u64, limit: Duration) -> (String, Self) {
-        let (ready, named) = mpsc::sync_channel::<()>(1);
-        let shared = Arc::new(Shared::default());
+    /// A new run in the state directory `state`. Nothing waits for the disk here: the run's id is
+    /// known once its directory is made, see [`Writer::id`].
+    pub fn begin(state: PathBuf, seed: u64) -> Self {
+        let shared = Arc::new(Shared {
+            seed,
+            ..Shared::default()
+        });
         let theirs = Arc::clone(&shared);
         let mut made: Option<RunDir> = None;
         let open: Opener = Box::new(move || {
-            let _awake = Wake(&ready);
+            let _awake = Wake(&theirs);
             if made.is_none() {
                 made = Some(make(&state, seed, &theirs)?);
             }
             let directory = made.as_ref().expect("made above");
             Ok(Box::new(FileSink::new(directory.create_ledger()?)))
         });
-        let writer = Self::start(open, Arc::clone(&shared));
-        let _ = named.recv_timeout(limit);
-        let id = locked(&shared.id)
-            .get_or_insert_with(|| ids(seed).nth(UNLIKELY).expect("ids have no end"))
-            .clone();
-        (id, writer)
+        Self::start(open, shared)
+    }
+
+    /// The run's id, for whoever needs it and on any thread.
+    pub fn id(&self) -> RunId {
+        RunId(Arc::clone(&self.shared))
     }
 
     /// Entries go to a sink that `open` gives; `open` is called on the thread, and again when it
@@ -155,9 +161,15 @@ impl Writer {
     }
 
     /// A ledger in memory alone, because of `reason`, which is the trouble that it tells.
-    pub fn nowhere(reason: impl Into<String>) -> Self {
+    pub fn nowhere(reason: impl Into<String>, seed: u64) -> Self {
         let reason = reason.into();
-        Self::to(move || Err(io::Error::other(reason.clone())))
+        let shared = Shared {
+            seed,
+            has_tried: Mutex::new(true),
+            ..Shared::default()
+        };
+        let open = move || Err(io::Error::other(reason.clone()));
+        Self::start(Box::new(open), Arc::new(shared))
     }
 
     fn start(open: Opener, shared: Arc<Shared>) -> Self {
@@ -232,7 +244,11 @@ impl Writer {
     /// just ended, whatever the disk does.
     pub fn so_far(&self) -> Ledger {
         let memory = locked(&self.memory);
-        let mut ledger = Ledger::from_entries(memory.entries.clone());
+        let mut entries = memory.entries.clone();
+        if let Some(first) = entries.first_mut() {
+            name(first, &self.id().within(Duration::ZERO));
+        }
+        let mut ledger = Ledger::from_entries(entries);
         ledger.lost += memory.forgotten;
         ledger
     }
@@ -280,11 +296,33 @@ fn make(state: &std::path::Path, seed: u64, shared: &Shared) -> io::Result<RunDi
 }
 
 /// Wakes who waits for the first try, however that ends.
-struct Wake<'a>(&'a SyncSender<()>);
+struct Wake<'a>(&'a Shared);
 
 impl Drop for Wake<'_> {
     fn drop(&mut self) {
-        let _ = self.0.try_send(());
+        *locked(&self.0.has_tried) = true;
+        self.0.tried.notify_all();
+    }
+}
+
+/// The id of a run, which its directory's name decides.
+#[derive(Clone, Debug)]
+pub struct RunId(Arc<Shared>);
+
+impl RunId {
+    /// Waits at most `limit` for the disk; then, or when the directory cannot be used, the run gets an
+    /// id that is very likely free, and its entries are kept in memory until that directory can be
+    /// made. Once told, it does not change.
+    pub fn within(&self, limit: Duration) -> String {
+        let shared = &self.0;
+        let waiting = locked(&shared.has_tried);
+        let waited = shared
+            .tried
+            .wait_timeout_while(waiting, limit, |tried| !*tried);
+        drop(waited);
+        locked(&shared.id)
+            .get_or_insert_with(|| ids(shared.seed).nth(UNLIKELY).expect("ids have no end"))
+            .clone()
     }
 }
 
@@ -435,6 +473,9 @@ impl Thread {
         let mut is_asked = false;
         while let Some(item) = self.pending.front_mut() {
             item.entry.seq = self.seq;
+            if let Some(id) = &*locked(&self.shared.id) {
+                name(&mut item.entry, id);
+            }
             sink.append(&line(&item.entry))?;
             self.seq += 1;
             self.is_dirty = true;
@@ -462,15 +503,17 @@ impl Thread {
             return;
         }
         let synced = sink.sync();
-        for ticket in mem::take(&mut self.unsynced) {
-            let _ = ticket.send(synced.is_ok());
-        }
+        let is_safe = synced.is_ok();
         match synced {
             Ok(()) => (self.is_dirty, self.is_in_trouble) = (false, false),
             Err(error) => {
                 self.has_failed_to_sync = true;
                 self.complain(&error);
             }
+        }
+        // After the complaint: whoever hears `false` may ask why at once.
+        for ticket in mem::take(&mut self.unsynced) {
+            let _ = ticket.send(is_safe);
         }
     }
 
@@ -480,6 +523,15 @@ impl Thread {
             let words = format!("cannot write the ledger: {error}; kept in memory and tried again");
             *locked(&self.shared.trouble) = Some(words);
         }
+    }
+}
+
+/// Puts the run's id into its first entry: it is known only once the directory is made.
+fn name(entry: &mut Entry, id: &str) {
+    if let What::Begin(begin) = &mut entry.what
+        && begin.run.is_empty()
+    {
+        id.clone_into(&mut begin.run);
     }
 }
 

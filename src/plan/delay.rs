@@ -207,7 +207,8 @@ pub(super) fn room(now: Timestamp, s: &Situation<'_>) -> Result<Room, Reason> {
             let switching = &s.switching;
             let pause = [switching.pause, switching.min_pause, switching.resume];
             let pause: SignedDuration = pause.into_iter().map(signed).sum();
-            if spare < pause + poll {
+            // Not at equality: there the guard would end the pause as soon as it has begun.
+            if spare <= pause + poll {
                 return Err(if is_deadline {
                     Reason::Tight
                 } else {

@@ -254,6 +254,24 @@ fn the_time_to_restore_counts_before_a_deadline() {
 }
 
 #[test]
+fn a_pause_that_the_guard_would_end_at_once_is_not_begun() {
+    let outlook = outlook(
+        Kind::Live,
+        &[400.0, 400.0, 100.0, 100.0, 100.0, 100.0, 100.0],
+    );
+    let mut s = situation(&outlook);
+    s.switching.min_pause = Duration::ZERO;
+    s.state = State::Running(HOUR);
+    s.poll = HOUR;
+    for (delay, act) in [(1.0, Act::Run), (1.1, Act::Pause)] {
+        s.allowance = Allowance::Given(hours(delay));
+        assert_eq!(plan(&s).act, act, "{delay} h");
+    }
+    s.state = State::Paused(Duration::ZERO);
+    assert_eq!(plan(&s).act, Act::Pause);
+}
+
+#[test]
 fn the_guard_beats_the_least_pause() {
     let outlook = outlook(Kind::Live, &[400.0, 400.0, 100.0, 100.0, 100.0, 100.0]);
     let mut s = situation(&outlook);

@@ -77,13 +77,22 @@ struct Account {
     high_g: f64,
     mean_g_per_kwh: Option<f64>,
     settled: bool,
-    intensity_kinds: BTreeMap<&'static str, f64>,
+    intensity_kinds: Kinds,
     uncovered_kwh: f64,
     baseline: Baseline,
     avoided_g: Option<f64>,
     avoided_percent: Option<f64>,
     not_compared: Option<String>,
     claim: &'static str,
+}
+
+/// Shares of the energy by the kind of its intensity, best first.
+struct Kinds([(&'static str, f64); INTENSITY_KINDS.len()]);
+
+impl Serialize for Kinds {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0)
+    }
 }
 
 #[derive(Serialize)]
@@ -293,7 +302,7 @@ impl Account {
             high_g: round(account.high.0, MILLI),
             mean_g_per_kwh: account.mean().map(|mean| round(mean.0, MILLI)),
             settled: emissions.is_settled,
-            intensity_kinds: INTENSITY_KINDS.into_iter().map(kind).collect(),
+            intensity_kinds: Kinds(INTENSITY_KINDS.map(kind)),
             uncovered_kwh: round(account.uncovered.0, MICRO),
             baseline: Baseline {
                 name: "run-now",
@@ -366,5 +375,114 @@ impl Total {
             self.runs_compared += 1;
             self.avoided_g = Some(round(self.avoided_g.unwrap_or(0.0) + avoided, MILLI));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::emissions::PARTS;
+    use crate::report::tests as ledgers;
+
+    fn of(ledgers: &[crate::ledger::Ledger]) -> Value {
+        let runs: Vec<Summary> = ledgers.iter().map(ledgers::summary).collect();
+        let now = ledgers::at("2026-11-25T07:00:00Z");
+        serde_json::from_str(&document(&runs, now, now)).unwrap()
+    }
+
+    #[test]
+    fn the_document_of_a_run() {
+        let run = ledgers::summary(&ledgers::example());
+        let now = ledgers::at("2026-11-25T07:00:00Z");
+        insta::assert_snapshot!(document(&[run], now, now));
+    }
+
+    /// Adds decimal numbers as they are written, in thousandths of the smallest step.
+    fn exact(value: &Value) -> i64 {
+        (value.as_f64().unwrap() * 1e6).round() as i64
+    }
+
+    fn adds_up(parts: &Value) {
+        let sum: i64 = PARTS.iter().map(|(_, name)| exact(&parts[*name])).sum();
+        assert_eq!(sum, exact(&parts["total"]), "{parts}");
+    }
+
+    #[test]
+    fn parts_add_up_to_totals_exactly_as_displayed() {
+        let third = ledgers::with(|what| {
+            if let crate::ledger::entry::What::Segment(segment) = what {
+                segment
+                    .energy
+                    .iter_mut()
+                    .for_each(|reading| reading.joules.0 /= 3.0);
+            }
+        });
+        let all = of(&[ledgers::example(), third, ledgers::assumed()]);
+        let runs = all["runs"].as_array().unwrap();
+        for part in ["duration_s", "energy_kwh"] {
+            runs.iter().for_each(|run| adds_up(&run[part]));
+            adds_up(&all["totals"][part]);
+            let sum: i64 = runs.iter().map(|run| exact(&run[part]["total"])).sum();
+            assert_eq!(sum, exact(&all["totals"][part]["total"]));
+        }
+        for run in runs {
+            adds_up(&run["emissions"][0]["g"]);
+            let parts = run["by_component"].as_array().unwrap();
+            let sum: i64 = parts.iter().map(|part| exact(&part["kwh"])).sum();
+            assert_eq!(sum, exact(&run["energy_kwh"]["total"]));
+            let own = &run["emissions"][0];
+            let avoided = exact(&own["baseline"]["g"]) - exact(&own["g"]["total"]);
+            assert_eq!(avoided, exact(&own["avoided_g"]));
+        }
+        let total = &all["totals"]["emissions"][0];
+        adds_up(&total["g"]);
+        let avoided: i64 = runs
+            .iter()
+            .map(|run| exact(&run["emissions"][0]["avoided_g"]))
+            .sum();
+        assert_eq!(avoided, exact(&total["avoided_g"]));
+    }
+
+    #[test]
+    fn an_unfinished_run_has_no_end_and_is_a_lower_bound() {
+        let run = &of(&[ledgers::unfinished()])["runs"][0];
+        assert_eq!(run["ended_at"], Value::Null);
+        assert_eq!(run["exit"], Value::Null);
+        assert_eq!(run["data_quality"]["is_lower_bound"], true);
+        assert_eq!(run["emissions"][0]["avoided_g"], Value::Null);
+    }
+
+    #[test]
+    fn a_replay_is_marked_and_enters_no_total() {
+        let all = of(&[ledgers::replay()]);
+        assert_eq!(all["runs"][0]["replay"]["speed"], 600.0);
+        assert_eq!(all["totals"]["runs"], 0);
+        assert_eq!(all["totals"]["replays_left_out"], 1);
+        assert_eq!(all["totals"]["emissions"], serde_json::json!([]));
+    }
+
+    #[test]
+    fn an_exit_by_signal_is_told_as_one() {
+        let killed = ledgers::ended(Some(Exit::Signal(9)), None);
+        assert_eq!(
+            of(&[killed])["runs"][0]["exit"],
+            serde_json::json!({"signal": 9})
+        );
+    }
+
+    #[test]
+    fn an_unknown_intensity_is_stated_and_the_baseline_left_open() {
+        let dark = ledgers::with(|what| {
+            if let crate::ledger::entry::What::Intensity { points, .. } = what {
+                points.clear();
+            }
+        });
+        let own = &of(&[dark])["runs"][0]["emissions"][0];
+        assert_eq!(own["uncovered_kwh"], 2.41);
+        assert_eq!(own["mean_g_per_kwh"], Value::Null);
+        assert_eq!(own["baseline"]["g"], Value::Null);
+        assert_eq!(own["avoided_g"], Value::Null);
     }
 }

@@ -383,8 +383,10 @@ fn is_event(entry: &Entry) -> bool {
 pub(crate) fn apportion(values: &[f64], step: f64, total: i64) -> Vec<i64> {
     let mut parts: Vec<i64> = values.iter().map(|v| (v / step).round() as i64).collect();
     let over = total - parts.iter().sum::<i64>();
-    if let Some(largest) = parts.iter_mut().max_by_key(|part| **part) {
-        *largest += over;
+    // The first of several: `max_by` would take the last.
+    let larger = |best: usize, at: usize| if values[at] > values[best] { at } else { best };
+    if let Some(largest) = (0..values.len()).reduce(larger) {
+        parts[largest] += over;
     }
     parts
 }

@@ -1,4 +1,4 @@
-//! The report as text: [`end_of_run`] when a run is over, [`full`] for `catrain report`.
+//! The report as text: [`end_of_run`] when a run is over, [`full()`] for `catrain report`.
 //!
 //! A figure of which more than a fifth is estimated or assumed has two digits and `estimate:`
 //! before it. Where waiting did not help, that is said as plainly as where it did.
@@ -25,17 +25,31 @@ pub use harmless::harmless;
 const MUCH: f64 = 0.2;
 /// Column of what stands behind a headline.
 const REST: usize = 25;
+/// A run that is over sooner (in seconds) and never waited is told in one line.
+const SHORT: f64 = 60.0;
 /// Characters of a command that are shown.
 const COMMAND: usize = 40;
 
 /// What is said when the run is over: what happened, energy, emissions, the comparison, the
 /// deadline. `now` and `zone` are for the words of times.
 pub fn end_of_run(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> String {
+    if summary.elapsed_s() < SHORT && !has_waited(summary) && summary.begin.replay.is_none() {
+        let run = harmless(&summary.begin.run);
+        let line = format!("catrain: {} (catrain report {run})", headline(summary));
+        return look.text(&hang(&line, 2, look.width));
+    }
     let mut text = hang(&format!("catrain: {}", headline(summary)), 2, look.width);
     text.push_str(&figures(summary, look, now, zone));
     let report = format!("catrain report {}", harmless(&summary.begin.run));
     text.push_str(&row("report", &report, "", look));
     look.text(&text)
+}
+
+/// Whether the run made no progress for a while, so that there is something to compare.
+fn has_waited(summary: &Summary) -> bool {
+    let seconds = summary.duration_s;
+    let waits = [Part::Held, Part::Saving, Part::Paused, Part::Restoring];
+    waits.iter().any(|part| seconds[*part] > 0.0)
 }
 
 /// The rows below the headline.
@@ -70,8 +84,8 @@ fn figures(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> St
 /// `python train.py ended with 0 after 13 h 27 m: held 6 h 40 m, …`.
 fn headline(summary: &Summary) -> String {
     let happened = match (summary.ended_at, summary.exit) {
-        (None, _) if summary.attempts == 0 => "not started, no end recorded".to_owned(),
-        (None, _) => "no end recorded".to_owned(),
+        (None, _) if summary.attempts == 0 => "has no recorded start or end".to_owned(),
+        (None, _) => "has no recorded end".to_owned(),
         (Some(_), None) => "never started".to_owned(),
         (Some(_), Some(Exit::Code(code))) => format!("ended with {code}"),
         (Some(_), Some(Exit::Signal(signal))) => format!("ended by signal {}", name_of(signal)),
@@ -79,7 +93,7 @@ fn headline(summary: &Summary) -> String {
     let why = summary.why.as_deref().map(harmless);
     let why = why.map_or(String::new(), |why| format!(" ({why})"));
     let after = match summary.is_unfinished() {
-        true => "; so far at least",
+        true => ", at least",
         false => " after",
     };
     format!(
@@ -260,11 +274,7 @@ fn emitted(summary: &Summary, emissions: &Emissions, is_other: bool) -> (String,
     let mut rest = Vec::new();
     let is_known = account.mean().is_some();
     if is_known {
-        rest.push(format!(
-            "{} to {}",
-            words::mass(account.low),
-            words::mass(account.high)
-        ));
+        rest.push(range(account.low, account.high));
         rest.push(format!("intensity {}", kinds(account)));
     }
     if !account.is_complete() {
@@ -281,6 +291,15 @@ fn emitted(summary: &Summary, emissions: &Emissions, is_other: bool) -> (String,
         false => words::mass(total),
     };
     (head, rest.join("; "))
+}
+
+/// `480 to 548 g`: the unit once where both have the same.
+fn range(low: GramsCo2e, high: GramsCo2e) -> String {
+    let (low, high) = (words::mass(low), words::mass(high));
+    match (low.split_once(' '), high.split_once(' ')) {
+        (Some((number, a)), Some((_, b))) if a == b => format!("{number} to {high}"),
+        _ => format!("{low} to {high}"),
+    }
 }
 
 fn is_estimate(summary: &Summary, emissions: &Emissions) -> bool {
@@ -370,7 +389,8 @@ fn why_worse(
     }
     let stops = [Part::Held, Part::Saving, Part::Paused, Part::Restoring];
     let cost: GramsCo2e = stops.iter().map(|part| emissions.account.g[*part]).sum();
-    if cost.0 >= -avoided.0 {
+    // All of it, but for rounding: else the running itself was dirtier too.
+    if cost.0 >= -avoided.0 * (1.0 - 1e-6) {
         return format!("the stops themselves emitted {}", words::mass(cost));
     }
     "it ran at dirtier times than at once".to_owned()

@@ -47,6 +47,16 @@ impl FromStr for Name {
     }
 }
 
+impl Name {
+    /// The zone that the source is of by its name, where that tells.
+    pub fn zone(&self) -> Option<String> {
+        match self {
+            Self::File(path) => zone_of(path),
+            Self::BuiltIn => None,
+        }
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,6 +141,12 @@ pub fn gather(names: &[Name], zone: &str, now: Timestamp) -> Result<Gathered, So
                     outcome: outcome(&recorded),
                 });
                 notes.extend(told);
+                if let Some(other) = zone_of(path).filter(|other| other != zone) {
+                    let path = path.display();
+                    notes.push(format!(
+                        "`{path}` is named after {other} and used for {zone}"
+                    ));
+                }
                 let knowledge = join(recorded, zone, &file_name(path), &mut notes);
                 return Ok(Gathered {
                     knowledge,
@@ -262,7 +278,7 @@ pub fn replay(spec: &str, zone: Option<&str>, now: Timestamp) -> Result<ReplayDa
     let recorded = file::read(path)?;
     let zone = match zone {
         Some(given) => known(given).unwrap_or_else(|_| given.to_owned()),
-        None => zone_in_name(path).unwrap_or_else(|| "file".to_owned()),
+        None => zone_of(path).unwrap_or_else(|| "file".to_owned()),
     };
     let trace_name = path.file_name().unwrap_or(path.as_os_str());
     let trace_name = trace_name.to_string_lossy().into_owned();
@@ -304,8 +320,8 @@ fn replay_time(text: &str) -> Result<Timestamp, SourceError> {
         .ok_or_else(|| SourceError::ReplayTime(text.to_owned()))
 }
 
-/// The zone that a file is named after: `DE` in `DE_2021-11.csv`.
-fn zone_in_name(path: &Path) -> Option<String> {
+/// The zone that a file is named after: `DE` for `DE_2021-11.csv`; `None` where it is no known zone.
+pub fn zone_of(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let start = name.split(['_', '.']).next()?;
     zones::find(start).ok().map(|zone| zone.zone.to_owned())

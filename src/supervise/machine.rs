@@ -539,7 +539,11 @@ impl Machine {
                     self.steer(now, &mut effects);
                 }
             }
-            Event::ChildEnded(exit) => self.ended(now, Some(exit), None, &mut effects),
+            Event::ChildEnded(exit) => {
+                let was_asked = matches!(self.phase, Phase::Stopping { .. });
+                let why = was_asked.then(|| "it was asked to end".to_owned());
+                self.ended(now, Some(exit), why, &mut effects);
+            }
             Event::Signal(signal) => self.signal(now, signal, &mut effects),
             Event::Operator(word) => self.operator(now, word, &mut effects),
             Event::TerminalStop => self.terminal_stop(now, &mut effects),
@@ -937,6 +941,8 @@ impl Machine {
             }
             (Word::Pause, _) => {
                 self.holds.operator = true;
+                // A person who asks again after a refusal means now, not in half an hour.
+                self.no_pause_before = now.elapsed;
                 self.steer(now, effects);
             }
             (Word::Resume, _) => {

@@ -13,12 +13,11 @@ use crate::plan::{Act, Decision, Fit, Outline};
 use crate::words::{self, change, duration, mass, time};
 
 /// What the words depend on beside the news.
-#[derive(Clone, Debug)]
 pub struct Setting {
-    /// The run's id.
-    pub run: String,
-    /// The person's time zone.
-    pub zone: TimeZone,
+    /// The run's id; asked only where it is said, since it may have to be waited for.
+    pub run: Box<dyn Fn() -> String>,
+    /// The person's time zone; asked only where a time is said, since finding it takes a while.
+    pub zone: fn() -> TimeZone,
     /// Whether the person can press Enter to start a held job.
     pub enter_starts: bool,
     /// Whether the run ends with this terminal.
@@ -35,7 +34,7 @@ pub struct Setting {
 
 /// The lines that tell `news`, without `catrain: ` in front.
 pub fn lines(news: &News, now: Moment, view: &View<'_>, setting: &Setting) -> Vec<String> {
-    let at = |when: Timestamp| time(when, now.utc, &setting.zone);
+    let at = |when: Timestamp| time(when, now.utc, &(setting.zone)());
     match news {
         News::Opening(_) if setting.now_policy => Vec::new(),
         News::Opening(decision) => opening(decision, now, view, setting),
@@ -59,7 +58,9 @@ pub fn lines(news: &News, now: Moment, view: &View<'_>, setting: &Setting) -> Ve
         } => {
             let why = match decision {
                 Some(decision) if holds.carbon => reason(decision, now, setting),
-                _ if holds.operator => format!("by hand, until `catrain resume {}`", setting.run),
+                _ if holds.operator => {
+                    format!("by hand, until `catrain resume {}`", (setting.run)())
+                }
                 _ => "by Ctrl-Z, until `fg`".to_owned(),
             };
             let spare =
@@ -134,7 +135,7 @@ pub fn countdown(
     let left = until.duration_since(now.utc).unsigned_abs();
     let gone = now.elapsed.saturating_sub(waiting_since).as_secs_f64();
     let share = gone / (gone + left.as_secs_f64()).max(1e-9);
-    let at = time(until, now.utc, &setting.zone);
+    let at = time(until, now.utc, &(setting.zone)());
     Some((
         format!("{word} until {at} · {} left{intensity}", duration(left)),
         share,
@@ -144,7 +145,7 @@ pub fn countdown(
 fn reason(decision: &Decision, now: Moment, setting: &Setting) -> String {
     decision
         .reason
-        .words(decision.until, now.utc, &setting.zone)
+        .words(decision.until, now.utc, &(setting.zone)())
 }
 
 fn spare(decision: Option<&Decision>) -> Option<String> {
@@ -171,7 +172,7 @@ fn opening(decision: &Decision, now: Moment, view: &View<'_>, setting: &Setting)
             } else {
                 ""
             };
-            let run = &setting.run;
+            let run = (setting.run)();
             lines.push(format!(
                 "start now: {enter}catrain resume {run}    never wait: --max-delay 0    why: catrain status {run}"
             ));
@@ -181,7 +182,7 @@ fn opening(decision: &Decision, now: Moment, view: &View<'_>, setting: &Setting)
     let waits =
         decision.act == Act::Pause || decision.plan.as_ref().is_some_and(|plan| plan.pauses > 0);
     if let (true, true, Some(end)) = (setting.on_terminal, waits, end) {
-        let end = time(end, now.utc, &setting.zone);
+        let end = time(end, now.utc, &(setting.zone)());
         lines.push(format!("keep this terminal open until {end}"));
     }
     lines
@@ -209,7 +210,9 @@ fn intensity_line(outlook: &Outlook, now: Moment) -> String {
 }
 
 fn work_line(decision: &Decision, now: Moment, setting: &Setting) -> Option<String> {
-    let deadline = setting.deadline.map(|at| time(at, now.utc, &setting.zone));
+    let deadline = setting
+        .deadline
+        .map(|at| time(at, now.utc, &(setting.zone)()));
     let (Some(work), Some(due)) = (setting.duration, deadline.as_ref()) else {
         return match (setting.duration, deadline) {
             (None, Some(due)) => Some(format!(
@@ -235,7 +238,7 @@ fn work_line(decision: &Decision, now: Moment, setting: &Setting) -> Option<Stri
 }
 
 fn held_line(decision: &Decision, now: Moment, setting: &Setting) -> String {
-    let at = |when: Timestamp| time(when, now.utc, &setting.zone);
+    let at = |when: Timestamp| time(when, now.utc, &(setting.zone)());
     let until = decision
         .until
         .map_or(String::new(), |until| format!(" until {}", at(until)));
@@ -272,7 +275,7 @@ fn outline(plan: &Outline, now: Moment, setting: &Setting) -> String {
     };
     format!(
         "{pauses}; done about {}; {:.0} g/kWh instead of {:.0}, {saving}",
-        time(plan.end, now.utc, &setting.zone),
+        time(plan.end, now.utc, &(setting.zone)()),
         plan.mean.0,
         plan.run_now_mean.0,
     )

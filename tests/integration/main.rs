@@ -3,8 +3,12 @@
 mod executor;
 mod fixture;
 mod forecast;
+mod generated;
 mod guard;
+mod layers;
+mod ledger;
 mod planner;
+mod report;
 mod signals;
 mod sources;
 mod supervisor;

@@ -298,6 +298,11 @@ fn an_average_of_another_basis_is_not_joined_to_a_file() {
     let now = at("2021-11-16T17:00:00Z");
     let gathered = gather(&[Name::File(fixture())], "US-TX", now).unwrap();
     assert_eq!(gathered.knowledge.yearly_average, None);
+    let note = &gathered.notes[0];
+    assert!(
+        note.ends_with("is named after DE and used for US-TX"),
+        "{note}"
+    );
 }
 
 #[test]

@@ -107,12 +107,10 @@ impl Supervisor {
             }
         };
         let child = command
-            .args(["supervisor::obeys_its_test", "--exact", "--ignored"])
-            .args(["--nocapture", "--test-threads=1"])
             .env(SOCKET, &socket)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(folder.path().join("output")).unwrap())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -153,7 +151,7 @@ impl Supervisor {
     #[track_caller]
     pub(crate) fn ask(&mut self, order: &str) -> String {
         self.try_ask(order)
-            .unwrap_or_else(|| panic!("the supervisor died at `{order}`"))
+            .unwrap_or_else(|| panic!("the supervisor died at `{order}`: {:?}", self.child.wait()))
     }
 
     /// Starts a job of this shape and waits until it stands.
@@ -174,6 +172,11 @@ impl Supervisor {
     #[track_caller]
     pub(crate) fn wait_until_ready(&self) {
         eventually("the job is ready", || self.folder().join("ready").exists());
+    }
+
+    /// What job and supervisor wrote to stdout.
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(self.folder().join("output")).unwrap()
     }
 
     /// The processes that the job told of.
@@ -235,21 +238,34 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-#[test]
-#[ignore = "the supervisor that other tests start"]
-fn obeys_its_test() {
-    let Some(socket) = std::env::var_os(SOCKET) else {
-        return;
-    };
+/// Turns this process into a supervisor if a test started it as one. Before `main`, because the
+/// test harness would run it on a second thread, and signals and parent-death signals are to reach
+/// the first.
+#[used]
+// SAFETY: the section holds functions that the C runtime calls before `main`; this one does not
+// unwind and uses nothing that Rust's `main` would have to set up.
+#[unsafe(link_section = ".init_array")]
+static BECOME_SUPERVISOR: extern "C" fn() = {
+    #[expect(clippy::exit, reason = "there is no main to return to")]
+    extern "C" fn become_supervisor() {
+        if let Some(socket) = std::env::var_os(SOCKET) {
+            let done = std::panic::catch_unwind(|| obey_its_test(Path::new(&socket)));
+            std::process::exit(if done.is_ok() { 0 } else { 101 });
+        }
+    }
+    become_supervisor
+};
+
+fn obey_its_test(socket: &Path) {
     let inherited = Inherited::capture();
-    let stream = UnixStream::connect(socket).unwrap();
     let mut play = Play {
-        inherited,
-        signals: None,
         job: None,
         guard: None,
         helper: None,
+        signals: Signals::open(&inherited).unwrap(),
+        inherited,
     };
+    let stream = UnixStream::connect(socket).unwrap();
     let mut answers = stream.try_clone().unwrap();
     for order in BufReader::new(stream).lines() {
         let answer = play.obey(&order.unwrap());
@@ -262,7 +278,7 @@ fn obeys_its_test() {
 struct Play {
     job: Option<Job>,
     guard: Option<Guard>,
-    signals: Option<Signals>,
+    signals: Signals,
     inherited: Inherited,
     helper: Option<Child>,
 }
@@ -357,7 +373,9 @@ impl Play {
                 eventually("it is dead", || {
                     states(helper.id().cast_signed()).is_empty()
                 });
-                self.job.as_mut().unwrap().reap_adopted();
+                if let Some(job) = &mut self.job {
+                    job.reap_adopted();
+                }
                 // What belongs to the helper's starter must not have been taken away.
                 format!("{:?}", helper.wait().unwrap().code())
             }
@@ -375,10 +393,6 @@ impl Play {
                 "done".to_owned()
             }
             ["panic"] => panic!("as the test wants it"),
-            ["signals"] => {
-                self.signals = Some(Signals::open(&self.inherited).unwrap());
-                "open".to_owned()
-            }
             ["caught"] => self.caught(),
             ["die", number] => die_of(number.parse().unwrap()),
             unknown => panic!("unknown order {unknown:?}"),
@@ -453,10 +467,9 @@ impl Play {
     }
 
     fn caught(&self) -> String {
-        let signals = self.signals.as_ref().unwrap();
         let mut caught = Vec::new();
         eventually("a signal arrives", || {
-            caught = signals.read();
+            caught = self.signals.read();
             !caught.is_empty()
         });
         let words = caught.iter().map(|one| match one.sender {

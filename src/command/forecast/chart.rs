@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::{Point, Series, Span};
 use crate::words::{Look, Paint};
@@ -17,8 +17,8 @@ const HOUR: i64 = 3600;
 pub(super) struct Size {
     rows: usize,
     columns: usize,
-    /// From zero with labels, or from the lowest value without.
-    from_zero: bool,
+    /// With numbers beside the rows.
+    labelled: bool,
 }
 
 impl Size {
@@ -27,7 +27,7 @@ impl Size {
         Self {
             rows: if look.unicode { 5 } else { 8 },
             columns: look.width.clamp(34, 130) - 6,
-            from_zero: true,
+            labelled: true,
         }
     }
 
@@ -36,7 +36,7 @@ impl Size {
         Self {
             rows: 1,
             columns: look.width.clamp(40, 130).saturating_sub(name + 1).max(20),
-            from_zero: false,
+            labelled: false,
         }
     }
 }
@@ -51,14 +51,8 @@ pub(super) fn range(points: &[Point]) -> (f64, f64) {
     )
 }
 
-/// The lines of the chart, from the hour of `now` on: bars, axis, labels.
-pub(super) fn draw(
-    series: &Series,
-    now: Timestamp,
-    tz: &TimeZone,
-    look: Look,
-    size: Size,
-) -> Vec<String> {
+/// The lines of the chart: bars, axis, labels.
+pub(super) fn draw(series: &Series, tz: &TimeZone, look: Look, size: Size) -> Vec<String> {
     let Some(whole) = series.span() else {
         return Vec::new();
     };
@@ -74,25 +68,24 @@ pub(super) fn draw(
         .into_iter()
         .map(|value| value.map(|value| value.0))
         .collect();
-    let paints = paints(&values, 12 / per_column.min(12), now, whole.start);
+    let paints = paints(&values, 12 / per_column.min(12));
 
     let (low, high) = range(series.points());
-    let (base, row_height) = match size.from_zero {
-        true => (0.0, nice(high / size.rows as f64)),
-        // A flat line is drawn at half height rather than blown up from noise.
-        false if high - low < 0.02 * high => (low - 0.04 * high, 0.08 * high),
-        false => (low - (high - low) / 8.0, (high - low) * 9.0 / 8.0),
-    };
-    let row_height = if row_height > 0.0 { row_height } else { 1.0 };
+    let (base, row_height) = scale(low, high, size);
     let mut lines = Vec::new();
     for row in (0..size.rows).rev() {
         let floor = base + row as f64 * row_height;
-        let mut line = match size.from_zero {
+        let mut line = match size.labelled {
             true => format!("{:>4} ┤", (floor + row_height).round()),
             false => " ".to_owned(),
         };
         let cells: Vec<(char, Option<Paint>)> = (values.iter().zip(&paints))
-            .map(|(value, paint)| (bar(*value, floor, row_height, look), *paint))
+            .map(
+                |(value, paint)| match bar(*value, floor, row_height, row == 0, look) {
+                    ' ' => (' ', None),
+                    cell => (cell, *paint),
+                },
+            )
             .collect();
         for run in cells.chunk_by(|a, b| a.1 == b.1) {
             let text: String = (run.iter())
@@ -105,31 +98,53 @@ pub(super) fn draw(
         }
         lines.push(line);
     }
-    let indent = if size.from_zero { 5 } else { 0 };
-    lines.extend(axis(whole, tz, wide, per_column, values.len(), indent));
+    let corner = match size.labelled {
+        true => format!("{base:>4} └"),
+        false => " ".to_owned(),
+    };
+    lines.extend(axis(whole, tz, wide, per_column, values.len(), &corner));
     lines
 }
 
+/// Where the bars stand, and how much a row is. Where all values are high the bars do not stand on
+/// zero, or nothing could be seen; the number at the foot says so.
+fn scale(low: f64, high: f64, size: Size) -> (f64, f64) {
+    let rows = size.rows as f64;
+    let is_flat = high - low < 0.02 * high;
+    if !size.labelled {
+        return match is_flat {
+            // Drawn at half height rather than blown up from noise.
+            true => (high / 2.0, high.max(1.0)),
+            false => (low - (high - low) / 8.0, (high - low) * 9.0 / 8.0),
+        };
+    }
+    if is_flat || low <= high / 2.0 {
+        return (0.0, nice(high / rows));
+    }
+    let mut step = nice((high - low) / rows);
+    loop {
+        let base = ((low / step - 0.1).floor() * step).max(0.0);
+        if base + rows * step >= high {
+            return (base, step);
+        }
+        step = nice(step * 1.01);
+    }
+}
+
 /// The cell of a bar that reaches `value`, in the row from `floor` up.
-fn bar(value: Option<f64>, floor: f64, height: f64, look: Look) -> char {
-    let Some(value) = value else {
-        return if floor > 0.0 { ' ' } else { '?' };
-    };
+fn bar(value: Option<f64>, floor: f64, height: f64, is_bottom: bool, look: Look) -> char {
+    let Some(value) = value else { return ' ' };
     let filled = ((value - floor) / height * 8.0).round().clamp(0.0, 8.0) as usize;
     match look.unicode {
+        true if is_bottom => BARS[filled.max(1)],
         true => BARS[filled],
-        false if filled >= 4 => '#',
+        false if filled >= 4 || is_bottom => '#',
         false => ' ',
     }
 }
 
 /// Green, yellow, red by the place in the range of the day around each column.
-fn paints(
-    values: &[Option<f64>],
-    half_day: usize,
-    _now: Timestamp,
-    _start: Timestamp,
-) -> Vec<Option<Paint>> {
+fn paints(values: &[Option<f64>], half_day: usize) -> Vec<Option<Paint>> {
     (0..values.len())
         .map(|index| {
             let value = values[index]?;
@@ -166,7 +181,7 @@ fn axis(
     wide: usize,
     per_column: usize,
     columns: usize,
-    indent: usize,
+    corner: &str,
 ) -> [String; 2] {
     let cells = columns * wide;
     let every = [1, 2, 3, 6, 12, 24, 48, 96, 192]
@@ -212,11 +227,10 @@ fn axis(
         }
         free_from = cell + text.len() + 1;
     }
-    let corner = if indent > 0 { '└' } else { ' ' };
-    let space = " ".repeat(indent);
+    let space = " ".repeat(corner.chars().count());
     [
-        format!("{space}{corner}{}", String::from_iter(ticks)),
-        format!("{space} {}", String::from_iter(labels))
+        format!("{corner}{}", String::from_iter(ticks)),
+        format!("{space}{}", String::from_iter(labels))
             .trim_end()
             .to_owned(),
     ]

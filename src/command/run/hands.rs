@@ -17,6 +17,7 @@ use crate::error::{Failure, Kind};
 use crate::executor::readiness::Readiness;
 use crate::executor::signals::{Caught, Sender, Signals, stop_self};
 use crate::executor::spawn::{Command, Inherited, Terminal, spawn};
+use crate::executor::watchdog::usual_lease;
 use crate::executor::{Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
 use crate::supervise::machine::{Meaning, Signal};
 use crate::supervise::{Arrival, Executor, Happening, StartError};
@@ -337,7 +338,7 @@ impl Hands {
             // A guard that is lost already shows in its events.
             let _ = guard.watch(job.leader());
         }
-        let _ = guard.lease(Lease::For(crate::executor::watchdog::LONGEST_LEASE));
+        let _ = guard.lease(usual_lease());
         let events = Readiness::of(&guard.events_fd()?)?;
         Ok(Guarding {
             guard,
@@ -424,9 +425,7 @@ impl Executor for Hands {
     fn renew_lease(&mut self) {
         if let Some(guarding) = &mut self.guard {
             // A lost guard shows in its events.
-            let _ = guarding
-                .guard
-                .lease(Lease::For(crate::executor::watchdog::LONGEST_LEASE));
+            let _ = guarding.guard.lease(usual_lease());
         }
     }
 

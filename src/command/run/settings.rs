@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Prepared;
+use super::prepare::Prepared;
 use crate::cli::{PolicyName, RunArgs};
 use crate::error::Failure;
 use crate::executor::{Inherited, names_a_launcher};
@@ -143,7 +144,7 @@ pub(super) fn plan(
             let latest = end.saturating_sub(reserve).unwrap_or(*end);
             if deadline.is_none_or(|given| latest < given) {
                 deadline = Some(latest);
-                let at = words::time(latest, prepared.now, &prepared.time_zone);
+                let at = words::time(latest, prepared.now, &TimeZone::system());
                 notices.push(format!("{name} ends soon after {at}: that is the deadline"));
             }
         }
@@ -196,7 +197,7 @@ pub(super) fn plan(
         duration,
         budget: args.carbon_budget,
         max_delay: args.max_delay,
-        asked_for: by_hand || args.duration.is_some(),
+        asked_for: by_hand,
         may_hold,
         may_pause,
         can_pause: !args.tty,
@@ -221,10 +222,10 @@ fn given_deadline(args: &RunArgs, prepared: &Prepared) -> Result<Option<Timestam
     let Some(text) = &args.deadline else {
         return Ok(None);
     };
-    let deadline = crate::parse::time(text, prepared.now, &prepared.time_zone)
+    let deadline = crate::parse::time(text, prepared.now, &TimeZone::system())
         .map_err(|why| Failure::usage(format!("--deadline {text}: {why}")))?;
     if deadline <= prepared.now {
-        let at = words::time(deadline, prepared.now, &prepared.time_zone);
+        let at = words::time(deadline, prepared.now, &TimeZone::system());
         return Err(Failure::usage(format!("the deadline {at} has passed"))
             .hint("a time of today may need its day: --deadline 'tomorrow 09:00'; nothing was started"));
     }

@@ -243,7 +243,7 @@ fn a_failed_sync_is_never_called_safe() {
 
 #[test]
 fn a_ledger_nowhere_says_why_and_remembers_the_run() {
-    let writer = Writer::nowhere("the state directory is read-only");
+    let writer = Writer::nowhere("the state directory is read-only", 7);
     say(&writer, end(), Sync::Later);
     let trouble = wait_for(|| writer.trouble());
     assert!(trouble.contains("read-only"), "{trouble}");
@@ -278,7 +278,8 @@ fn a_number_that_is_none_does_not_make_the_rest_unreadable() {
 #[test]
 fn a_new_run_is_written_where_its_id_says() {
     let state = tempfile::tempdir().unwrap();
-    let (id, writer) = Writer::begin(state.path().to_owned(), 7, LIMIT);
+    let writer = Writer::begin(state.path().to_owned(), 7);
+    let id = writer.id().within(LIMIT);
     assert_eq!(id.len(), 4);
     say(&writer, end(), Sync::Later);
     assert!(writer.finish(LIMIT));
@@ -289,7 +290,8 @@ fn a_new_run_is_written_where_its_id_says() {
 #[test]
 fn without_a_usable_state_directory_a_run_has_an_id_and_says_why_nothing_is_kept() {
     let state = tempfile::NamedTempFile::new().unwrap();
-    let (id, writer) = Writer::begin(state.path().to_owned(), 7, LIMIT);
+    let writer = Writer::begin(state.path().to_owned(), 7);
+    let id = writer.id().within(LIMIT);
     assert_eq!(id.len(), 8);
     say(&writer, end(), Sync::Later);
     assert!(wait_for(|| writer.trouble()).contains("cannot write the ledger"));
@@ -300,7 +302,8 @@ fn without_a_usable_state_directory_a_run_has_an_id_and_says_why_nothing_is_kept
 #[test]
 fn a_state_directory_that_answers_late_still_gets_the_ledger_under_the_id_that_was_told() {
     let state = tempfile::tempdir().unwrap();
-    let (id, writer) = Writer::begin(state.path().to_owned(), 7, Duration::ZERO);
+    let writer = Writer::begin(state.path().to_owned(), 7);
+    let id = writer.id().within(Duration::ZERO);
     say(&writer, end(), Sync::Later);
     assert!(writer.finish(LIMIT));
     let runs: Vec<String> = std::fs::read_dir(state.path().join("runs"))

@@ -1,44 +1,259 @@
 use super::*;
+use crate::ledger::Ledger;
+use crate::ledger::entry::What;
 use crate::report::tests as ledgers;
 
-fn berlin() -> TimeZone {
+fn zone() -> TimeZone {
     TimeZone::posix("CET-1").unwrap()
 }
 
-fn end(ledger: &crate::ledger::Ledger) -> String {
-    let summary = ledgers::summary(ledger);
-    let now = ledgers::at("2026-11-25T06:30:00Z");
-    end_of_run(&summary, Look::PLAIN, now, &berlin())
+fn now() -> Timestamp {
+    ledgers::at("2026-11-25T06:30:00Z")
 }
+
+fn end(ledger: &Ledger) -> String {
+    end_of_run(&ledgers::summary(ledger), Look::PLAIN, now(), &zone())
+}
+
+/// The rows named `label`, as one line each.
+fn rows(ledger: &Ledger, label: &str) -> String {
+    let text = end(ledger);
+    let is_start = |line: &&str| line.starts_with(&format!("  {label} "));
+    let mut lines = text.lines().skip_while(|line| !is_start(line));
+    let first = lines.next().unwrap_or_default().to_owned();
+    let more = lines.take_while(|line| line.starts_with("             "));
+    let whole = more.fold(first, |whole, line| {
+        format!("{whole} {}", line.trim_start())
+    });
+    whole.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
-fn show() {
-    for l in [
+fn the_end_of_a_run_that_waited() {
+    insta::assert_snapshot!(end(&ledgers::example()), @"
+    catrain: python train.py ended with 0 after 13 h 27 m: held 6 h 40 m,
+      ran 6 h 2 m, paused 45 m in 1 pause
+      energy     2.41 kWh    GPU 2.10 measured, CPU 0.28 measured,
+                             memory 0.03 estimated; 0.06 of it while paused
+      emissions  551 g       488 to 621 g; intensity observed 93 %, forecast 7 %;
+                             IT equipment only
+      run-now    773 g       avoided 222 g (29 %; difference on the average mix)
+      deadline   kept, 1 h 33 m early
+      report     catrain report r7k2
+    ");
+}
+
+#[test]
+fn the_whole_report_of_a_run() {
+    let summary = ledgers::summary(&ledgers::example());
+    insta::assert_snapshot!(full(&summary, Look::PLAIN, now(), &zone()));
+}
+
+#[test]
+fn avoided_emissions_that_are_negative_are_told_with_their_reason() {
+    insta::assert_snapshot!(
+        rows(&ledgers::wrong_forecast(), "run-now"),
+        @"run-now 495 g avoided −195 g (−39 %): the forecast was wrong after 00:40 (said 223, came 290 g/kWh)"
+    );
+}
+
+#[test]
+fn stops_that_cost_more_than_they_saved_are_named_as_the_reason() {
+    let flat = ledgers::with(|what| {
+        if let What::Intensity { points, .. } = what {
+            points
+                .iter_mut()
+                .for_each(|point| point.g_per_kwh.0 = 300.0);
+        }
+    });
+    insta::assert_snapshot!(rows(&flat, "run-now"), @"run-now 705 g avoided −18 g (−3 %): the stops themselves emitted 18 g");
+}
+
+#[test]
+fn a_job_that_failed_is_not_compared_and_met_no_deadline() {
+    let failed = ledgers::ended(Some(Exit::Code(3)), None);
+    assert!(end(&failed).starts_with("catrain: python train.py ended with 3 after"));
+    assert_eq!(
+        rows(&failed, "run-now"),
+        "run-now not compared the job failed"
+    );
+    assert_eq!(
+        rows(&failed, "deadline"),
+        "deadline not met the work was not done"
+    );
+}
+
+#[test]
+fn a_job_that_was_killed_is_told_by_its_signal_and_why() {
+    let killed = ledgers::ended(Some(Exit::Signal(9)), Some("the budget was used up"));
+    let text = end(&killed);
+    assert!(
+        text.starts_with("catrain: python train.py ended by signal KILL (the budget was used up)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_run_without_an_end_says_that_its_sums_are_lower_bounds() {
+    insta::assert_snapshot!(end(&ledgers::unfinished()), @"
+    catrain: python train.py has no recorded end, at least 13 h 27 m: held 6 h 40 m,
+      ran 6 h 2 m, paused 45 m in 1 pause
+      energy     2.41 kWh    GPU 2.10 measured, CPU 0.28 measured,
+                             memory 0.03 estimated; 0.06 of it while paused
+      emissions  551 g       488 to 621 g; intensity observed 93 %, forecast 7 %;
+                             IT equipment only
+      run-now    not compared  the run has no recorded end
+      deadline   09:00       still ahead
+      note       no end is recorded: the run goes on or was cut short;
+                 all sums are lower bounds
+      report     catrain report r7k2
+    ");
+}
+
+#[test]
+fn a_replay_says_that_nothing_was_saved() {
+    assert_eq!(
+        rows(&ledgers::replay(), "replay"),
+        "replay of DE_2020.csv at 600 times speed: nothing was really saved"
+    );
+}
+
+#[test]
+fn assumed_energy_is_an_estimate_of_two_digits_and_never_called_measured() {
+    let text = end(&ledgers::assumed());
+    insta::assert_snapshot!(text, @"
+    catrain: python train.py ended with 0 after 13 h 27 m: held 6 h 40 m,
+      ran 6 h 2 m, paused 45 m in 1 pause
+      energy     estimate: 2.4 kWh  all of it assumed from --power 390 W;
+                             0.1 of it while paused
+      emissions  estimate: 550 g  258 g to 1.17 kg; intensity observed 93 %,
+                             forecast 7 %; IT equipment only
+      run-now    estimate: 770 g  avoided 220 g (29 %; difference on the average
+                             mix)
+      deadline   kept, 1 h 33 m early
+      report     catrain report r7k2
+    ");
+    assert!(!text.contains("measured"));
+}
+
+#[test]
+fn a_run_that_never_waited_avoided_nothing() {
+    let at_once = ledgers::with(|what| {
+        if let What::Segment(segment) = what {
+            segment.part = Part::Running;
+            segment.causes.clear();
+        }
+    });
+    assert!(rows(&at_once, "run-now").ends_with("the same: it ran at once"));
+}
+
+#[test]
+fn a_facility_is_named_with_its_overhead() {
+    let facility = ledgers::with(|what| {
+        if let What::Begin(begin) = what {
+            begin.pue = crate::units::Pue::try_from(1.2).ok();
+        }
+    });
+    assert!(rows(&facility, "emissions").ends_with("; with PUE 1.2"));
+    assert!(rows(&ledgers::example(), "emissions").ends_with("; IT equipment only"));
+}
+
+#[test]
+fn emissions_of_unknown_intensity_are_unknown_and_not_zero() {
+    let dark = ledgers::with(|what| {
+        if let What::Intensity { points, .. } = what {
+            points.clear();
+        }
+    });
+    assert_eq!(
+        rows(&dark, "emissions"),
+        "emissions unknown 2.41 kWh at times of unknown intensity not in it; IT equipment only"
+    );
+}
+
+#[test]
+fn lost_and_torn_records_are_noted() {
+    let mut ledger = ledgers::example();
+    (ledger.lost, ledger.torn) = (7, Some(31));
+    let text = end(&ledger);
+    assert!(
+        text.contains("7 entries were lost because the disk took none"),
+        "{text}"
+    );
+    assert!(
+        text.contains("a last line was cut off and left out (31 bytes)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn nothing_that_others_named_reaches_the_terminal_as_a_command() {
+    let hostile = ledgers::with(|what| {
+        let bad = || "\x1b]0;x\x07\u{202e}".to_owned();
+        match what {
+            What::Begin(begin) => {
+                begin.name = bad();
+                begin.command = vec![bad()];
+                begin.zone = bad();
+                begin.run = bad();
+                begin.labels = vec![(bad(), bad())];
+                begin.policy = bad();
+                begin.replay = Some(crate::ledger::entry::ReplayOf {
+                    trace: bad(),
+                    speed: 1.0,
+                });
+            }
+            What::Decision { reason, .. } => *reason = bad(),
+            What::Warning { text } => *text = bad(),
+            What::End { why, .. } => *why = Some(bad()),
+            What::Segment(segment) => {
+                for reading in &mut segment.energy {
+                    (reading.component, reading.source) = (bad(), bad());
+                    reading.kind = EnergyKind::Assumed;
+                }
+            }
+            _ => {}
+        }
+    });
+    let summary = ledgers::summary(&hostile);
+    for text in [
+        end_of_run(&summary, Look::PLAIN, now(), &zone()),
+        full(&summary, Look::PLAIN, now(), &zone()),
+    ] {
+        let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!text.contains(obeyed), "{text:?}");
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let look = Look {
+        unicode: false,
+        ..Look::PLAIN
+    };
+    for ledger in [
         ledgers::example(),
         ledgers::wrong_forecast(),
-        ledgers::ended(Some(Exit::Code(3)), None),
-        ledgers::ended(Some(Exit::Signal(9)), Some("stopped by an operator")),
-        ledgers::unfinished(),
-        ledgers::replay(),
         ledgers::assumed(),
     ] {
-        println!("{}", end(&l));
+        let summary = ledgers::summary(&ledger);
+        let end = end_of_run(&summary, look, now(), &zone());
+        let full = full(&summary, look, now(), &zone());
+        for line in end.lines().chain(full.lines()) {
+            assert!(line.len() <= 80 && line.is_ascii(), "{line}");
+        }
     }
-    let s = ledgers::summary(&ledgers::example());
-    println!(
-        "{}",
-        full(
-            &s,
-            Look::PLAIN,
-            ledgers::at("2026-11-25T06:30:00Z"),
-            &berlin()
-        )
-    );
-    println!(
-        "{}",
-        crate::report::json::document(
-            &[s],
-            ledgers::at("2026-11-25T06:30:00Z"),
-            ledgers::at("2026-11-25T06:30:00Z")
-        )
-    );
+}
+
+#[test]
+fn two_digits_are_two_digits_in_any_unit() {
+    let cases = [
+        (512.3, "510 g"),
+        (2412.0, "2.4 kg"),
+        (24_120.0, "24 kg"),
+        (2004.0, "2.0 kg"),
+    ];
+    for (value, words) in cases {
+        assert_eq!(grams(GramsCo2e(value), true), format!("estimate: {words}"));
+    }
 }

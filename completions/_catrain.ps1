@@ -1,0 +1,149 @@
+
+using namespace System.Management.Automation
+using namespace System.Management.Automation.Language
+
+Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $commandElements = $commandAst.CommandElements
+    $command = @(
+        'catrain'
+        for ($i = 1; $i -lt $commandElements.Count; $i++) {
+            $element = $commandElements[$i]
+            if ($element -isnot [StringConstantExpressionAst] -or
+                $element.StringConstantType -ne [StringConstantType]::BareWord -or
+                $element.Value.StartsWith('-') -or
+                $element.Value -eq $wordToComplete) {
+                break
+        }
+        $element.Value
+    }) -join ';'
+
+    $completions = @(switch ($command) {
+        'catrain' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Run a command under carbon-aware supervision')
+            [CompletionResult]::new('forecast', 'forecast', [CompletionResultType]::ParameterValue, 'Show the intensity ahead and the cleanest windows')
+            [CompletionResult]::new('report', 'report', [CompletionResultType]::ParameterValue, 'Account for past runs: energy, emissions, what waiting avoided')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show the runs of this user')
+            [CompletionResult]::new('pause', 'pause', [CompletionResultType]::ParameterValue, 'Hold a run until `catrain resume`; the plan does not lift it')
+            [CompletionResult]::new('resume', 'resume', [CompletionResultType]::ParameterValue, 'Let a held or paused run go on now')
+            [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'End a run: stop signal, then the grace period, then KILL')
+            [CompletionResult]::new('zones', 'zones', [CompletionResultType]::ParameterValue, 'List the grid zones that are known')
+            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the manual pages')
+            break
+        }
+        'catrain;run' {
+            [CompletionResult]::new('-z', '-z', [CompletionResultType]::ParameterName, 'Grid zone, as `catrain zones` lists them [default: guessed from the system''s time zone]')
+            [CompletionResult]::new('--zone', '--zone', [CompletionResultType]::ParameterName, 'Grid zone, as `catrain zones` lists them [default: guessed from the system''s time zone]')
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Sources in order of preference: `file:PATH` (a trace or issued forecasts), `built-in`')
+            [CompletionResult]::new('--source', '--source', [CompletionResultType]::ParameterName, 'Sources in order of preference: `file:PATH` (a trace or issued forecasts), `built-in`')
+            [CompletionResult]::new('--replay', '--replay', [CompletionResultType]::ParameterName, 'Live out a recorded day: a trace file or a built-in zone, from TIME on')
+            [CompletionResult]::new('--speed', '--speed', [CompletionResultType]::ParameterName, 'How many times faster the replayed day passes')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Uninterrupted running time of the whole job, such as `6h` or `2d 4h` [default: the median of the last five good runs of the same command here, else unknown]')
+            [CompletionResult]::new('--duration', '--duration', [CompletionResultType]::ParameterName, 'Uninterrupted running time of the whole job, such as `6h` or `2d 4h` [default: the median of the last five good runs of the same command here, else unknown]')
+            [CompletionResult]::new('--deadline', '--deadline', [CompletionResultType]::ParameterName, 'Finish by: RFC 3339, `2026-11-25 09:00`, `tomorrow 09:00`, or `+36h`')
+            [CompletionResult]::new('--max-delay', '--max-delay', [CompletionResultType]::ParameterName, 'Most time spent not progressing, in all; `0` never holds and never pauses [default: 12h with a duration, else half the time run so far]')
+            [CompletionResult]::new('--policy', '--policy', [CompletionResultType]::ParameterName, 'How to choose when to run')
+            [CompletionResult]::new('--threshold', '--threshold', [CompletionResultType]::ParameterName, 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]')
+            [CompletionResult]::new('--carbon-budget', '--carbon-budget', [CompletionResultType]::ParameterName, 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %')
+            [CompletionResult]::new('--min-run', '--min-run', [CompletionResultType]::ParameterName, 'Least time from a start or resume to the next pause')
+            [CompletionResult]::new('--min-pause', '--min-pause', [CompletionResultType]::ParameterName, 'Least time paused')
+            [CompletionResult]::new('--stop-signal', '--stop-signal', [CompletionResultType]::ParameterName, 'How the job is asked to end by `catrain stop`')
+            [CompletionResult]::new('--grace', '--grace', [CompletionResultType]::ParameterName, 'How long the job may take to end before it is killed')
+            [CompletionResult]::new('--power', '--power', [CompletionResultType]::ParameterName, 'Power of the job while running, in watts, where nothing is measured')
+            [CompletionResult]::new('--idle-power', '--idle-power', [CompletionResultType]::ParameterName, 'Power that stays on while paused, in watts')
+            [CompletionResult]::new('--pue', '--pue', [CompletionResultType]::ParameterName, 'Facility energy divided by IT energy [default: IT equipment only]')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Name for status and reports [default: the program''s name]')
+            [CompletionResult]::new('--label', '--label', [CompletionResultType]::ParameterName, 'Label for reports; may be repeated')
+            [CompletionResult]::new('--summary', '--summary', [CompletionResultType]::ParameterName, 'What is printed at the end, to stderr')
+            [CompletionResult]::new('--summary-file', '--summary-file', [CompletionResultType]::ParameterName, 'Write the summary to a file as well')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'A countdown while held or paused')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--duration-exact', '--duration-exact', [CompletionResultType]::ParameterName, 'The duration is sure: plan without a safety margin')
+            [CompletionResult]::new('--tty', '--tty', [CompletionResultType]::ParameterName, 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused')
+            [CompletionResult]::new('--reserved', '--reserved', [CompletionResultType]::ParameterName, 'The hardware is reserved for this run: its idle power counts while held')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'catrain;forecast' {
+            [CompletionResult]::new('-z', '-z', [CompletionResultType]::ParameterName, 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several')
+            [CompletionResult]::new('--zone', '--zone', [CompletionResultType]::ParameterName, 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several')
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Where intensities come from, in order of preference: file:PATH, built-in')
+            [CompletionResult]::new('--source', '--source', [CompletionResultType]::ParameterName, 'Where intensities come from, in order of preference: file:PATH, built-in')
+            [CompletionResult]::new('--hours', '--hours', [CompletionResultType]::ParameterName, 'How far ahead to look, up to 168')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'How long the work takes: the cleanest windows of that length are listed')
+            [CompletionResult]::new('--duration', '--duration', [CompletionResultType]::ParameterName, 'How long the work takes: the cleanest windows of that length are listed')
+            [CompletionResult]::new('--deadline', '--deadline', [CompletionResultType]::ParameterName, 'Only windows that end by then: ''tomorrow 09:00'', ''2026-11-25 09:00'', +36h, RFC 3339')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print it')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'catrain;report' {
+            [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Only runs started at or after this time: 2026-11-24, ''2026-11-24 09:00'', or RFC 3339')
+            [CompletionResult]::new('--until', '--until', [CompletionResultType]::ParameterName, 'Only runs started before this time')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How it is written')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Write to a file instead of standard output')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write to a file instead of standard output')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'catrain;status' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;pause' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;resume' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;stop' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;zones' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document, `catrain.zones/1`')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;completions' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;man' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+    })
+
+    $completions.Where{ $_.CompletionText -like "$wordToComplete*" } |
+        Sort-Object -Property ListItemText
+}

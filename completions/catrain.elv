@@ -1,0 +1,133 @@
+
+use builtin;
+use str;
+
+set edit:completion:arg-completer[catrain] = {|@words|
+    fn spaces {|n|
+        builtin:repeat $n ' ' | str:join ''
+    }
+    fn cand {|text desc|
+        edit:complex-candidate $text &display=$text' '(spaces (- 14 (wcswidth $text)))$desc
+    }
+    var command = 'catrain'
+    for word $words[1..-1] {
+        if (str:has-prefix $word '-') {
+            break
+        }
+        set command = $command';'$word
+    }
+    var completions = [
+        &'catrain'= {
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand -V 'Print version'
+            cand --version 'Print version'
+            cand run 'Run a command under carbon-aware supervision'
+            cand forecast 'Show the intensity ahead and the cleanest windows'
+            cand report 'Account for past runs: energy, emissions, what waiting avoided'
+            cand status 'Show the runs of this user'
+            cand pause 'Hold a run until `catrain resume`; the plan does not lift it'
+            cand resume 'Let a held or paused run go on now'
+            cand stop 'End a run: stop signal, then the grace period, then KILL'
+            cand zones 'List the grid zones that are known'
+            cand completions 'Print the completion script of a shell'
+            cand man 'Write the manual pages'
+        }
+        &'catrain;run'= {
+            cand -z 'Grid zone, as `catrain zones` lists them [default: guessed from the system''s time zone]'
+            cand --zone 'Grid zone, as `catrain zones` lists them [default: guessed from the system''s time zone]'
+            cand -s 'Sources in order of preference: `file:PATH` (a trace or issued forecasts), `built-in`'
+            cand --source 'Sources in order of preference: `file:PATH` (a trace or issued forecasts), `built-in`'
+            cand --replay 'Live out a recorded day: a trace file or a built-in zone, from TIME on'
+            cand --speed 'How many times faster the replayed day passes'
+            cand -d 'Uninterrupted running time of the whole job, such as `6h` or `2d 4h` [default: the median of the last five good runs of the same command here, else unknown]'
+            cand --duration 'Uninterrupted running time of the whole job, such as `6h` or `2d 4h` [default: the median of the last five good runs of the same command here, else unknown]'
+            cand --deadline 'Finish by: RFC 3339, `2026-11-25 09:00`, `tomorrow 09:00`, or `+36h`'
+            cand --max-delay 'Most time spent not progressing, in all; `0` never holds and never pauses [default: 12h with a duration, else half the time run so far]'
+            cand --policy 'How to choose when to run'
+            cand --threshold 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]'
+            cand --carbon-budget 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %'
+            cand --min-run 'Least time from a start or resume to the next pause'
+            cand --min-pause 'Least time paused'
+            cand --stop-signal 'How the job is asked to end by `catrain stop`'
+            cand --grace 'How long the job may take to end before it is killed'
+            cand --power 'Power of the job while running, in watts, where nothing is measured'
+            cand --idle-power 'Power that stays on while paused, in watts'
+            cand --pue 'Facility energy divided by IT energy [default: IT equipment only]'
+            cand --name 'Name for status and reports [default: the program''s name]'
+            cand --label 'Label for reports; may be repeated'
+            cand --summary 'What is printed at the end, to stderr'
+            cand --summary-file 'Write the summary to a file as well'
+            cand --progress 'A countdown while held or paused'
+            cand --color 'Colours in what catrain says'
+            cand --duration-exact 'The duration is sure: plan without a safety margin'
+            cand --tty 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
+            cand --reserved 'The hardware is reserved for this run: its idle power counts while held'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'catrain;forecast'= {
+            cand -z 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several'
+            cand --zone 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several'
+            cand -s 'Where intensities come from, in order of preference: file:PATH, built-in'
+            cand --source 'Where intensities come from, in order of preference: file:PATH, built-in'
+            cand --hours 'How far ahead to look, up to 168'
+            cand -d 'How long the work takes: the cleanest windows of that length are listed'
+            cand --duration 'How long the work takes: the cleanest windows of that length are listed'
+            cand --deadline 'Only windows that end by then: ''tomorrow 09:00'', ''2026-11-25 09:00'', +36h, RFC 3339'
+            cand --format 'How to print it'
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'catrain;report'= {
+            cand --since 'Only runs started at or after this time: 2026-11-24, ''2026-11-24 09:00'', or RFC 3339'
+            cand --until 'Only runs started before this time'
+            cand --format 'How it is written'
+            cand -o 'Write to a file instead of standard output'
+            cand --output 'Write to a file instead of standard output'
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'catrain;status'= {
+            cand --color 'Colours in what catrain says'
+            cand --json 'One JSON document'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;pause'= {
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;resume'= {
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;stop'= {
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;zones'= {
+            cand --color 'Colours in what catrain says'
+            cand --json 'Print one JSON document, `catrain.zones/1`'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;completions'= {
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;man'= {
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+    ]
+    $completions[$command]
+}

@@ -1,0 +1,129 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_catrain_global_optspecs
+    string join \n color= h/help V/version
+end
+
+function __fish_catrain_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_catrain_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_catrain_using_subcommand
+    set -l cmd (__fish_catrain_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c catrain -n "__fish_catrain_needs_command" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_needs_command" -s V -l version -d 'Print version'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "run" -d 'Run a command under carbon-aware supervision'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "forecast" -d 'Show the intensity ahead and the cleanest windows'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "report" -d 'Account for past runs: energy, emissions, what waiting avoided'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "status" -d 'Show the runs of this user'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "pause" -d 'Hold a run until `catrain resume`; the plan does not lift it'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "resume" -d 'Let a held or paused run go on now'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "stop" -d 'End a run: stop signal, then the grace period, then KILL'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "zones" -d 'List the grid zones that are known'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "man" -d 'Write the manual pages'
+complete -c catrain -n "__fish_catrain_using_subcommand run" -s z -l zone -d 'Grid zone, as `catrain zones` lists them [default: guessed from the system\'s time zone]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -s s -l source -d 'Sources in order of preference: `file:PATH` (a trace or issued forecasts), `built-in`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l replay -d 'Live out a recorded day: a trace file or a built-in zone, from TIME on' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l speed -d 'How many times faster the replayed day passes' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -s d -l duration -d 'Uninterrupted running time of the whole job, such as `6h` or `2d 4h` [default: the median of the last five good runs of the same command here, else unknown]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l deadline -d 'Finish by: RFC 3339, `2026-11-25 09:00`, `tomorrow 09:00`, or `+36h`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l max-delay -d 'Most time spent not progressing, in all; `0` never holds and never pauses [default: 12h with a duration, else half the time run so far]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l policy -d 'How to choose when to run' -r -f -a "plan\t'Least emissions within deadline and delay'
+threshold\t'Run while the intensity is at or below a limit'
+window\t'One uninterrupted run at the cleanest time'
+budget\t'The earliest end within `--carbon-budget`'
+now\t'At once, never paused'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l threshold -d 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-run -d 'Least time from a start or resume to the next pause' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-pause -d 'Least time paused' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l stop-signal -d 'How the job is asked to end by `catrain stop`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l grace -d 'How long the job may take to end before it is killed' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l power -d 'Power of the job while running, in watts, where nothing is measured' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l idle-power -d 'Power that stays on while paused, in watts' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l pue -d 'Facility energy divided by IT energy [default: IT equipment only]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l name -d 'Name for status and reports [default: the program\'s name]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l label -d 'Label for reports; may be repeated' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l summary -d 'What is printed at the end, to stderr' -r -f -a "text\t'A few lines'
+json\t'One JSON document'
+none\t'Nothing'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l summary-file -d 'Write the summary to a file as well' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress -d 'A countdown while held or paused' -r -f -a "auto\t'On a terminal'
+always\t'Also elsewhere'
+never\t'Never'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l duration-exact -d 'The duration is sure: plan without a safety margin'
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
+complete -c catrain -n "__fish_catrain_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s z -l zone -d 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several' -r
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s s -l source -d 'Where intensities come from, in order of preference: file:PATH, built-in' -r
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l hours -d 'How far ahead to look, up to 168' -r
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s d -l duration -d 'How long the work takes: the cleanest windows of that length are listed' -r
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l deadline -d 'Only windows that end by then: \'tomorrow 09:00\', \'2026-11-25 09:00\', +36h, RFC 3339' -r
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l format -d 'How to print it' -r -f -a "table\t'A chart and a table for people'
+json\t'One document, `catrain.forecast/1`'
+csv\t'One line an hour and zone'"
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l since -d 'Only runs started at or after this time: 2026-11-24, \'2026-11-24 09:00\', or RFC 3339' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l until -d 'Only runs started before this time' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l format -d 'How it is written' -r -f -a "text\t'For people'
+json\t'One JSON document, catrain.report/1'"
+complete -c catrain -n "__fish_catrain_using_subcommand report" -s o -l output -d 'Write to a file instead of standard output' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand status" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand status" -l json -d 'One JSON document'
+complete -c catrain -n "__fish_catrain_using_subcommand status" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand pause" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand resume" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand stop" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -l json -d 'Print one JSON document, `catrain.zones/1`'
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand completions" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand man" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand man" -s h -l help -d 'Print help'

@@ -1,0 +1,118 @@
+//! The end of a run: the last record, the summary, what is worth remembering, and the exit.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::Ending;
+use super::memory::{self, Lesson};
+use super::prepare::Prepared;
+use crate::cli::{RunArgs, SummaryForm};
+use crate::clock::{Clock, Moment, SystemClock};
+use crate::error::Failure;
+use crate::ledger::Writer;
+use crate::ledger::entry::{Exit, Part};
+use crate::report;
+use crate::supervise::Outcome;
+use crate::talk::Talk;
+use crate::words::Look;
+
+/// A command that is over sooner is not worth planning.
+const WORTH_REMEMBERING: Duration = Duration::from_mins(1);
+
+/// Longest wait for the last record, the summary and the memory once the job has ended.
+pub(super) const END_PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) fn finish(
+    args: &RunArgs,
+    prepared: &Prepared,
+    outcome: Outcome,
+    clock: &SystemClock,
+    writer: Rc<Writer>,
+    talk: Talk,
+    look: Look,
+) -> Result<Ending, Failure> {
+    let now = clock.now();
+    let run = writer.id().within(Duration::ZERO);
+    let ledger = writer.so_far();
+    let trouble = writer.trouble();
+    let complete = Rc::into_inner(writer).is_some_and(|writer| writer.finish(END_PATIENCE));
+    let summary = report::summarise(&ledger, now.utc);
+    let good = matches!(outcome, Outcome::Job(Exit::Code(0)));
+    if let (Outcome::Job(_), Some(summary)) = (&outcome, &summary) {
+        print_summary(args, summary, &talk, look, now);
+    }
+    if !complete || trouble.is_some() {
+        let why = trouble.unwrap_or_else(|| "the disk did not take it in time".to_owned());
+        talk.say(&format!(
+            "warning: the record of {run} is incomplete: {why}"
+        ));
+    }
+    if talk.dropped() > 0 {
+        talk.say(&format!(
+            "{} messages were lost: nobody took them",
+            talk.dropped()
+        ));
+    }
+    if let Some(state) = &prepared.state
+        && let Some(lesson) = lesson(args, prepared, summary.filter(|_| good))
+    {
+        memory::remember(state.clone(), lesson, END_PATIENCE);
+    }
+    talk.finish(END_PATIENCE);
+    if let Some(runtime) = crate::dirs::runtime() {
+        let _ = std::fs::remove_file(crate::control::socket(&runtime, &run));
+    }
+    match outcome {
+        Outcome::Job(Exit::Code(code)) => Ok(Ending::Code(code as u8)),
+        Outcome::Job(Exit::Signal(signal)) | Outcome::DiedBy(signal) => Ok(Ending::Signal(signal)),
+        Outcome::StoppedBeforeStart => Ok(Ending::Signal(args.stop_signal as i32)),
+        Outcome::NotStarted(error) => Err(Failure::new(error.kind, anyhow::Error::msg(error.what))),
+    }
+}
+
+/// What is worth remembering of a run that ended well, if anything.
+fn lesson(args: &RunArgs, prepared: &Prepared, good: Option<report::Summary>) -> Option<Lesson> {
+    if args.replay.is_some() {
+        return None;
+    }
+    let zone = args
+        .zone
+        .clone()
+        .filter(|zone| prepared.last_zone.as_ref() != Some(zone));
+    let length = good
+        .and_then(|summary| Duration::try_from_secs_f64(summary.duration_s[Part::Running]).ok())
+        .filter(|length| *length >= WORTH_REMEMBERING);
+    let command = length.map(|length| (prepared.fingerprint.clone(), length));
+    (zone.is_some() || command.is_some()).then_some(Lesson { zone, command })
+}
+
+fn print_summary(args: &RunArgs, summary: &report::Summary, talk: &Talk, look: Look, now: Moment) {
+    let form = |form: SummaryForm| match form {
+        SummaryForm::Text => report::text::end_of_run(summary, look, now.utc, &TimeZone::system()),
+        SummaryForm::Json => {
+            report::json::document(std::slice::from_ref(summary), now.utc, now.utc)
+        }
+        SummaryForm::None => String::new(),
+    };
+    if args.summary != SummaryForm::None {
+        talk.print(&form(args.summary));
+    }
+    if let Some(path) = &args.summary_file {
+        let as_json = path
+            .extension()
+            .is_some_and(|extension| extension == "json");
+        let wanted = match args.summary {
+            SummaryForm::None if as_json => SummaryForm::Json,
+            SummaryForm::None => SummaryForm::Text,
+            other => other,
+        };
+        if let Err(error) = std::fs::write(path, form(wanted)) {
+            talk.say(&format!(
+                "warning: cannot write the summary to {}: {error}",
+                path.display()
+            ));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The ledger of a run: opened without waiting, begun with who and what, written for the driver.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::prepare::Prepared;
+use super::settings;
+use crate::cli::RunArgs;
+use crate::clock::Moment;
+use crate::executor::ProcId;
+use crate::forecast::Basis;
+use crate::ledger::entry::{Begin, FORMAT, ReplayOf, What};
+use crate::ledger::{Sync, Ticket, Writer, redact::redact};
+use crate::meter::Figures;
+use crate::source;
+use crate::supervise::Recorder;
+
+pub(super) fn open_ledger(state: Option<PathBuf>) -> Writer {
+    // Any number will do: the writer makes the id unique by making its directory.
+    let seed = u64::from(std::process::id()) ^ crate::clock::monotonic().as_nanos() as u64;
+    match state {
+        Some(state) => Writer::begin(state, seed),
+        None => {
+            let why = "there is no state directory: neither HOME nor CATRAIN_STATE_DIR is set";
+            Writer::nowhere(why, seed)
+        }
+    }
+}
+
+pub(super) fn record_begin(
+    writer: &Writer,
+    now: Moment,
+    args: &RunArgs,
+    prepared: &Prepared,
+    planned: &settings::Planned,
+    figures: &Figures,
+) {
+    let argv: Vec<String> = args
+        .command
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
+    let program = argv.first().cloned().unwrap_or_default();
+    let own = nix::unistd::getpid().as_raw();
+    let begin = Begin {
+        format: FORMAT.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        // The writer fills it in: it is known once its directory is made.
+        run: String::new(),
+        name: name_of(args),
+        labels: args.label.clone(),
+        program,
+        command: redact(&argv),
+        directory: prepared.directory.to_string_lossy().into_owned(),
+        host: nix::unistd::gethostname().map_or_else(
+            |_| "unknown".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        ),
+        boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_default()
+            .trim()
+            .to_owned(),
+        pid: own,
+        start_ticks: ProcId::of(own).map_or(0, |id| id.start_ticks),
+        zone: prepared.zone.clone(),
+        basis: basis_of(prepared),
+        replay: prepared.replay.as_ref().map(|day| ReplayOf {
+            trace: day.trace_name.clone(),
+            speed: args.speed,
+        }),
+        policy: settings::policy_name(args).to_owned(),
+        deadline: planned.settings.deadline,
+        duration_s: planned
+            .settings
+            .duration
+            .map(|expected| expected.duration.as_secs_f64()),
+        power: figures.assumed(),
+        pue: args.pue,
+        budget_g: args.carbon_budget,
+    };
+    drop(writer.record(
+        now.utc,
+        now.elapsed,
+        What::Begin(Box::new(begin)),
+        Sync::Now,
+    ));
+}
+
+pub(super) fn name_of(args: &RunArgs) -> String {
+    let program = args.command.first().map(PathBuf::from).unwrap_or_default();
+    let stem = program
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    args.name.clone().unwrap_or(stem)
+}
+
+fn basis_of(prepared: &Prepared) -> Basis {
+    match &prepared.replay {
+        Some(day) => day.knowledge.basis,
+        None => source::builtin::knowledge(&prepared.zone).basis,
+    }
+}
+
+/// The ledger as the driver sees it.
+pub(super) struct Paper(pub(super) Rc<Writer>);
+
+impl Recorder for Paper {
+    fn record(&mut self, now: Moment, what: What) -> Ticket {
+        let sync = match what {
+            What::Segment(_) | What::Intensity { .. } => Sync::Later,
+            _ => Sync::Now,
+        };
+        self.0.record(now.utc, now.elapsed, what, sync)
+    }
+}

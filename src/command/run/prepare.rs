@@ -1,0 +1,122 @@
+//! What a run needs to know before it begins: the zone, the day to replay, the past and the
+//! surroundings.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::memory::{self, Memory};
+use super::settings;
+use crate::cli::RunArgs;
+use crate::clock::utc_now;
+use crate::error::{Failure, Kind};
+use crate::forecast::zones::{self, Unresolved};
+use crate::source::{self, ReplayDay, SourceError};
+use crate::surroundings;
+
+/// Stands in the records where no zone is known.
+pub(super) const UNKNOWN_ZONE: &str = "unknown";
+/// Longest wait for the disk where something small is read before the start.
+pub(super) const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a run needs to know before it begins.
+pub(super) struct Prepared {
+    /// The grid zone, or why there is none.
+    pub(super) zone: String,
+    pub(super) zone_notice: Option<String>,
+    /// The zone that the memory knows, or would learn again.
+    pub(super) last_zone: Option<String>,
+    pub(super) replay: Option<ReplayDay>,
+    /// The present, in a replay the replayed one.
+    pub(super) now: Timestamp,
+    pub(super) state: Option<PathBuf>,
+    /// The command in this directory, as the memory knows it.
+    pub(super) fingerprint: String,
+    pub(super) usual: Option<Duration>,
+    pub(super) surroundings: surroundings::Surroundings,
+    pub(super) directory: PathBuf,
+}
+
+pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
+    let wall = utc_now();
+    let state = crate::dirs::state();
+    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    // The job waits for this disk only where what it holds is of use.
+    let is_of_use = args.zone.is_none() || (args.duration.is_none() && policy_may_wait(args));
+    let memory = match &state {
+        Some(state) if is_of_use => Memory::read(state, PATIENCE),
+        _ => Memory::default(),
+    };
+    let fingerprint = memory::fingerprint(&directory, &args.command);
+    let replay = match &args.replay {
+        Some(spec) => {
+            Some(source::replay(spec, args.zone.as_deref(), wall).map_err(source_failure)?)
+        }
+        None => None,
+    };
+    let (zone, zone_notice) = match &replay {
+        Some(day) => (day.zone.clone(), None),
+        None => {
+            let told = args.source.iter().find_map(source::Name::zone);
+            zone_of(args.zone.as_deref().or(told.as_deref()), &memory)?
+        }
+    };
+    let environment: HashMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    Ok(Prepared {
+        zone,
+        zone_notice,
+        last_zone: if is_of_use {
+            memory.zone.clone()
+        } else {
+            args.zone.clone()
+        },
+        now: replay.as_ref().map_or(wall, |day| day.from),
+        replay,
+        usual: memory.usual(&fingerprint),
+        state,
+        fingerprint,
+        surroundings: surroundings::look(&environment),
+        directory,
+    })
+}
+
+fn source_failure(error: SourceError) -> Failure {
+    let hint = format!("{}; nothing was started", error.hint());
+    Failure::new(Kind::Usage, error).hint(hint)
+}
+
+/// The zone given, else this user's last, else a guess. Without any the job still runs: neither
+/// held nor paused, and without grams.
+fn zone_of(given: Option<&str>, memory: &Memory) -> Result<(String, Option<String>), Failure> {
+    let last = memory.zone.as_deref();
+    // Finding the time zone's name may mean to look through all that there are.
+    let time_zone = given.or(last).is_none().then(TimeZone::system);
+    let iana = time_zone.as_ref().and_then(TimeZone::iana_name);
+    match zones::resolve(given.or(last), iana) {
+        Ok(resolved) => {
+            let notice = match (given, last) {
+                (None, Some(last)) => Some(format!("zone {last}, as last time (-z to change it)")),
+                _ => resolved.announcement(),
+            };
+            Ok((resolved.zone.zone.to_owned(), notice))
+        }
+        Err(Unresolved::Unknown(unknown)) if given.is_some() => {
+            let hint = format!("{}; nothing was started", unknown.hint());
+            Err(Failure::usage(unknown.to_string()).hint(hint))
+        }
+        Err(why) => {
+            let notice =
+                format!("{why}: the job runs, and is neither held nor paused (-z ZONE lets it)");
+            Ok((UNKNOWN_ZONE.to_owned(), Some(notice)))
+        }
+    }
+}
+
+fn policy_may_wait(args: &RunArgs) -> bool {
+    settings::policy_name(args) != "now"
+}

@@ -1,0 +1,167 @@
+//! The core stays pure: it names no I/O, no runtime, no clock and no environment, and layers use
+//! only what stands to their left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Files and folders of the core, below `src/`.
+const CORE: &[&str] = &[
+    "units.rs",
+    "words.rs",
+    "parse.rs",
+    "forecast",
+    "emissions.rs",
+    "emissions",
+    "plan",
+    "supervise/machine.rs",
+    "supervise/news.rs",
+    "ledger/entry.rs",
+    "ledger/redact.rs",
+    "report/mod.rs",
+    "report/text.rs",
+    "report/text",
+    "report/json.rs",
+];
+/// What the core must not name.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "reqwest",
+    "nix::",
+    "rustix",
+    "nvml_wrapper",
+    "sysinfo",
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "env::var",
+    "now()",
+    "println!",
+];
+/// The layers above the core: what an adapter of the name may not use.
+const ABOVE: &[(&[&str], &[&str])] = &[
+    (
+        CORE,
+        &[
+            "executor", "source", "caller", "meter", "alert", "serve", "control", "command", "cli",
+            "talk", "dirs",
+        ],
+    ),
+    (
+        &["source", "executor", "ledger", "report"],
+        &["supervise", "command", "cli", "talk", "control"],
+    ),
+    (
+        &["supervise"],
+        &["command", "cli", "executor", "source", "meter", "talk"],
+    ),
+];
+
+#[test]
+fn the_core_is_pure() {
+    let mut found = Vec::new();
+    for place in CORE {
+        for (file, number, line) in code_of(place) {
+            for impure in IMPURE {
+                if line.contains(impure) {
+                    found.push(format!(
+                        "{}:{number}: `{impure}` in: {}",
+                        file.display(),
+                        line.trim()
+                    ));
+                }
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "the core must stay pure:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn layers_use_only_what_stands_to_their_left() {
+    let mut found = Vec::new();
+    for (places, forbidden) in ABOVE {
+        for place in *places {
+            for (file, number, line) in code_of(place) {
+                for module in *forbidden {
+                    if line.contains(&format!("crate::{module}::")) {
+                        found.push(format!(
+                            "{}:{number}: uses `{module}`: {}",
+                            file.display(),
+                            line.trim()
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "uses against the layers:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn clap_types_stop_at_the_commands() {
+    let mut found = Vec::new();
+    for (file, number, line) in code_of("") {
+        let allowed = file.ends_with("cli.rs") || file.ends_with("main.rs");
+        let in_command = file.components().any(|part| part.as_os_str() == "command");
+        if !allowed && !in_command && (line.contains("clap::") || line.contains("clap_")) {
+            found.push(format!("{}:{number}: {}", file.display(), line.trim()));
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "clap outside cli.rs and command/:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn the_list_of_the_core_names_what_there_is() {
+    for place in CORE {
+        assert!(
+            source().join(place).exists(),
+            "src/{place} is not there any more"
+        );
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Lines of code, without comments and without test modules.
+fn code_of(place: &str) -> Vec<(PathBuf, usize, String)> {
+    let mut lines = Vec::new();
+    let mut open = vec![source().join(place)];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+            continue;
+        }
+        if path.extension().is_none_or(|extension| extension != "rs") || path.ends_with("tests.rs")
+        {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for (index, line) in text.lines().enumerate() {
+            if line.trim() == "#[cfg(test)]" {
+                break;
+            }
+            if !line.trim_start().starts_with("//") {
+                lines.push((path.clone(), index + 1, line.to_owned()));
+            }
+        }
+    }
+    lines
+}
