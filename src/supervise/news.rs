@@ -122,7 +122,7 @@ pub fn countdown(
     });
     let Holds { operator, .. } = view.machine.holds();
     if operator {
-        let run = &setting.run;
+        let run = (setting.run)();
         return Some((
             format!("{word} by hand until catrain resume {run}{intensity}"),
             0.0,
