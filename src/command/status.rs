@@ -281,21 +281,25 @@ fn find(wanted: &str) -> Result<Value, Failure> {
 
 fn state_words(run: &Value, now: Timestamp, zone: &TimeZone) -> String {
     let state = run["state"].as_str().unwrap_or("unknown");
-    let holds: Vec<&str> = run["holds"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let holds = holds_of(run);
     let now = instant(&run["now"]).unwrap_or(now);
     match state {
-        "held" | "paused" => match (holds.contains(&"operator"), instant(&run["until"])) {
+        "held" | "paused" => match (is_held_by_hand(run), instant(&run["until"])) {
             (true, _) => format!("{state} by hand"),
             (false, Some(until)) => format!("{state} until {} (plan)", time(until, now, zone)),
             (false, None) => format!("{state} ({})", holds.join(", ")),
         },
         other => other.to_owned(),
     }
+}
+
+fn holds_of(run: &Value) -> Vec<&str> {
+    let holds = run["holds"].as_array().into_iter().flatten();
+    holds.filter_map(Value::as_str).collect()
+}
+
+fn is_held_by_hand(run: &Value) -> bool {
+    holds_of(run).contains(&"operator")
 }
 
 fn instant(value: &Value) -> Option<Timestamp> {
@@ -375,7 +379,13 @@ fn details(run: &Value, now: Timestamp, zone: &TimeZone) -> String {
             lines.push(format!("  {label:<10} {text}"));
         }
     };
-    add("why", run["reason"].as_str().map(harmless));
+    let id = harmless(run["id"].as_str().unwrap_or("-"));
+    let why = if is_held_by_hand(run) {
+        Some(format!("by hand, until `catrain resume {id}`"))
+    } else {
+        run["reason"].as_str().map(harmless)
+    };
+    add("why", why);
     add("plan", plan_words(run, here, zone));
     add(
         "due",
@@ -390,7 +400,13 @@ fn details(run: &Value, now: Timestamp, zone: &TimeZone) -> String {
             .as_f64()
             .map(|s| duration(Duration::from_secs_f64(s.max(0.0))))
     };
-    add("spare", seconds("spare_s"));
+    match run["spare_s"].as_f64() {
+        Some(spare) if spare < 0.0 => {
+            let late = duration(Duration::from_secs_f64(-spare));
+            add("spare", Some(format!("none: about {late} late")));
+        }
+        _ => add("spare", seconds("spare_s")),
+    }
     add("ran", seconds("productive_s"));
     add(
         "intensity",

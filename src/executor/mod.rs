@@ -143,6 +143,21 @@ impl Job {
         self.exit
     }
 
+    /// Whether the leader was stopped since the last call, by whomever.
+    pub fn was_stopped(&mut self) -> bool {
+        if self.exit.is_some() {
+            return false;
+        }
+        // SAFETY: all zeroes is a valid siginfo, and it lives through the call. Without WEXITED
+        // nobody is waited for.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let flags = libc::WSTOPPED | libc::WNOHANG;
+            let pid = self.leader.pid.cast_unsigned();
+            libc::waitid(libc::P_PID, pid, &raw mut info, flags) == 0 && info.si_pid() != 0
+        }
+    }
+
     /// Waits for adopted processes that have ended, one by one and never for "any child": that would
     /// take away the exit of the job or of a helper. To be called on SIGCHLD.
     pub fn reap_adopted(&mut self) {

@@ -140,12 +140,21 @@ pub fn die_of(number: i32) -> ! {
 }
 
 /// Ctrl-Z: stops this process as the terminal would have, and returns when it is continued. Does
-/// nothing in an orphaned process group, where nobody could continue it. The others of a pipeline
-/// have had the same signal from the terminal.
-pub fn stop_self() {
+/// nothing in an orphaned process group, where nobody could continue it, and says so with `false`.
+/// The others of a pipeline have had the same signal from the terminal.
+pub fn stop_self() -> bool {
     let stop = SigSet::from(Signal::SIGTSTP);
-    if sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&stop), None).is_ok() {
-        let _ = raise(Signal::SIGTSTP);
-        let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&stop), None);
+    if sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&stop), None).is_err() {
+        return false;
+    }
+    let _ = raise(Signal::SIGTSTP);
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&stop), None);
+    // A stop discards what SIGCONT was pending before it: this one came after. It is watched, so
+    // blocked, and stays pending until it is read.
+    let mut pending = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the set has room, and is only looked at when it was filled; zeroes are an empty set.
+    unsafe {
+        libc::sigpending(pending.as_mut_ptr()) == 0
+            && libc::sigismember(pending.as_ptr(), libc::SIGCONT) == 1
     }
 }

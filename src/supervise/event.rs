@@ -182,6 +182,8 @@ pub enum News {
     NothingKnown,
     /// The job starts after a hold.
     StartsNow(Decision),
+    /// The job starts because an operator, or Enter, said so.
+    StartsByHand,
     /// The job is paused.
     Paused {
         /// By whom, and by the plan until when and why.

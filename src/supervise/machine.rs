@@ -508,7 +508,7 @@ impl Machine {
                 if before.is_some() {
                     effects.push(Effect::Tell(match by_plan {
                         true => News::StartsNow(decision),
-                        false => News::Note("started by hand".to_owned()),
+                        false => News::StartsByHand,
                     }));
                 }
                 self.enter(now, Phase::Starting, effects);

@@ -132,6 +132,8 @@ pub trait Teller {
     fn countdown(&mut self, now: Moment, run: &View<'_>);
     /// The job is about to write.
     fn make_way(&mut self);
+    /// The job is about to start: what is typed from now on is for it.
+    fn lend_input(&mut self);
 }
 
 /// Measures or estimates energy.
@@ -355,6 +357,13 @@ where
             control::Word::Resume => Some(Word::Resume),
             control::Word::Stop => Some(Word::Stop),
         };
+        let has_job = state.machine.phase() != Phase::Holding;
+        if word == Some(Word::Pause) && has_job && !state.machine.settings().can_pause {
+            let why = "the job has the terminal (--tty) and cannot be paused; Ctrl-Z stops it";
+            let refusal = serde_json::json!({ "ok": false, "error": why });
+            let _ = request.answer.send(refusal.to_string());
+            return;
+        }
         if let Some(word) = word {
             self.operator(state, word, &request.from).await;
         }
@@ -431,7 +440,8 @@ where
             }
             Effect::Start => Some(self.start(state, now)),
             Effect::Pause => {
-                if self.executor.has_several_ranks() {
+                // A person at the terminal decides for herself.
+                if !state.machine.holds().terminal && self.executor.has_several_ranks() {
                     let why = "the job has several ranks, which may not survive a stop".to_owned();
                     return Some(Event::PauseRefused {
                         why,
@@ -489,6 +499,7 @@ where
 
     fn start(&mut self, state: &mut Loop, asked: Moment) -> Event {
         self.teller.make_way();
+        self.teller.lend_input();
         fault::at(Point::StartDecided);
         match self.executor.start() {
             Ok(pid) => {

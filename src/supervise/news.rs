@@ -49,6 +49,7 @@ pub fn lines(news: &News, now: Moment, view: &View<'_>, setting: &Setting) -> Ve
                 reason(decision, now, setting)
             )]
         }
+        News::StartsByHand => vec![format!("{} started by hand", at(now.utc))],
         News::Paused {
             decision,
             processes,
@@ -120,11 +121,14 @@ pub fn countdown(
         format!(" · {}", words::intensity(value))
     });
     let Holds { operator, .. } = view.machine.holds();
-    let until = view
-        .machine
-        .decision()
-        .and_then(|decision| decision.until)
-        .filter(|_| !operator);
+    if operator {
+        let run = (setting.run)();
+        return Some((
+            format!("{word} by hand until catrain resume {run}{intensity}"),
+            0.0,
+        ));
+    }
+    let until = view.machine.decision().and_then(|decision| decision.until);
     let Some(until) = until else {
         return Some((format!("{word}{intensity}"), 0.0));
     };

@@ -14,6 +14,8 @@ mod planner;
 mod promises;
 mod report;
 mod run;
+mod signals;
 mod sources;
 mod supervisor;
 mod support;
+mod terminal;

@@ -4,8 +4,10 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::signal::Signal as Number;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -23,6 +25,14 @@ use crate::supervise::{Arrival, Executor, Happening, StartError};
 /// How long a signal from a process waits for the guard to say that it got it as well: then it was
 /// sent to everyone, and the job has it already.
 const WITNESS: Duration = Duration::from_millis(50);
+/// After that the guard is asked, since on a busy machine it may not have had a turn yet; it has so
+/// long to answer.
+const WITNESS_ANSWERS: Duration = Duration::from_millis(450);
+/// What the guard got first belongs to what we get within this time: whoever sends to everyone takes
+/// a while to reach us, and nobody sends to the guard alone.
+const WITNESSED: Duration = Duration::from_secs(1);
+/// A hang-up is told by the shell and by the kernel; within this time both mean the same one.
+const HANG_UP: Duration = Duration::from_secs(5);
 /// A guard that could not be started is tried again after this long.
 const GUARD_AGAIN: Duration = Duration::from_secs(30);
 
@@ -37,21 +47,21 @@ pub(super) struct Hands {
     guard: Option<Guarding>,
     guard_again: Option<Instant>,
     pausing: Option<(Pausing, Instant)>,
-    /// Signals that wait for the guard's word, and until when.
-    waiting: Vec<(Caught, Instant)>,
+    /// Signals that wait for the guard's word.
+    waiting: Vec<Waiting>,
     /// What the guard got lately.
     witnessed: Vec<(i32, Instant)>,
+    /// The last hang-up that left no terminal, and who told of it.
+    hang_up: Option<(bool, Instant)>,
     happened: VecDeque<Happening>,
 }
 
-/// Whom a signal was sent to.
-enum Reach {
-    /// To us alone, as far as can be told.
-    Us,
-    /// To the guard as well, so to everyone: the job has it.
-    Everyone,
-    /// The guard may yet say that it got it.
-    Unknown,
+/// A signal from a process, which may have been sent to everyone.
+struct Waiting {
+    caught: Caught,
+    until: Instant,
+    /// What the guard was asked, once it was.
+    question: Option<u64>,
 }
 
 struct Guarding {
@@ -84,6 +94,7 @@ impl Hands {
             pausing: None,
             waiting: Vec::new(),
             witnessed: Vec::new(),
+            hang_up: None,
             happened: VecDeque::new(),
         })
     }
@@ -99,13 +110,11 @@ impl Hands {
         for caught in self.signals.read() {
             match Number::try_from(caught.signal) {
                 Ok(Number::SIGCHLD) => self.child_changed(),
+                // A job that has the terminal got the key as well and stops, or not: see below.
+                Ok(Number::SIGTSTP) if self.has_given_terminal() => {}
                 Ok(Number::SIGTSTP) => self.happened.push_back(Happening::TerminalStop),
                 Ok(Number::SIGCONT) | Err(_) => {}
-                Ok(_) => match self.reach_of(caught) {
-                    Reach::Us => self.pass_on(caught, false),
-                    Reach::Everyone => self.pass_on(caught, true),
-                    Reach::Unknown => self.waiting.push((caught, Instant::now() + WITNESS)),
-                },
+                Ok(_) => self.take(caught),
             }
         }
     }
@@ -117,24 +126,36 @@ impl Hands {
         job.reap_adopted();
         if let Some(exit) = job.try_wait() {
             self.happened.push_back(Happening::Ended(exit));
+        } else if self.terminal == Terminal::Given && job.was_stopped() {
+            // The shell looks at us alone: it gets its terminal back when we stop as well.
+            self.happened.push_back(Happening::TerminalStop);
         }
     }
 
-    /// A terminal's signal goes to its foreground group, which the guard is never in.
-    fn reach_of(&mut self, caught: Caught) -> Reach {
+    fn has_given_terminal(&self) -> bool {
+        self.terminal == Terminal::Given && self.job.is_some()
+    }
+
+    /// Passes a signal on, at once or when it is known whether the guard got it as well. A terminal's
+    /// goes to its foreground group, which the guard is never in.
+    fn take(&mut self, caught: Caught) {
         let now = Instant::now();
         self.witnessed.retain(|(_, until)| *until > now);
         let from_process = matches!(caught.sender, Sender::Process { .. });
         if !from_process || self.job.is_none() || self.guard.is_none() {
-            return Reach::Us;
+            return self.pass_on(caught, false);
         }
-        let seen = (self.witnessed.iter()).position(|(signal, _)| *signal == caught.signal);
-        match seen {
+        let mut witnessed = self.witnessed.iter();
+        match witnessed.position(|(signal, _)| *signal == caught.signal) {
             Some(index) => {
                 self.witnessed.remove(index);
-                Reach::Everyone
+                self.pass_on(caught, true);
             }
-            None => Reach::Unknown,
+            None => self.waiting.push(Waiting {
+                caught,
+                until: now + WITNESS,
+                question: None,
+            }),
         }
     }
 
@@ -151,6 +172,9 @@ impl Hands {
             _ => Meaning::User,
         };
         let from_terminal = caught.sender == Sender::Kernel;
+        if number == Number::SIGHUP && self.is_same_hang_up(from_terminal) {
+            return;
+        }
         let from = match caught.sender {
             Sender::Kernel => "terminal".to_owned(),
             Sender::Process { pid, .. } => format!("pid {pid}"),
@@ -159,13 +183,26 @@ impl Hands {
             number: caught.signal,
             from_terminal,
             // A job that has the terminal is in our group and got the key as well.
-            to_everyone: to_everyone || (from_terminal && self.terminal == Terminal::Given),
+            to_everyone: to_everyone
+                || (self.terminal == Terminal::Given && reached_group(number, caught.sender)),
             meaning,
             has_terminal: terminal_is_left(),
         };
         let name = number.as_str().trim_start_matches("SIG").to_owned();
         self.happened
             .push_back(Happening::Signal { signal, name, from });
+    }
+
+    /// The shell passes a hang-up on to its jobs, and once it is gone the kernel tells them too.
+    fn is_same_hang_up(&mut self, from_terminal: bool) -> bool {
+        let now = Instant::now();
+        self.waiting
+            .retain(|waiting| waiting.caught.signal != Number::SIGHUP as i32);
+        if terminal_is_left() {
+            return false;
+        }
+        let before = self.hang_up.replace((from_terminal, now));
+        before.is_some_and(|(by_terminal, at)| by_terminal != from_terminal && now < at + HANG_UP)
     }
 
     fn guard_told(&mut self) {
@@ -189,15 +226,27 @@ impl Hands {
                     let waiting = self
                         .waiting
                         .iter()
-                        .position(|(one, _)| one.signal == signal);
+                        .position(|waiting| waiting.caught.signal == signal);
                     match waiting {
                         Some(index) => {
-                            let (caught, _) = self.waiting.remove(index);
-                            self.pass_on(caught, true);
+                            let waiting = self.waiting.remove(index);
+                            self.pass_on(waiting.caught, true);
                         }
-                        None => self.witnessed.push((signal, Instant::now() + WITNESS)),
+                        None => self.witnessed.push((signal, Instant::now() + WITNESSED)),
                     }
                 }
+            }
+        }
+        if let Some(guarding) = &self.guard {
+            // It tells what it got before it answers.
+            let (answered, waiting) = self.waiting.drain(..).partition(|waiting| {
+                let question = waiting.question;
+                question.is_some_and(|question| guarding.guard.has_answered(question))
+            });
+            self.waiting = waiting;
+            let answered: Vec<Waiting> = answered;
+            for waiting in answered {
+                self.pass_on(waiting.caught, false);
             }
         }
         if let Some(guarding) = &mut self.guard
@@ -248,7 +297,7 @@ impl Hands {
     /// When something is due that no descriptor tells.
     fn due(&self) -> Option<Instant> {
         let step = self.pausing.as_ref().map(|(_, at)| *at);
-        let witness = self.waiting.iter().map(|(_, until)| *until).min();
+        let witness = self.waiting.iter().map(|waiting| waiting.until).min();
         [step, witness, self.guard_again]
             .into_iter()
             .flatten()
@@ -260,11 +309,23 @@ impl Hands {
         if self.pausing.as_ref().is_some_and(|(_, at)| *at <= now) {
             self.step();
         }
-        let (over, waiting) = self.waiting.drain(..).partition(|(_, until)| *until <= now);
+        let (over, waiting) = self
+            .waiting
+            .drain(..)
+            .partition(|waiting| waiting.until <= now);
         self.waiting = waiting;
-        let over: Vec<(Caught, Instant)> = over;
-        for (caught, _) in over {
-            self.pass_on(caught, false);
+        let over: Vec<Waiting> = over;
+        for waiting in over {
+            match &mut self.guard {
+                Some(guarding) if waiting.question.is_none() && !guarding.is_lost => {
+                    self.waiting.push(Waiting {
+                        until: now + WITNESS_ANSWERS,
+                        question: Some(guarding.guard.ask()),
+                        ..waiting
+                    });
+                }
+                _ => self.pass_on(waiting.caught, false),
+            }
         }
         if self.guard_again.is_some_and(|at| at <= now) {
             self.start_guard();
@@ -372,8 +433,15 @@ impl Executor for Hands {
         if let Some(guarding) = &mut self.guard {
             let _ = guarding.guard.lease(Lease::UntilDeath);
         }
-        stop_self();
+        let was_continued = stop_self();
         self.renew_lease();
+        if let Some(job) = &mut self.job
+            && was_continued
+            && self.terminal == Terminal::Given
+        {
+            // The shell continues our group; the job may have moved to one of its own.
+            job.relay(Number::SIGCONT as i32, To::Leader);
+        }
     }
 
     fn has_several_ranks(&mut self) -> bool {
@@ -411,28 +479,49 @@ fn terminal_is_left() -> bool {
     std::fs::File::open("/dev/tty").is_ok()
 }
 
+/// Whether a signal to us reached the whole process group: from the terminal, or the hang-up that a
+/// shell passes on to its jobs.
+fn reached_group(number: Number, sender: Sender) -> bool {
+    match sender {
+        Sender::Kernel => true,
+        Sender::Process { pid, .. } => {
+            let shell = nix::unistd::getsid(None).map(nix::unistd::Pid::as_raw);
+            number == Number::SIGHUP && shell == Ok(pid)
+        }
+    }
+}
+
 /// Tells of Enter on the terminal, until aborted: once the job runs, what is typed is the job's.
-pub(super) fn watch_enter(arrivals: mpsc::Sender<Arrival>) -> Option<AbortHandle> {
-    let input = Readiness::of(&io::stdin()).ok()?;
+/// To be called when a hold has begun: before, what is typed is the job's as well.
+pub(super) fn watch_enter(
+    arrivals: mpsc::Sender<Arrival>,
+    on_line: impl Fn() + Send + 'static,
+) -> Option<AbortHandle> {
+    // Only of the terminal that controls us can it be told whether we are in the foreground.
+    nix::unistd::tcgetpgrp(io::stdin()).ok()?;
+    // An open file of our own: whoever else reads the terminal, this read never blocks, and the
+    // job's descriptors stay as they are.
+    let terminal = std::fs::File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open("/dev/tty")
+        .ok()?;
+    let input = Readiness::of(&terminal).ok()?;
     let task = tokio::spawn(async move {
-        loop {
-            if input.arrived().await.is_err() {
-                return;
-            }
-            let foreground = nix::unistd::tcgetpgrp(io::stdin());
-            if foreground != Ok(nix::unistd::getpgrp()) {
+        while input.arrived().await.is_ok() {
+            if nix::unistd::tcgetpgrp(&terminal) != Ok(nix::unistd::getpgrp()) {
                 continue;
             }
-            // The terminal hands out whole lines; readiness says that one is there.
+            // The terminal hands out a line at a time. One with words in it was typed for something
+            // else.
             let mut line = [0_u8; 256];
-            match nix::unistd::read(io::stdin(), &mut line) {
-                Ok(0) | Err(_) => return,
-                Ok(length) if line[..length].contains(&b'\n') => {
-                    if arrivals.send(Arrival::Enter).await.is_err() {
-                        return;
-                    }
-                }
-                Ok(_) => {}
+            let mut enter = false;
+            while let Ok(length @ 1..) = nix::unistd::read(&terminal, &mut line) {
+                on_line();
+                enter |= line[..length].trim_ascii().is_empty() && line[..length].contains(&b'\n');
+            }
+            if enter && arrivals.send(Arrival::Enter).await.is_err() {
+                return;
             }
         }
     });

@@ -97,11 +97,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
         .map_err(|error| Failure::new(Kind::BeforeStart, error))?;
     let (outcome, person) = runtime.block_on(async {
         let hands = Hands::new(signals, &args.command, args.tty, inherited)?;
-        let enter = person
-            .setting
-            .enter_starts
-            .then(|| hands::watch_enter(arrivals_sender));
-        let person = person.with_enter(enter.flatten());
+        let person = person.telling(arrivals_sender);
         let mut driver = Driver {
             clock: &clock,
             executor: hands,

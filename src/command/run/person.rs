@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::clock::Moment;
 use crate::supervise::machine::{News, Phase};
 use crate::supervise::news::{self, Setting};
-use crate::supervise::{Teller, View};
+use crate::supervise::{Arrival, Teller, View};
 use crate::talk::Talk;
+
+use super::hands;
 
 /// Tells what happens.
 pub(super) struct Person {
@@ -19,7 +22,9 @@ pub(super) struct Person {
     waiting: Vec<String>,
     /// The hold or pause that a countdown is shown for, and when it began.
     counting: Option<(Phase, Duration)>,
-    /// Who listens for Enter.
+    /// Where Enter is told, until the job starts.
+    arrivals: Option<mpsc::Sender<Arrival>>,
+    /// Who listens for it.
     enter: Option<AbortHandle>,
 }
 
@@ -31,13 +36,14 @@ impl Person {
             shares_terminal,
             waiting: Vec::new(),
             counting: None,
+            arrivals: None,
             enter: None,
         }
     }
 
-    /// The same, with a listener for Enter that ends when the job starts.
-    pub(super) fn with_enter(mut self, enter: Option<AbortHandle>) -> Self {
-        self.enter = enter;
+    /// The same, telling of Enter while a hold lasts that comes before the start.
+    pub(super) fn telling(mut self, arrivals: mpsc::Sender<Arrival>) -> Self {
+        self.arrivals = self.setting.enter_starts.then_some(arrivals);
         self
     }
 
@@ -77,16 +83,28 @@ impl Teller for Person {
         if self.counting.is_none_or(|(shown, _)| shown != phase) {
             self.counting = Some((phase, now.elapsed));
         }
+        // Only now: what was typed ahead is for a job that starts at once.
+        if phase == Phase::Holding
+            && !run.machine.holds().is_empty()
+            && self.enter.is_none()
+            && let Some(arrivals) = self.arrivals.take()
+        {
+            self.enter = hands::watch_enter(arrivals, self.talk.on_line_typed());
+        }
         let since = self.counting.map_or(now.elapsed, |(_, since)| since);
         if let Some((text, share)) = news::countdown(now, run, &self.setting, since) {
             self.talk.countdown(text, share);
         }
     }
 
-    fn make_way(&mut self) {
+    fn lend_input(&mut self) {
+        self.arrivals = None;
         if let Some(enter) = self.enter.take() {
             enter.abort();
         }
+    }
+
+    fn make_way(&mut self) {
         self.counting = None;
         self.talk.clear();
     }

@@ -147,18 +147,21 @@ impl Machine {
     pub(super) fn terminal_stop(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Ended(_) => {}
-            Phase::Running { .. } => {
-                self.hearing = None;
-                if self.may_stop_now(now) {
-                    self.holds.terminal = true;
-                    self.stop_self_next = true;
-                    self.steer(now, effects);
-                } else {
-                    // It cannot be stopped whole now (a refusal is fresh, say): stop alone, the
-                    // shell waits for it.
-                    effects.push(Effect::StopSelf);
-                }
+            // Pressed twice, and there is no guard yet to stop the job under: stop alone.
+            Phase::Running { .. } if self.stop_self_next => {
+                self.stop_self_next = false;
+                self.holds.terminal = false;
+                effects.push(Effect::StopSelf);
             }
+            Phase::Running { .. } if self.settings.can_pause => {
+                self.holds.terminal = true;
+                self.stop_self_next = true;
+                // What keeps the plan from pausing does not keep a person from it.
+                self.hearing = None;
+                self.no_pause_before = now.elapsed;
+                self.steer(now, effects);
+            }
+            Phase::Running { .. } => effects.push(Effect::StopSelf),
             Phase::Pausing { .. } => {
                 self.holds.terminal = true;
                 self.stop_self_next = true;
