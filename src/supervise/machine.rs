@@ -406,10 +406,8 @@ impl Machine {
     fn wake(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Ended(_) => return,
-            Phase::Holding | Phase::Running { .. } | Phase::Paused { .. } => {
-                if self.is_due(now) {
-                    self.steer(now, effects);
-                }
+            Phase::Holding | Phase::Running { .. } | Phase::Paused { .. } if self.is_due(now) => {
+                self.steer(now, effects);
             }
             Phase::Pausing { give_up, .. } if now.monotonic >= give_up => {
                 effects.push(Effect::Resume);

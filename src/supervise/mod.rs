@@ -151,6 +151,9 @@ pub struct View<'a> {
     pub pid: Option<i32>,
 }
 
+/// Makes the answer to `status` of what can be seen.
+pub type Describe = Box<dyn Fn(&View<'_>, Moment) -> serde_json::Value>;
+
 /// What reaches the loop from helpers.
 #[derive(Debug)]
 pub enum Arrival {
@@ -198,7 +201,7 @@ pub struct Driver<'a, C, E, R, T, M> {
     /// What helpers send.
     pub arrivals: mpsc::Receiver<Arrival>,
     /// Answers `status`: one line of JSON.
-    pub describe: Box<dyn Fn(&View<'_>, Moment) -> serde_json::Value>,
+    pub describe: Describe,
     /// How long to wait for [`Arrival::Ready`] before the run begins.
     pub patience: Duration,
 }

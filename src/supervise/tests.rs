@@ -57,8 +57,10 @@ impl Sink for Disk {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        while self.hangs {
-            std::thread::park();
+        if self.hangs {
+            loop {
+                std::thread::park();
+            }
         }
         Ok(())
     }
@@ -94,8 +96,8 @@ struct Job {
     happenings: VecDeque<Happening>,
     /// What happens once it runs.
     after_start: VecDeque<Happening>,
-    /// Happens again and again, without a moment in between.
-    babbles: bool,
+    /// How many more times something happens, without a moment in between.
+    babbles: u32,
 }
 
 impl Job {
@@ -153,7 +155,8 @@ impl Executor for Job {
         if let Some(happening) = self.happenings.pop_front() {
             return happening;
         }
-        if self.babbles {
+        if self.babbles > 0 {
+            self.babbles -= 1;
             tokio::time::advance(Duration::from_micros(300)).await;
             return Happening::GuardReady;
         }
@@ -203,7 +206,7 @@ impl Stage {
             confirms: true,
             happenings: VecDeque::new(),
             after_start: VecDeque::new(),
-            babbles: false,
+            babbles: 0,
         };
         let (send, arrivals) = mpsc::channel(16);
         let zero = KilowattHours::ZERO;
@@ -446,7 +449,8 @@ async fn a_signal_before_the_start_starts_nothing() {
 #[tokio::test(start_paused = true)]
 async fn the_grace_period_ends_in_time_while_others_talk_without_a_moment_between() {
     let mut stage = Stage::new();
-    stage.job.babbles = true;
+    // Fifteen seconds of it.
+    stage.job.babbles = 50_000;
     stage.job.after_start.push_back(terminate());
     stage.settings.grace = Duration::from_secs(3);
     let log = stage.log.clone();

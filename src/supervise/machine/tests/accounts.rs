@@ -133,11 +133,11 @@ fn nothing_is_written_down_after_the_end() {
     .begin(dirty_first(24));
     run.clock.advance(HOUR);
     run.on(Event::ChildEnded(Exit::Code(0)));
-    let records = run.effects.iter().filter_map(|(_, effect)| match effect {
+    let mut records = run.effects.iter().filter_map(|(_, effect)| match effect {
         Effect::Record(what) => Some(what),
         _ => None,
     });
-    assert!(matches!(records.last(), Some(What::End { .. })));
+    assert!(matches!(records.next_back(), Some(What::End { .. })));
 }
 
 #[test]
