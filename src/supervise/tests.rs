@@ -175,6 +175,7 @@ struct Nobody;
 impl Teller for Nobody {
     fn tell(&mut self, _: Moment, _: &News, _: &View<'_>) {}
     fn countdown(&mut self, _: Moment, _: &View<'_>) {}
+    fn lend_input(&mut self) {}
     fn make_way(&mut self) {}
 }
 

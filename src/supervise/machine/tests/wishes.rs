@@ -106,13 +106,22 @@ fn ctrl_z_stops_the_job_and_then_the_supervisor() {
 }
 
 #[test]
-fn ctrl_z_on_a_job_that_cannot_be_stopped_stops_the_supervisor_alone() {
+fn ctrl_z_without_a_guard_waits_for_one_and_pressed_twice_stops_the_supervisor_alone() {
+    let stops = |effect: &Effect| matches!(effect, Effect::StopSelf);
     let mut run = running();
     run.on(Event::GuardLost);
     run.on(Event::TerminalStop);
-    assert_eq!(run.pauses(), 0);
-    assert_eq!(run.count(|effect| matches!(effect, Effect::StopSelf)), 1);
+    assert_eq!((run.pauses(), run.count(stops)), (0, 0));
+    run.on(Event::TerminalStop);
+    assert_eq!((run.pauses(), run.count(stops)), (0, 1));
     assert!(run.machine.holds().is_empty());
+
+    let mut patient = running();
+    patient.on(Event::GuardLost);
+    patient.on(Event::TerminalStop);
+    patient.on(Event::GuardReady);
+    assert!(patient.is_paused());
+    assert_eq!(patient.count(stops), 1);
 }
 
 #[test]
