@@ -32,7 +32,7 @@ pub(super) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> V
     let state = match machine.phase() {
         Phase::Holding => "held",
         Phase::Starting => "starting",
-        Phase::Running { .. } | Phase::Pausing { .. } | Phase::Resuming => "running",
+        Phase::Running { .. } | Phase::Pausing { .. } | Phase::Resuming { .. } => "running",
         Phase::Paused { .. } => "paused",
         Phase::Stopping { .. } => "ending",
         Phase::Ended(_) => "ended",

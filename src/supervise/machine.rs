@@ -8,46 +8,48 @@
 //! Whether the job runs is a set of [`Holds`]. Each is lifted only by who set it, and the job runs
 //! when the set is empty. Plans and deadlines are kept on UTC, minima and progress on `elapsed`,
 //! grace periods on `monotonic`.
+//!
+//! Here are the phases and what leads from one to the next. What people ask for (signals,
+//! operators, the terminal's keys) is in `asked`, what the planner is told in `situation`, the
+//! accounting of time in `segments`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod asked;
+mod situation;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+pub use super::event::{Effect, Event, Meaning, News, Signal, Stretch, Wakeup, Word};
+use super::segments::{Segments, jump};
 use crate::clock::Moment;
-use crate::forecast::ahead::ahead;
 use crate::forecast::{Knowledge, Outlook};
 use crate::ledger::entry::{Action, Cause, Exit, Part, What};
-use crate::plan::{
-    Act, Allowance, Decision, Policy, Power, Reason, Situation, State, Switching, Work, decide,
-};
+use crate::plan::{Act, Decision, Policy, Power, Reason, Situation, Switching, decide};
 use crate::units::{GramsCo2e, Joules, Watts};
 
-/// How far the outlook looks: the horizon of the planning rules.
-const HORIZON_HOURS: usize = 168;
-/// The most delay that a known duration gives when nothing else was said.
-const DEFAULT_MAX_DELAY: Duration = Duration::from_hours(12);
-/// Earned delay begins after this much productive time.
-const EARNED_AFTER: Duration = Duration::from_mins(30);
 /// A refused pause is not tried again for so long.
 const AFTER_REFUSAL: Duration = Duration::from_mins(30);
-/// How long a job that was woken to hear a signal runs before its holds apply again.
-const HEARING: Duration = Duration::from_secs(10);
-/// Three interrupts within this time kill.
-const THIRD_INTERRUPT: Duration = Duration::from_secs(2);
 /// A pause that is neither confirmed nor refused by then is given up.
 const PAUSE_GIVE_UP: Duration = Duration::from_secs(5);
+/// A resume that is not confirmed by then is asked for again.
+const RESUME_AGAIN: Duration = Duration::from_secs(5);
 /// Without an intensity by then, the job starts.
 const KNOWLEDGE_GIVE_UP: Duration = Duration::from_secs(5);
 /// A segment is written at least so often (real time).
 const SEGMENT_AT_MOST: Duration = Duration::from_mins(5);
-/// A difference between the boot-time and monotonic clocks that counts as host suspend.
-const SUSPEND_AT_LEAST: Duration = Duration::from_secs(2);
-/// Measured power replaces the figure that planning began with after so much running time.
-const POWER_AFTER: Duration = Duration::from_mins(1);
+/// A guard that ends soon after its start is not replaced more often than this.
+const GUARD_AGAIN: Duration = Duration::from_secs(30);
+/// No two decisions for nothing but the passing of time are closer than this.
+const POLL_AT_LEAST: Duration = Duration::from_secs(1);
+/// The wall clock was set by at least so much, or the host slept for so long: plan again.
+const CLOCKS_DISAGREE: Duration = Duration::from_secs(1);
 
-/// What does not change during a run.
+/// What a run is asked for. What is learned on the way about the same things is put in here: how
+/// long the command takes, and that the job cannot be paused.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How to choose.
@@ -116,9 +118,14 @@ pub enum Phase {
         since: Duration,
     },
     /// The job was asked to go on.
-    Resuming,
+    Resuming {
+        /// `monotonic` at which it is asked again.
+        again: Duration,
+    },
     /// The job was asked to end.
     Stopping {
+        /// `elapsed` at the first request.
+        since: Duration,
         /// `monotonic` at which it is killed; none once that was done.
         kill_at: Option<Duration>,
     },
@@ -156,238 +163,54 @@ impl Holds {
     }
 }
 
-/// What happens to a run.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// The run begins.
-    Begin,
-    /// A time that was asked for, or any other.
-    Wake,
-    /// New intensities.
-    Forecast(Arc<Knowledge>),
-    /// How long this command took in the past.
-    Typical(Duration),
-    /// The job's leader exists.
-    Started {
-        /// Its pid.
-        pid: i32,
-        /// From the decision to the start.
-        took: Duration,
-    },
-    /// The job could not be started.
-    StartFailed {
-        /// Why, in words.
-        why: String,
-    },
-    /// Every process of the job is stopped.
-    PauseConfirmed {
-        /// How many.
-        processes: u32,
-        /// From the decision to the proof.
-        took: Duration,
-    },
-    /// The job could not be stopped whole, and was continued.
-    PauseRefused {
-        /// Why, in words.
-        why: String,
-        /// Never try again.
-        for_good: bool,
-    },
-    /// The job goes on.
-    ResumeConfirmed {
-        /// How many processes were continued.
-        processes: u32,
-    },
-    /// The leader ended.
-    ChildEnded(Exit),
-    /// A signal for the job.
-    Signal(Signal),
-    /// An operator's word.
-    Operator(Word),
-    /// Ctrl-Z.
-    TerminalStop,
-    /// `fg`: the supervisor was continued after it had stopped itself.
-    TerminalContinue,
-    /// The guard answers.
-    GuardReady,
-    /// The guard is gone.
-    GuardLost,
-    /// The guard continued the job because the lease ran out.
-    GuardReleased,
-    /// Energy and emissions of a segment, as metered.
-    Metered {
-        /// What the segment was spent on.
-        part: Part,
-        /// Its length.
-        length: Duration,
-        /// Its energy.
-        energy: Joules,
-        /// Its emissions by the intensity known at the time.
-        grams: GramsCo2e,
-    },
+/// A paused job runs for a moment to hear a signal; to the plan the pause goes on.
+#[derive(Clone, Copy, Debug)]
+struct Hearing {
+    /// `monotonic` at which the holds apply again.
+    until: Duration,
+    /// `elapsed` at the beginning of the pause.
+    paused_since: Duration,
 }
 
-/// A signal that reached the supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signal {
-    /// Its number.
-    pub number: i32,
-    /// Sent by the terminal (or the kernel), not by a process.
-    pub from_terminal: bool,
-    /// Sent to every process alike, so the job has it already.
-    pub to_everyone: bool,
-    /// What the number means to the run.
-    pub meaning: Meaning,
-    /// Whether a controlling terminal is left.
-    pub has_terminal: bool,
-}
-
-/// What a signal means to the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// INT: end, as the job sees fit.
-    Interrupt,
-    /// TERM: end within the grace period.
-    Terminate,
-    /// HUP: the terminal went.
-    HangUp,
-    /// QUIT: end with a core.
-    Quit,
-    /// USR1, USR2: between the user and the job.
-    User,
-    /// WINCH: the window's size changed; can wait until the job runs.
-    Resize,
-}
-
-/// An operator's word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// Hold until `resume`.
-    Pause,
-    /// Lift the operator's hold; overrule the plan's.
-    Resume,
-    /// End the job.
-    Stop,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Start the job.
-    Start,
-    /// Stop it whole.
-    Pause,
-    /// Let it go on.
-    Resume,
-    /// Pass a signal on.
-    Relay(Signal),
-    /// Send `--stop-signal`.
-    AskToEnd,
-    /// Kill it whole.
-    Kill,
-    /// End by the signal, as the held run had no job.
-    DieBy(i32),
-    /// Stop the supervisor itself, until `fg`.
-    StopSelf,
-    /// Start a new guard.
-    StartGuard,
-    /// Write it down.
-    Record(What),
-    /// A stretch of the run is over: meter it and write it down.
-    Segment(Stretch),
-    /// Tell the person.
-    Tell(News),
-    /// The run is over.
-    Finish,
-}
-
-/// A stretch of the run in one state.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stretch {
-    /// What it was spent on.
-    pub part: Part,
-    /// Who caused it, for held and paused.
-    pub causes: Vec<Cause>,
-    /// Its start.
-    pub from: Moment,
-    /// Its end.
-    pub to: Moment,
-}
-
-/// What a person is told.
-#[derive(Clone, Debug)]
-pub enum News {
-    /// The first decision.
-    Opening(Decision),
-    /// Nothing is known of the intensity; the job starts.
-    NothingKnown,
-    /// The job starts after a hold.
-    StartsNow(Decision),
-    /// The job is paused.
-    Paused {
-        /// By whom, and by the plan until when and why.
-        decision: Option<Decision>,
-        /// Processes stopped.
-        processes: u32,
-        /// From decision to proof.
-        took: Duration,
-        /// The holds.
-        holds: Holds,
-    },
-    /// The job goes on.
-    Resumed {
-        /// Why, if the plan said so.
-        decision: Option<Decision>,
-    },
-    /// A pause was refused.
-    Refused(String),
-    /// Something is worse than promised.
-    Warning(String),
-    /// Something worth knowing.
-    Note(String),
-}
-
-/// When the machine wants to be woken: the earliest of the three, each on its own clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Wakeup {
-    /// On the wall clock.
-    pub utc: Option<Timestamp>,
-    /// Time since the start of the run.
-    pub elapsed: Option<Duration>,
-    /// Real time since the start of the run.
-    pub monotonic: Option<Duration>,
-}
+/// What decides; another one in tests.
+type Planner = fn(Timestamp, &Policy, &Situation<'_>) -> Decision;
 
 /// One run.
 #[derive(Debug)]
 pub struct Machine {
     settings: Settings,
+    planner: Planner,
     phase: Phase,
     holds: Holds,
+    segments: Segments,
+    /// Whether the run has begun; before that only knowledge starts the job.
+    begun: bool,
     knowledge: Option<Arc<Knowledge>>,
     outlook: Option<Outlook>,
-    decision: Option<Decision>,
-    decided_at: Duration,
-    opened: bool,
+    /// The decision in force, and when it was made.
+    decision: Option<(Decision, Moment)>,
     guard_ready: bool,
-    /// Where the current segment began, and its part and causes.
-    segment: (Moment, Part, Vec<Cause>),
-    last: Moment,
-    productive: Duration,
+    /// `monotonic` at which the guard was last replaced, and at which it is to be again.
+    guard_replaced: Option<Duration>,
+    guard_again: Option<Duration>,
     pauses: u32,
     /// `elapsed` before which no pause is tried: after a refusal.
     no_pause_before: Duration,
     /// The plan may not hold or pause before this: an operator said run.
     overruled_until: Option<Timestamp>,
-    /// `monotonic` until which a woken job may hear its signal.
-    hearing_until: Option<Duration>,
+    hearing: Option<Hearing>,
     /// Ctrl-Z came while stopping was not done yet: stop the supervisor after the pause.
     stop_self_next: bool,
+    /// What is for the job and came while it was being started.
+    put_off: Vec<Event>,
+    /// `monotonic` of the last interrupts.
     interrupts: Vec<Duration>,
     running_energy: Joules,
     running_metered: Duration,
+    /// Mean power while running, once enough of it was metered.
+    measured: Option<Watts>,
     spent: GramsCo2e,
-    warned_of_budget: u8,
+    budget_warned: f64,
     warned_of_bug: bool,
 }
 
@@ -396,27 +219,29 @@ impl Machine {
     pub fn new(settings: Settings, now: Moment) -> Self {
         Self {
             settings,
+            planner: decide,
             phase: Phase::Holding,
             holds: Holds::default(),
+            segments: Segments::new(now, Part::Overhead),
+            begun: false,
             knowledge: None,
             outlook: None,
             decision: None,
-            decided_at: now.elapsed,
-            opened: false,
             guard_ready: false,
-            segment: (now, Part::Overhead, Vec::new()),
-            last: now,
-            productive: Duration::ZERO,
+            guard_replaced: None,
+            guard_again: None,
             pauses: 0,
             no_pause_before: Duration::ZERO,
             overruled_until: None,
-            hearing_until: None,
+            hearing: None,
             stop_self_next: false,
+            put_off: Vec::new(),
             interrupts: Vec::new(),
             running_energy: Joules::ZERO,
             running_metered: Duration::ZERO,
+            measured: None,
             spent: GramsCo2e::ZERO,
-            warned_of_budget: 0,
+            budget_warned: 0.0,
             warned_of_bug: false,
         }
     }
@@ -433,7 +258,7 @@ impl Machine {
 
     /// The decision in force.
     pub fn decision(&self) -> Option<&Decision> {
-        self.decision.as_ref()
+        self.decision.as_ref().map(|(decision, _)| decision)
     }
 
     /// The intensity ahead, as of the last decision.
@@ -441,7 +266,7 @@ impl Machine {
         self.outlook.as_ref()
     }
 
-    /// What does not change during the run.
+    /// What was asked for, and learned since.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -449,61 +274,77 @@ impl Machine {
     /// Time in the present phase, of those that last.
     pub fn since(&self, now: Moment) -> Duration {
         match self.phase {
-            Phase::Running { since } | Phase::Pausing { since, .. } | Phase::Paused { since } => {
-                now.elapsed.saturating_sub(since)
-            }
-            _ => now.elapsed,
+            Phase::Running { since }
+            | Phase::Pausing { since, .. }
+            | Phase::Paused { since }
+            | Phase::Stopping { since, .. } => now.elapsed.saturating_sub(since),
+            Phase::Holding => now.elapsed,
+            Phase::Starting | Phase::Resuming { .. } | Phase::Ended(_) => Duration::ZERO,
         }
     }
 
-    /// Pauses so far.
+    /// Pauses by the plan so far.
     pub fn pauses(&self) -> u32 {
         self.pauses
     }
 
     /// Time in which the job made progress.
     pub fn productive(&self, now: Moment) -> Duration {
-        let open = if self.segment.1 == Part::Running {
-            now.elapsed.saturating_sub(self.segment.0.elapsed)
-        } else {
-            Duration::ZERO
-        };
-        self.productive + open
+        self.segments.productive(now)
     }
 
     /// When to send the next [`Event::Wake`] at the latest.
     pub fn next_wakeup(&self) -> Wakeup {
+        if let Phase::Ended(_) = self.phase {
+            return Wakeup::default();
+        }
         let mut next = Wakeup::default();
-        let segment_ends = self.segment.0.monotonic + SEGMENT_AT_MOST;
-        match self.phase {
-            Phase::Holding | Phase::Running { .. } | Phase::Paused { .. } => {
-                next.utc = self.decision.as_ref().and_then(|decision| decision.until);
-                next.elapsed = Some(self.decided_at + self.settings.poll);
-                next.monotonic = Some(segment_ends);
-                if let Some(hearing) = self.hearing_until {
-                    next.monotonic = Some(segment_ends.min(hearing));
-                }
-                if self.phase == Phase::Holding && self.knowledge.is_none() {
-                    next.monotonic = Some(segment_ends.min(KNOWLEDGE_GIVE_UP));
+        let mut soonest = self.segments.began() + SEGMENT_AT_MOST;
+        match (self.phase, &self.decision) {
+            (
+                Phase::Holding | Phase::Running { .. } | Phase::Paused { .. },
+                Some((decision, decided)),
+            ) => {
+                // A plan that changes in the past would never let time move on.
+                next.utc = decision.until.filter(|until| *until > decided.utc);
+                next.elapsed = Some(decided.elapsed.saturating_add(self.poll()));
+                if let Some(hearing) = self.hearing {
+                    soonest = soonest.min(hearing.until);
                 }
             }
-            Phase::Pausing { give_up, .. } => next.monotonic = Some(give_up),
-            Phase::Stopping { kill_at } => next.monotonic = kill_at.or(Some(segment_ends)),
-            Phase::Starting | Phase::Resuming | Phase::Ended(_) => {}
+            (Phase::Holding, None) => soonest = soonest.min(KNOWLEDGE_GIVE_UP),
+            (Phase::Pausing { give_up, .. }, _) => soonest = soonest.min(give_up),
+            (Phase::Resuming { again }, _) => soonest = soonest.min(again),
+            (Phase::Stopping { kill_at, .. }, _) => {
+                soonest = soonest.min(kill_at.unwrap_or(soonest));
+            }
+            _ => {}
         }
+        next.monotonic = Some(soonest.min(self.guard_again.unwrap_or(soonest)));
         next
     }
 
     /// Answers an event.
     pub fn on(&mut self, now: Moment, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.notice_suspend(now, &mut effects);
+        if !matches!(self.phase, Phase::Ended(_)) {
+            self.segments.advance(now);
+            self.give_segments(&mut effects);
+        }
+        self.answer(now, event, &mut effects);
+        effects
+    }
+
+    fn answer(&mut self, now: Moment, event: Event, effects: &mut Vec<Effect>) {
         match event {
-            Event::Begin => self.begin(now, &mut effects),
-            Event::Wake => self.wake(now, &mut effects),
+            Event::Begin => {
+                self.begun = true;
+                self.steer(now, effects);
+            }
+            Event::Wake => self.wake(now, effects),
             Event::Forecast(knowledge) => {
                 self.knowledge = Some(knowledge);
-                self.steer(now, &mut effects);
+                self.steer(now, effects);
             }
             Event::Typical(duration) => {
                 if self.settings.duration.is_none() {
@@ -513,123 +354,144 @@ impl Machine {
                         given: false,
                     };
                     self.settings.duration = Some(learned);
-                    self.steer(now, &mut effects);
+                    self.steer(now, effects);
                 }
             }
-            Event::StartFailed { why } => self.ended(now, None, Some(why), &mut effects),
-            Event::Started { pid, took } => {
+            Event::Started { pid, took } => self.started(now, pid, took, effects),
+            Event::StartFailed { why } => {
                 if self.phase == Phase::Starting {
-                    effects.push(confirmed(Action::Start, 1, took, Some(pid)));
-                    self.enter(now, Phase::Running { since: now.elapsed }, &mut effects);
-                    self.steer(now, &mut effects);
+                    self.ended(now, None, Some(why), effects);
                 }
             }
             Event::PauseConfirmed { processes, took } => {
-                self.paused(now, processes, took, &mut effects);
+                self.paused(now, processes, took, effects);
             }
-            Event::PauseRefused { why, for_good } => {
-                self.refused(now, why, for_good, &mut effects);
-            }
-            Event::ResumeConfirmed { processes } => {
-                if self.phase == Phase::Resuming {
-                    effects.push(confirmed(Action::Resume, processes, Duration::ZERO, None));
-                    self.enter(now, Phase::Running { since: now.elapsed }, &mut effects);
-                    self.steer(now, &mut effects);
+            Event::PauseRefused { why, for_good } => self.refused(now, why, for_good, effects),
+            Event::ResumeConfirmed { processes, took } => {
+                if let Phase::Resuming { .. } = self.phase {
+                    effects.push(confirmed(Action::Resume, processes, took, None));
+                    self.enter(now, Phase::Running { since: now.elapsed }, effects);
+                    self.steer(now, effects);
                 }
             }
             Event::ChildEnded(exit) => {
                 let was_asked = matches!(self.phase, Phase::Stopping { .. });
                 let why = was_asked.then(|| "it was asked to end".to_owned());
-                self.ended(now, Some(exit), why, &mut effects);
+                self.ended(now, Some(exit), why, effects);
             }
-            Event::Signal(signal) => self.signal(now, signal, &mut effects),
-            Event::Operator(word) => self.operator(now, word, &mut effects),
-            Event::TerminalStop => self.terminal_stop(now, &mut effects),
+            Event::Signal(signal) => self.signal(now, signal, effects),
+            Event::Operator(word) => self.operator(now, word, effects),
+            Event::TerminalStop => self.terminal_stop(now, effects),
             Event::TerminalContinue => {
                 self.holds.terminal = false;
                 self.stop_self_next = false;
-                self.steer(now, &mut effects);
+                self.steer(now, effects);
             }
             Event::GuardReady => {
                 self.guard_ready = true;
-                self.steer(now, &mut effects);
+                self.guard_again = None;
+                self.steer(now, effects);
             }
-            Event::GuardLost => self.guard_lost(now, &mut effects),
-            Event::GuardReleased => self.guard_released(now, &mut effects),
+            Event::GuardLost => self.guard_lost(now, effects),
+            Event::GuardReleased => self.guard_released(now, effects),
             Event::Metered {
                 part,
                 length,
                 energy,
                 grams,
-            } => {
-                self.metered(part, length, energy, grams, &mut effects);
-            }
-        }
-        self.last = now;
-        effects
-    }
-
-    fn begin(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let earns_only = !self.settings.asked_for
-            && !self
-                .settings
-                .duration
-                .is_some_and(|expected| expected.given);
-        if self.knowledge.is_some() || !self.settings.may_hold || earns_only {
-            self.steer(now, effects);
+            } => self.metered(part, length, energy, grams, effects),
         }
     }
 
     fn wake(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match self.phase {
-            Phase::Holding if self.knowledge.is_none() => {
-                if now.monotonic >= KNOWLEDGE_GIVE_UP {
+            Phase::Ended(_) => return,
+            Phase::Holding | Phase::Running { .. } | Phase::Paused { .. } => {
+                if self.is_due(now) {
                     self.steer(now, effects);
                 }
-            }
-            Phase::Holding | Phase::Running { .. } | Phase::Paused { .. } => {
-                if self
-                    .hearing_until
-                    .is_some_and(|until| now.monotonic >= until)
-                {
-                    self.hearing_until = None;
-                }
-                self.steer(now, effects);
             }
             Phase::Pausing { give_up, .. } if now.monotonic >= give_up => {
                 effects.push(Effect::Resume);
                 let why = "the stop could not be confirmed in time".to_owned();
                 self.refused(now, why, false, effects);
             }
-            Phase::Stopping { kill_at: Some(at) } if now.monotonic >= at => {
-                self.phase = Phase::Stopping { kill_at: None };
+            Phase::Resuming { again } if now.monotonic >= again => {
+                let again = now.monotonic + RESUME_AGAIN;
+                self.phase = Phase::Resuming { again };
+                effects.push(Effect::Resume);
+            }
+            Phase::Stopping {
+                since,
+                kill_at: Some(at),
+            } if now.monotonic >= at => {
+                let kill_at = None;
+                self.phase = Phase::Stopping { since, kill_at };
                 effects.push(intent(Action::Kill));
                 effects.push(Effect::Kill);
             }
             _ => {}
         }
-        let running_long = now.monotonic.saturating_sub(self.segment.0.monotonic);
-        if running_long >= SEGMENT_AT_MOST && !matches!(self.phase, Phase::Ended(_)) {
-            self.close_segment(now, effects);
+        if self.guard_again.is_some_and(|at| now.monotonic >= at) {
+            self.replace_guard(now, effects);
         }
+        if now.monotonic.saturating_sub(self.segments.began()) >= SEGMENT_AT_MOST {
+            self.segments.split(now);
+            self.give_segments(effects);
+        }
+    }
+
+    /// Whether the passing of time asks for a new decision.
+    fn is_due(&self, now: Moment) -> bool {
+        let Some((decision, decided)) = &self.decision else {
+            return true;
+        };
+        let slept = now.suspended.saturating_sub(decided.suspended);
+        decision.until.is_some_and(|until| now.utc >= until)
+            || now.elapsed >= decided.elapsed.saturating_add(self.poll())
+            || jump(*decided, now).unsigned_abs() >= CLOCKS_DISAGREE
+            || slept >= CLOCKS_DISAGREE
+            || self.hearing_is_over(now)
+    }
+
+    fn poll(&self) -> Duration {
+        self.settings.poll.max(POLL_AT_LEAST)
+    }
+
+    fn hearing_is_over(&self, now: Moment) -> bool {
+        self.hearing
+            .is_some_and(|hearing| now.monotonic >= hearing.until)
+    }
+
+    /// Whether the first decision is to be made. A start that may be held is worth a short wait for
+    /// intensities; any other is not.
+    fn may_open(&self, now: Moment) -> bool {
+        let given = self.settings.duration.is_some_and(|known| known.given);
+        let could_hold = self.settings.may_hold
+            && self.settings.policy != Policy::Now
+            && (self.settings.asked_for || given);
+        self.decision.is_some()
+            || self.knowledge.is_some()
+            || self.overruled_until.is_some()
+            || (self.begun && !could_hold)
+            || now.monotonic >= KNOWLEDGE_GIVE_UP
     }
 
     /// Decides and acts on it.
     fn steer(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if !matches!(
-            self.phase,
-            Phase::Holding | Phase::Running { .. } | Phase::Paused { .. }
-        ) {
-            return;
+        match self.phase {
+            Phase::Holding if !self.may_open(now) => return,
+            Phase::Holding | Phase::Running { .. } | Phase::Paused { .. } => {}
+            _ => return,
         }
-        let before = self.decision.as_ref().map(|decision| decision.act);
+        let before = self.decision().map(|decision| decision.act);
         let decision = self.consider(now, effects);
-        self.decided_at = now.elapsed;
+        if self.hearing_is_over(now) {
+            self.hearing = None;
+        }
         let carbon_before = self.holds.carbon;
         self.holds.carbon = decision.act == Act::Pause;
-        let first = !self.opened;
-        if first {
-            self.opened = true;
+        if before.is_none() {
             effects.push(Effect::Tell(match self.outlook {
                 Some(_) => News::Opening(decision.clone()),
                 None => News::NothingKnown,
@@ -638,11 +500,16 @@ impl Machine {
         if before != Some(decision.act) {
             effects.push(self.decision_entry(now, &decision));
         }
-        self.decision = Some(decision.clone());
+        self.decision = Some((decision.clone(), now));
+        // What an operator overruled is no reason of the plan's.
+        let by_plan = carbon_before && !self.is_overruled(now);
         match self.phase {
             Phase::Holding if self.holds.is_empty() => {
-                if !first && carbon_before {
-                    effects.push(Effect::Tell(News::StartsNow(decision)));
+                if before.is_some() {
+                    effects.push(Effect::Tell(match by_plan {
+                        true => News::StartsNow(decision),
+                        false => News::Note("started by hand".to_owned()),
+                    }));
                 }
                 self.enter(now, Phase::Starting, effects);
                 effects.push(intent(Action::Start));
@@ -655,11 +522,11 @@ impl Machine {
                 effects.push(Effect::Pause);
             }
             Phase::Paused { .. } if self.holds.is_empty() => {
-                let decision = carbon_before.then_some(decision);
+                let decision = by_plan.then_some(decision);
                 effects.push(Effect::Tell(News::Resumed { decision }));
                 self.resume(now, effects);
             }
-            _ => self.recut(now, effects),
+            _ => self.turn_segment(now, effects),
         }
     }
 
@@ -667,126 +534,20 @@ impl Machine {
     fn may_stop_now(&self, now: Moment) -> bool {
         self.settings.can_pause
             && self.guard_ready
-            && self.hearing_until.is_none()
+            && self.hearing.is_none()
             && now.elapsed >= self.no_pause_before
     }
 
-    fn consider(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Decision {
-        let Some(knowledge) = self.knowledge.clone() else {
-            return run_because(Reason::NothingKnown);
-        };
-        // A bug in planning must lead to a running job, not to a dead supervisor.
-        let planned = catch_unwind(AssertUnwindSafe(|| {
-            let outlook = ahead(now.utc, &knowledge, HORIZON_HOURS)?;
-            let decision = decide(now.utc, &self.policy(), &self.situation(now, &outlook));
-            Some((outlook, decision))
-        }));
-        match planned {
-            Ok(Some((outlook, decision))) => {
-                self.outlook = Some(outlook);
-                decision
-            }
-            Ok(None) => run_because(Reason::NothingKnown),
-            Err(_) => {
-                if !self.warned_of_bug {
-                    self.warned_of_bug = true;
-                    warn(
-                        "planning failed by a bug in catrain; the job runs on",
-                        effects,
-                    );
-                }
-                run_because(Reason::NothingKnown)
-            }
+    fn started(&mut self, now: Moment, pid: i32, took: Duration, effects: &mut Vec<Effect>) {
+        if self.phase != Phase::Starting {
+            return;
         }
-    }
-
-    fn policy(&self) -> Policy {
-        match self.settings.policy {
-            Policy::Budget(budget) => Policy::Budget(budget - self.spent),
-            other => other,
+        effects.push(confirmed(Action::Start, 1, took, Some(pid)));
+        self.enter(now, Phase::Running { since: now.elapsed }, effects);
+        for event in std::mem::take(&mut self.put_off) {
+            self.answer(now, event, effects);
         }
-    }
-
-    fn situation<'a>(&self, now: Moment, outlook: &'a Outlook) -> Situation<'a> {
-        let productive = self.productive(now);
-        let state = match self.phase {
-            Phase::Running { since } => State::Running(now.elapsed.saturating_sub(since)),
-            Phase::Paused { since } => State::Paused(now.elapsed.saturating_sub(since)),
-            _ => State::Fresh,
-        };
-        Situation {
-            outlook,
-            power: self.settings.power,
-            switching: self.switching(),
-            state,
-            work: self.work(productive),
-            deadline: self.settings.deadline,
-            allowance: self.allowance(now, productive),
-            poll: self.settings.poll,
-            asked_for: self.settings.asked_for,
-        }
-    }
-
-    /// What a pause costs; none may be planned where none may be made.
-    fn switching(&self) -> Switching {
-        let Settings {
-            switching,
-            may_pause,
-            can_pause,
-            ..
-        } = self.settings;
-        if may_pause && can_pause {
-            switching
-        } else {
-            Switching {
-                max_pauses: Some(0),
-                ..switching
-            }
-        }
-    }
-
-    fn work(&self, productive: Duration) -> Work {
-        match self.settings.duration {
-            Some(Expected {
-                duration, margin, ..
-            }) if duration > productive || self.settings.deadline.is_some() => Work::Known {
-                remaining: duration.saturating_sub(productive),
-                margin,
-            },
-            // A duration that is passed: from there as unknown work with what is left of the delay.
-            _ => Work::Unknown { productive },
-        }
-    }
-
-    /// How much delay is left, of all the time that made no progress.
-    fn allowance(&self, now: Moment, productive: Duration) -> Allowance {
-        let allowed = match self.phase {
-            Phase::Holding => self.settings.may_hold,
-            // A paused job may stay paused: what forbids a pause forbids its beginning.
-            Phase::Paused { .. } => true,
-            _ => self.settings.may_pause && self.may_stop_now(now),
-        };
-        if !allowed || self.overruled_until.is_some_and(|until| now.utc < until) {
-            return Allowance::None;
-        }
-        let delay = now.elapsed.saturating_sub(productive);
-        match (
-            self.settings.duration,
-            self.settings.max_delay,
-            self.settings.deadline,
-        ) {
-            // A deadline without a known length gives no right to wait.
-            (None, _, Some(_)) => Allowance::None,
-            (_, Some(most), _) => Allowance::Given(most.saturating_sub(delay)),
-            (Some(_), None, Some(_)) => Allowance::Deadline,
-            (Some(expected), None, None) if expected.given => {
-                Allowance::Given(DEFAULT_MAX_DELAY.saturating_sub(delay))
-            }
-            (_, None, None) => Allowance::Earned {
-                left: DEFAULT_MAX_DELAY.min(productive / 2).saturating_sub(delay),
-                may_pause: productive >= EARNED_AFTER,
-            },
-        }
+        self.steer(now, effects);
     }
 
     fn paused(&mut self, now: Moment, processes: u32, took: Duration, effects: &mut Vec<Effect>) {
@@ -796,16 +557,15 @@ impl Machine {
         self.pauses += u32::from(self.holds.carbon);
         self.enter(now, Phase::Paused { since: now.elapsed }, effects);
         effects.push(confirmed(Action::Pause, processes, took, None));
-        effects.push(Effect::Tell(News::Paused {
-            decision: self.decision.clone(),
-            processes,
-            took,
-            holds: self.holds,
-        }));
-        if self.stop_self_next {
-            self.stop_self_next = false;
-            effects.push(Effect::StopSelf);
+        if !self.holds.is_empty() {
+            effects.push(Effect::Tell(News::Paused {
+                decision: self.decision().cloned(),
+                processes,
+                took,
+                holds: self.holds,
+            }));
         }
+        self.stop_self_if_asked(effects);
         self.steer(now, effects);
     }
 
@@ -816,20 +576,22 @@ impl Machine {
         self.phase = Phase::Running { since };
         self.no_pause_before = now.elapsed + AFTER_REFUSAL;
         self.settings.may_pause &= !for_good;
+        self.refuse(why, effects);
+        self.stop_self_if_asked(effects);
+        self.steer(now, effects);
+    }
+
+    fn refuse(&self, why: String, effects: &mut Vec<Effect>) {
         effects.push(Effect::Record(What::Refused {
             action: Action::Pause,
             why: why.clone(),
         }));
         effects.push(Effect::Tell(News::Refused(why)));
-        if self.stop_self_next {
-            self.stop_self_next = false;
-            effects.push(Effect::StopSelf);
-        }
-        self.steer(now, effects);
     }
 
     fn resume(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        self.enter(now, Phase::Resuming, effects);
+        let again = now.monotonic + RESUME_AGAIN;
+        self.enter(now, Phase::Resuming { again }, effects);
         effects.push(intent(Action::Resume));
         effects.push(Effect::Resume);
     }
@@ -844,140 +606,18 @@ impl Machine {
         if let Phase::Ended(_) = self.phase {
             return;
         }
-        // Workers that outlive the leader must not stay stopped.
-        if matches!(self.phase, Phase::Paused { .. } | Phase::Pausing { .. }) {
-            effects.push(Effect::Resume);
-        }
+        self.continue_what_is_stopped(effects);
+        self.holds = Holds::default();
         self.enter(now, Phase::Ended(exit), effects);
         effects.push(Effect::Record(What::End { exit, why }));
         effects.push(Effect::Finish);
     }
 
-    fn signal(&mut self, now: Moment, signal: Signal, effects: &mut Vec<Effect>) {
-        let ends = !matches!(signal.meaning, Meaning::User | Meaning::Resize);
-        match self.phase {
-            Phase::Ended(_) => {}
-            Phase::Holding | Phase::Starting => {
-                if ends {
-                    let why = "ended by a signal before the start".to_owned();
-                    self.ended(now, None, Some(why), effects);
-                    effects.push(Effect::DieBy(signal.number));
-                }
-            }
-            _ => {
-                if !signal.to_everyone {
-                    effects.push(Effect::Relay(signal));
-                }
-                let starts_grace = match signal.meaning {
-                    Meaning::Terminate => true,
-                    Meaning::Interrupt | Meaning::HangUp => !signal.has_terminal,
-                    _ => false,
-                };
-                if signal.meaning == Meaning::Interrupt && self.third_interrupt(now) {
-                    self.stopping(now, None, effects);
-                    effects.push(intent(Action::Kill));
-                    effects.push(Effect::Kill);
-                } else if starts_grace {
-                    self.stopping(now, Some(now.monotonic + self.settings.grace), effects);
-                } else if signal.meaning != Meaning::Resize {
-                    self.let_hear(now, effects);
-                }
-            }
-        }
-    }
-
-    fn third_interrupt(&mut self, now: Moment) -> bool {
-        self.interrupts
-            .retain(|at| now.monotonic.saturating_sub(*at) <= THIRD_INTERRUPT);
-        self.interrupts.push(now.monotonic);
-        self.interrupts.len() >= 3
-    }
-
-    /// Wakes a paused job so that it hears its signal; the holds apply again soon after.
-    fn let_hear(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        if matches!(self.phase, Phase::Paused { .. } | Phase::Pausing { .. }) {
-            self.hearing_until = Some(now.monotonic + HEARING);
-            self.resume(now, effects);
-        }
-    }
-
-    /// The job is to end: no hold counts any more.
-    fn stopping(&mut self, now: Moment, kill_at: Option<Duration>, effects: &mut Vec<Effect>) {
-        let kill_at = match self.phase {
-            // A second request never lengthens the grace period.
-            Phase::Stopping {
-                kill_at: Some(earlier),
-            } => kill_at.map(|at| at.min(earlier)),
-            Phase::Stopping { kill_at: None } => None,
-            _ => kill_at,
-        };
+    /// On the way to the end: the job must hear that it is to end, and workers that outlive the
+    /// leader must not stay stopped.
+    fn continue_what_is_stopped(&self, effects: &mut Vec<Effect>) {
         if matches!(self.phase, Phase::Paused { .. } | Phase::Pausing { .. }) {
             effects.push(Effect::Resume);
-        }
-        self.holds = Holds::default();
-        self.enter(now, Phase::Stopping { kill_at }, effects);
-    }
-
-    fn operator(&mut self, now: Moment, word: Word, effects: &mut Vec<Effect>) {
-        match (word, self.phase) {
-            (_, Phase::Ended(_)) => {}
-            (Word::Stop, Phase::Holding | Phase::Starting) => {
-                self.ended(
-                    now,
-                    None,
-                    Some("stopped before the start".to_owned()),
-                    effects,
-                );
-            }
-            (Word::Stop, _) => {
-                effects.push(intent(Action::Stop));
-                effects.push(Effect::AskToEnd);
-                self.stopping(now, Some(now.monotonic + self.settings.grace), effects);
-            }
-            (Word::Pause, _) => {
-                self.holds.operator = true;
-                // A person who asks again after a refusal means now, not in half an hour.
-                self.no_pause_before = now.elapsed;
-                self.steer(now, effects);
-            }
-            (Word::Resume, _) => {
-                self.holds.operator = false;
-                if self.holds.carbon {
-                    let until = self.decision.as_ref().and_then(|decision| decision.until);
-                    let least = SignedDuration::try_from(self.settings.switching.min_run)
-                        .unwrap_or(SignedDuration::ZERO);
-                    let least = now.utc.saturating_add(least).unwrap_or(now.utc);
-                    self.overruled_until = Some(until.unwrap_or(least).max(least));
-                }
-                self.steer(now, effects);
-            }
-        }
-    }
-
-    fn terminal_stop(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        match self.phase {
-            Phase::Running { .. } if self.settings.can_pause && self.guard_ready => {
-                self.holds.terminal = true;
-                self.stop_self_next = true;
-                self.steer(now, effects);
-                // Not begun (a refusal is fresh, say): stop alone, the shell waits for it.
-                if matches!(self.phase, Phase::Running { .. }) && self.stop_self_next {
-                    self.stop_self_next = false;
-                    self.holds.terminal = false;
-                    effects.push(Effect::StopSelf);
-                }
-            }
-            Phase::Pausing { .. } => {
-                self.holds.terminal = true;
-                self.stop_self_next = true;
-            }
-            Phase::Holding | Phase::Paused { .. } => {
-                self.holds.terminal = true;
-                self.recut(now, effects);
-                effects.push(Effect::StopSelf);
-            }
-            Phase::Ended(_) => {}
-            _ => effects.push(Effect::StopSelf),
         }
     }
 
@@ -988,10 +628,23 @@ impl Machine {
             Phase::Paused { .. } | Phase::Pausing { .. } => self.resume(now, effects),
             _ => {}
         }
+        let due = self
+            .guard_replaced
+            .map_or(now.monotonic, |at| at + GUARD_AGAIN);
+        if now.monotonic < due {
+            self.guard_again = Some(due);
+            return;
+        }
         warn(
             "the guard ended; the job runs until a new one answers",
             effects,
         );
+        self.replace_guard(now, effects);
+    }
+
+    fn replace_guard(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.guard_again = None;
+        self.guard_replaced = Some(now.monotonic);
         effects.push(Effect::StartGuard);
     }
 
@@ -1004,105 +657,36 @@ impl Machine {
         }
     }
 
-    fn metered(
-        &mut self,
-        part: Part,
-        length: Duration,
-        energy: Joules,
-        grams: GramsCo2e,
-        effects: &mut Vec<Effect>,
-    ) {
-        self.spent += grams;
-        if part == Part::Running {
-            self.running_energy += energy;
-            self.running_metered += length;
-            if self.running_metered >= POWER_AFTER && self.running_energy > Joules::ZERO {
-                let mean = self.running_energy.0 / self.running_metered.as_secs_f64();
-                self.settings.power.run = Watts(mean);
-            }
-        }
-        if let Some(budget) = self.settings.budget {
-            let used = self.spent / budget;
-            for (step, share) in [(1_u8, 0.8), (2, 1.0)] {
-                if used >= share && self.warned_of_budget < step {
-                    self.warned_of_budget = step;
-                    let text = format!(
-                        "{:.0} % of the carbon budget of {} is used",
-                        used * 100.0,
-                        crate::words::mass(budget)
-                    );
-                    warn(&text, effects);
-                }
-            }
-        }
-    }
-
     /// Changes the phase; a change of part or cause ends the segment.
     fn enter(&mut self, now: Moment, phase: Phase, effects: &mut Vec<Effect>) {
         self.phase = phase;
-        self.recut(now, effects);
+        self.turn_segment(now, effects);
     }
 
-    fn recut(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let (part, causes) = self.part();
-        if part != self.segment.1 || causes != self.segment.2 {
-            self.close_segment(now, effects);
-        }
-    }
-
-    fn part(&self) -> (Part, Vec<Cause>) {
-        match self.phase {
-            Phase::Holding if self.opened => (Part::Held, self.holds.causes()),
+    fn turn_segment(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let (part, causes) = match self.phase {
+            Phase::Holding if self.decision.is_some() => (Part::Held, self.holds.causes()),
             Phase::Holding | Phase::Starting | Phase::Ended(_) => (Part::Overhead, Vec::new()),
             Phase::Running { .. } | Phase::Pausing { .. } | Phase::Stopping { .. } => {
                 (Part::Running, Vec::new())
             }
-            // While resuming the segment goes on as it was: the holds are lifted already.
-            Phase::Resuming => (self.segment.1, self.segment.2.clone()),
             Phase::Paused { .. } => (Part::Paused, self.holds.causes()),
+            // It goes on as it was until the job is seen to go on: the holds are lifted already.
+            Phase::Resuming { .. } => {
+                let (part, causes) = self.segments.open();
+                (part, causes.to_vec())
+            }
+        };
+        if let Phase::Ended(_) = self.phase {
+            // The last one ends here, whatever it was.
+            self.segments.split(now);
         }
+        self.segments.turn(now, part, causes);
+        self.give_segments(effects);
     }
 
-    fn close_segment(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let (part, causes) = self.part();
-        let (from, was, because) = std::mem::replace(&mut self.segment, (now, part, causes));
-        if now.elapsed <= from.elapsed {
-            self.segment.0 = from;
-            return;
-        }
-        if was == Part::Running {
-            self.productive += now.elapsed - from.elapsed;
-        }
-        effects.push(Effect::Segment(Stretch {
-            part: was,
-            causes: because,
-            from,
-            to: now,
-        }));
-    }
-
-    /// The host slept between the last event and this one: a segment of its own.
-    fn notice_suspend(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let slept = now.suspended.saturating_sub(self.last.suspended);
-        if slept < SUSPEND_AT_LEAST || matches!(self.phase, Phase::Ended(_)) {
-            return;
-        }
-        let before = self.last;
-        let woke = Moment {
-            utc: before.utc + SignedDuration::try_from(slept).unwrap_or(SignedDuration::ZERO),
-            elapsed: before.elapsed + slept,
-            monotonic: before.monotonic,
-            suspended: now.suspended,
-        };
-        self.close_segment(before, effects);
-        let slept = Stretch {
-            part: Part::Suspended,
-            causes: Vec::new(),
-            from: before,
-            to: woke,
-        };
-        effects.push(Effect::Segment(slept));
-        self.segment.0 = woke;
+    fn give_segments(&mut self, effects: &mut Vec<Effect>) {
+        effects.extend(self.segments.take().into_iter().map(Effect::Segment));
     }
 
     fn decision_entry(&self, now: Moment, decision: &Decision) -> Effect {
@@ -1123,16 +707,6 @@ impl Machine {
             intensity_g_per_kwh: intensity,
             saves_g,
         })
-    }
-}
-
-fn run_because(reason: Reason) -> Decision {
-    Decision {
-        act: Act::Run,
-        until: None,
-        reason,
-        plan: None,
-        deadline: None,
     }
 }
 

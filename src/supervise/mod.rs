@@ -2,12 +2,16 @@
 //!
 //! One thread decides. The loop waits for whatever comes first (the job, a signal, the guard, an
 //! operator, new intensities, the next time the machine asked for), turns it into one
-//! [`machine::Event`], and does what the machine answers, in order: record, act, tell. What an act
+//! [`Event`], and does what the machine answers, in order: record, act, tell. What an act
 //! leads to is the next event. Nothing in here may block: the ledger, the terminal and reads that
 //! may hang have threads of their own and reach the loop by channels.
 
+pub mod event;
 pub mod machine;
 pub mod news;
+mod segments;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,10 +28,14 @@ use crate::forecast::{Kind, Knowledge, Outlook, Span};
 use crate::ledger::Ticket;
 use crate::ledger::entry::{Action, Exit, IntensityKind, IntensityPoint, Reading, Segment, What};
 use crate::units::{GramsPerKwh, Joules, KilowattHours};
-use machine::{Effect, Event, Machine, News, Phase, Signal, Stretch, Word};
+use event::{Effect, Event, News, Signal, Stretch, Word};
+use machine::{Machine, Phase};
 
-/// Longest sleep of the loop: how late a jump of the wall clock or a host suspend is noticed.
+/// Longest time between two wake-ups: how late a jump of the wall clock or a host suspend is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// Shortest time between two: one that rounds to nothing would spin, and a millisecond late
+/// changes nothing.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// How long the record of a pause may take before the pause is done all the same.
 const RECORD_BEFORE_PAUSE: Duration = Duration::from_millis(500);
 
@@ -203,6 +211,7 @@ struct Loop {
     finished: bool,
     knowledge: Option<Arc<Knowledge>>,
     renewed: Duration,
+    woken: Instant,
 }
 
 impl<C, E, R, T, M> Driver<'_, C, E, R, T, M>
@@ -223,20 +232,24 @@ where
             finished: false,
             knowledge: None,
             renewed: Duration::ZERO,
+            woken: Instant::now(),
         };
         let (requests_sender, mut requests) = mpsc::channel::<Request>(16);
         self.await_ready(&mut state, &requests_sender).await;
         self.feed(&mut state, Event::Begin).await;
         while !state.finished {
             self.keep_alive(&mut state);
-            let wake_at = self.wake_at(&state.machine);
+            let wake_at = self.wake_at(&state);
             tokio::select! {
+                () = sleep_until(wake_at) => {
+                    state.woken = Instant::now();
+                    self.feed(&mut state, Event::Wake).await;
+                }
                 happening = self.executor.next() => self.happened(&mut state, happening).await,
                 Some(arrival) = self.arrivals.recv() => {
                     self.arrived(&mut state, arrival, &requests_sender).await;
                 }
                 Some(request) = requests.recv() => self.requested(&mut state, request).await,
-                () = sleep_until(wake_at) => self.feed(&mut state, Event::Wake).await,
             }
         }
         state.outcome.unwrap_or(Outcome::StoppedBeforeStart)
@@ -254,7 +267,7 @@ where
                 happening = self.executor.next() => self.happened(state, happening).await,
                 () = sleep_until(limit) => return,
             }
-            if state.finished {
+            if state.finished || state.machine.phase() != Phase::Holding {
                 return;
             }
         }
@@ -438,7 +451,8 @@ where
                 fault::at(Point::ResumeDecided);
                 let processes = self.executor.resume();
                 fault::at(Point::ResumeDone);
-                Some(Event::ResumeConfirmed { processes })
+                let took = self.clock.now().monotonic.saturating_sub(now.monotonic);
+                Some(Event::ResumeConfirmed { processes, took })
             }
             Effect::Relay(signal) => {
                 self.executor.relay(&signal);
@@ -499,9 +513,12 @@ where
         let joules: Joules = energy.iter().map(|reading| reading.joules).sum();
         let length = stretch.to.elapsed.saturating_sub(stretch.from.elapsed);
         let part = stretch.part;
+        // That of the stretch, which may have been over before the present one began.
         let intensity = state
-            .intensity
+            .knowledge
             .as_ref()
+            .and_then(|known| intensity_at(stretch.from.utc, known, state.machine.outlook()))
+            .or_else(|| state.intensity.clone())
             .map_or(GramsPerKwh::ZERO, |point| point.g_per_kwh);
         let grams = KilowattHours::from(joules) * intensity;
         let what = What::Segment(Segment {
@@ -510,7 +527,11 @@ where
             from_s: stretch.from.elapsed.as_secs_f64(),
             to_s: stretch.to.elapsed.as_secs_f64(),
             start: stretch.from.utc,
-            end: stretch.to.utc,
+            // A wall clock that is slewed may pass a short stretch backwards.
+            end: match stretch.from.utc < stretch.to.utc {
+                true => stretch.to.utc,
+                false => Span::new(stretch.from.utc, length).end,
+            },
             energy,
         });
         self.recorder.record(now, what);
@@ -582,9 +603,10 @@ where
         self.teller.tell(now, &News::Warning(text), &view);
     }
 
-    /// The machine's next time on the runtime's clock, at most a second away.
-    fn wake_at(&self, machine: &Machine) -> Instant {
-        let (now, next, speed) = (self.clock.now(), machine.next_wakeup(), self.clock.speed());
+    /// The machine's next time on the runtime's clock, at most a second after the last.
+    fn wake_at(&self, state: &Loop) -> Instant {
+        let (now, speed) = (self.clock.now(), self.clock.speed());
+        let next = state.machine.next_wakeup();
         let until = |at: Timestamp| at.duration_since(now.utc).max(SignedDuration::ZERO);
         let delays = [
             next.utc.map(|at| until(at).unsigned_abs().div_f64(speed)),
@@ -593,8 +615,8 @@ where
             next.monotonic.map(|at| at.saturating_sub(now.monotonic)),
         ];
         let soonest = delays.into_iter().flatten().min().unwrap_or(LONGEST_SLEEP);
-        // A wake-up that rounds to nothing would spin; a millisecond late changes nothing.
-        Instant::now() + soonest.clamp(Duration::from_millis(1), LONGEST_SLEEP)
+        let (earliest, latest) = (state.woken + SHORTEST_SLEEP, state.woken + LONGEST_SLEEP);
+        (Instant::now() + soonest.min(LONGEST_SLEEP)).clamp(earliest, latest)
     }
 }
 

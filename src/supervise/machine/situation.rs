@@ -1,0 +1,214 @@
+//! What the planner is told: the work left, the delay left, the power as it is measured; and the
+//! decision that comes of it, whatever happens in planning.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::{Effect, Expected, Machine, Phase, Settings, warn};
+use crate::clock::Moment;
+use crate::forecast::Outlook;
+use crate::forecast::ahead::ahead;
+use crate::ledger::entry::Part;
+use crate::plan::delay::{FIRST_RUN, MOST_DELAY, earned};
+use crate::plan::{
+    Act, Allowance, Decision, Policy, Power, Reason, Situation, State, Switching, Work,
+};
+use crate::units::{GramsCo2e, Joules, Watts};
+
+/// How far the outlook looks: the horizon of the planning rules.
+const HORIZON_HOURS: usize = 168;
+/// Measured power replaces the figure that planning began with after so much running time.
+const POWER_AFTER: Duration = Duration::from_mins(1);
+/// Shares of the carbon budget that are worth a warning, once each.
+const BUDGET_STEPS: [f64; 2] = [0.8, 1.0];
+
+impl Machine {
+    /// The plan's decision. Where nothing is known, or planning fails, the job runs.
+    pub(super) fn consider(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Decision {
+        let Some(knowledge) = self.knowledge.clone() else {
+            return nothing_known();
+        };
+        // A bug in planning must lead to a running job, not to a dead supervisor.
+        let planned = catch_unwind(AssertUnwindSafe(|| {
+            let outlook = ahead(now.utc, &knowledge, HORIZON_HOURS)?;
+            let decision = (self.planner)(now.utc, &self.policy(), &self.situation(now, &outlook));
+            Some((outlook, decision))
+        }));
+        match planned {
+            Ok(Some((outlook, decision))) => {
+                self.outlook = Some(outlook);
+                decision
+            }
+            Ok(None) => nothing_known(),
+            Err(_) => {
+                if !self.warned_of_bug {
+                    self.warned_of_bug = true;
+                    warn(
+                        "planning failed by a bug in catrain; the job runs on",
+                        effects,
+                    );
+                }
+                nothing_known()
+            }
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        match self.settings.policy {
+            Policy::Budget(budget) => Policy::Budget(budget - self.spent),
+            other => other,
+        }
+    }
+
+    pub(super) fn situation<'a>(&self, now: Moment, outlook: &'a Outlook) -> Situation<'a> {
+        let productive = self.productive(now);
+        Situation {
+            outlook,
+            power: self.power(),
+            switching: self.switching(),
+            state: self.state(now),
+            work: self.work(productive),
+            deadline: self.settings.deadline,
+            allowance: self.allowance(now, productive),
+            poll: self.poll(),
+            asked_for: self.settings.asked_for,
+        }
+    }
+
+    fn state(&self, now: Moment) -> State {
+        let age = |since| now.elapsed.saturating_sub(since);
+        match (self.phase, self.hearing) {
+            (Phase::Running { .. }, Some(hearing)) => State::Paused(age(hearing.paused_since)),
+            (Phase::Running { since }, None) => State::Running(age(since)),
+            (Phase::Paused { since }, _) => State::Paused(age(since)),
+            _ => State::Fresh,
+        }
+    }
+
+    fn power(&self) -> Power {
+        Power {
+            run: self.measured.unwrap_or(self.settings.power.run),
+            ..self.settings.power
+        }
+    }
+
+    /// What a pause costs; none may be planned where none may be made.
+    fn switching(&self) -> Switching {
+        let Settings {
+            mut switching,
+            power,
+            ..
+        } = self.settings;
+        if !self.settings.may_pause || !self.settings.can_pause {
+            switching.max_pauses = Some(0);
+        }
+        // The lumps are so many seconds at the power of a running job, so they scale with it.
+        if let Some(measured) = self.measured
+            && power.run > Watts::ZERO
+        {
+            let scale = measured / power.run;
+            switching.pause_energy = switching.pause_energy * scale;
+            switching.resume_energy = switching.resume_energy * scale;
+        }
+        switching
+    }
+
+    fn work(&self, productive: Duration) -> Work {
+        match self.settings.duration {
+            Some(Expected {
+                duration, margin, ..
+            }) if duration > productive || self.settings.deadline.is_some() => Work::Known {
+                remaining: duration.saturating_sub(productive),
+                margin,
+            },
+            // A duration that is passed: from there as unknown work with what is left of the delay.
+            _ => Work::Unknown { productive },
+        }
+    }
+
+    /// Whether an operator's `resume` holds against the plan.
+    pub(super) fn is_overruled(&self, now: Moment) -> bool {
+        self.overruled_until.is_some_and(|until| now.utc < until)
+    }
+
+    /// How much delay is left, of all the time that made no progress.
+    fn allowance(&self, now: Moment, productive: Duration) -> Allowance {
+        let allowed = match self.phase {
+            Phase::Holding => self.settings.may_hold,
+            // What forbids a pause for a while forbids its beginning, not its going on.
+            Phase::Paused { .. } => self.settings.may_pause,
+            _ if self.hearing.is_some() => self.settings.may_pause,
+            _ => self.settings.may_pause && self.may_stop_now(now),
+        };
+        if !allowed || self.is_overruled(now) {
+            return Allowance::None;
+        }
+        let delay = now.elapsed.saturating_sub(productive);
+        match (
+            self.settings.duration,
+            self.settings.max_delay,
+            self.settings.deadline,
+        ) {
+            // A deadline without a known length gives no right to wait.
+            (None, _, Some(_)) => Allowance::None,
+            (_, Some(most), _) => Allowance::Given(most.saturating_sub(delay)),
+            (Some(_), None, Some(_)) => Allowance::Deadline,
+            (Some(expected), None, None) if expected.given => {
+                Allowance::Given(MOST_DELAY.saturating_sub(delay))
+            }
+            (_, None, None) => Allowance::Earned {
+                left: earned(productive, delay),
+                may_pause: productive >= FIRST_RUN,
+            },
+        }
+    }
+
+    /// Takes in what a segment used: the power that is planned with, and what is left of a budget.
+    pub(super) fn metered(
+        &mut self,
+        part: Part,
+        length: Duration,
+        energy: Joules,
+        grams: GramsCo2e,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.spent += grams;
+        if part == Part::Running {
+            self.running_energy += energy;
+            self.running_metered += length;
+            if self.running_metered >= POWER_AFTER && self.running_energy > Joules::ZERO {
+                let mean = self.running_energy.0 / self.running_metered.as_secs_f64();
+                self.measured = Some(Watts(mean));
+            }
+        }
+        // Nothing is written down after the end.
+        let Some(budget) = self
+            .settings
+            .budget
+            .filter(|_| !matches!(self.phase, Phase::Ended(_)))
+        else {
+            return;
+        };
+        let used = self.spent / budget;
+        let reached = BUDGET_STEPS.into_iter().rfind(|step| used >= *step);
+        if let Some(step) = reached.filter(|step| *step > self.budget_warned) {
+            self.budget_warned = step;
+            let text = format!(
+                "{:.0} % of the carbon budget of {} is used",
+                used * 100.0,
+                crate::words::mass(budget)
+            );
+            warn(&text, effects);
+        }
+    }
+}
+
+fn nothing_known() -> Decision {
+    Decision {
+        act: Act::Run,
+        until: None,
+        reason: Reason::NothingKnown,
+        plan: None,
+        deadline: None,
+    }
+}

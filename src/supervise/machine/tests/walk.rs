@@ -1,0 +1,231 @@
+//! Random sequences of events: what must hold whatever happens.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::plan::Allowance;
+
+/// What happens next, and how much later.
+#[derive(Clone, Debug)]
+enum Step {
+    Event(Event),
+    Clock(i64),
+    Sleep(u64),
+    Nothing,
+}
+
+fn step() -> impl Strategy<Value = (u64, Step)> {
+    let event = |event: Event| Just(Step::Event(event));
+    let signals = prop_oneof![
+        Just(Meaning::Interrupt),
+        Just(Meaning::HangUp),
+        Just(Meaning::Quit),
+    ];
+    let what = prop_oneof![
+        200 => Just(Step::Nothing),
+        40 => event(Event::GuardReady),
+        20 => event(Event::GuardLost),
+        10 => event(Event::GuardReleased),
+        20 => event(signal(Meaning::User, 10)),
+        10 => event(signal(Meaning::Resize, 28)),
+        30 => event(Event::Operator(Word::Pause)),
+        40 => event(Event::Operator(Word::Resume)),
+        30 => event(Event::TerminalStop),
+        30 => event(Event::TerminalContinue),
+        20 => event(CONFIRMED),
+        20 => event(RESUMED),
+        10 => event(STARTED),
+        10 => event(Event::PauseRefused { why: "no".into(), for_good: false }),
+        10 => event(Event::Typical(HOUR)),
+        10 => Just(()).prop_map(|()| Step::Event(Event::Forecast(dirty_first(12)))),
+        1 => (signals, any::<bool>()).prop_map(|(meaning, has_terminal)| {
+            Step::Event(Event::Signal(Signal {
+                number: 1,
+                from_terminal: false,
+                to_everyone: false,
+                meaning,
+                has_terminal,
+            }))
+        }),
+        10 => (-7200..7200_i64).prop_map(Step::Clock),
+        10 => (0..7200_u64).prop_map(Step::Sleep),
+    ];
+    let later = prop_oneof![Just(0), 1..2000_u64, 1..1_200_000_u64];
+    (later, what)
+}
+
+/// Whether a job is stopped at this moment, by what the machine asked for.
+struct Job {
+    exists: bool,
+    stopped: bool,
+}
+
+/// Waits while there is time by the deadline, which is three days on.
+fn waits_by_the_guard(now: Timestamp, _: &Policy, s: &Situation<'_>) -> Decision {
+    let guard = at(72.0);
+    let allowed = s.allowance != Allowance::None && now < guard;
+    // Changes its mind every other hour.
+    let wants = now.as_second() / 3600 % 2 == 0;
+    let next = Timestamp::from_second((now.as_second() / 3600 + 1) * 3600).unwrap();
+    Decision {
+        act: if allowed && wants {
+            Act::Pause
+        } else {
+            Act::Run
+        },
+        until: allowed.then(|| next.min(guard)),
+        reason: Reason::NoDelayLeft,
+        plan: None,
+        deadline: None,
+    }
+}
+
+fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
+    let mut clock = ManualClock::at(begin());
+    let mut machine = Machine::new(due(HOUR, 96.0), clock.now());
+    machine.planner = waits_by_the_guard;
+    let mut job = Job {
+        exists: false,
+        stopped: false,
+    };
+    let mut stretches: Vec<Stretch> = Vec::new();
+    let mut feed = |machine: &mut Machine, job: &mut Job, now: Moment, event: Event| {
+        let mut events = std::collections::VecDeque::from([event]);
+        let mut many = 0;
+        while let Some(event) = events.pop_front() {
+            // What the world cannot do, it does not do.
+            let possible = match event {
+                Event::PauseConfirmed { .. } => job.exists,
+                Event::ResumeConfirmed { .. } => job.exists && !job.stopped,
+                Event::Started { .. } => machine.phase() == Phase::Starting,
+                _ => true,
+            };
+            if !possible {
+                continue;
+            }
+            if let (Event::PauseConfirmed { .. }, Phase::Pausing { .. }) = (&event, machine.phase())
+            {
+                job.stopped = true;
+            }
+            if let Event::PauseRefused { .. } = event {
+                job.stopped = false;
+            }
+            for effect in machine.on(now, event) {
+                many += 1;
+                prop_assert!(many < 200, "effects without end at {now:?}");
+                match effect {
+                    Effect::Start => {
+                        prop_assert!(!job.exists, "started twice");
+                        job.exists = true;
+                        events.push_back(STARTED);
+                    }
+                    Effect::Pause => {
+                        prop_assert!(!machine.holds().is_empty());
+                        if confirms {
+                            events.push_back(CONFIRMED);
+                        }
+                    }
+                    Effect::Resume => {
+                        job.stopped = false;
+                        events.push_back(RESUMED);
+                    }
+                    Effect::StopSelf => events.push_back(Event::TerminalContinue),
+                    Effect::Segment(stretch) => stretches.push(stretch),
+                    _ => {}
+                }
+            }
+        }
+        if job.stopped {
+            let is_paused = matches!(machine.phase(), Phase::Paused { .. });
+            prop_assert!(is_paused, "stopped and {:?}", machine.phase());
+            prop_assert!(!machine.holds().is_empty(), "stopped for nobody");
+        }
+        Ok(())
+    };
+    feed(&mut machine, &mut job, clock.now(), Event::Begin)?;
+    let mut ended = None;
+    for (later, step) in steps {
+        if let Phase::Ended(_) = machine.phase() {
+            break;
+        }
+        // As the driver does: no wake-up is missed on the way.
+        let end = clock.now().elapsed + Duration::from_millis(later);
+        let mut wakes = 0;
+        loop {
+            let (now, next) = (clock.now(), machine.next_wakeup());
+            let mut wait = end - now.elapsed;
+            let left = |at: Timestamp| at.duration_since(now.utc).max(SignedDuration::ZERO);
+            let delays = [
+                next.utc.map(|at| left(at).unsigned_abs()),
+                next.elapsed.map(|at| at.saturating_sub(now.elapsed)),
+                next.monotonic.map(|at| at.saturating_sub(now.monotonic)),
+            ];
+            for delay in delays.into_iter().flatten() {
+                wait = wait.min(delay);
+            }
+            clock.advance(wait);
+            if clock.now().elapsed >= end && !wait.is_zero() || later == 0 {
+                break;
+            }
+            feed(&mut machine, &mut job, clock.now(), Event::Wake)?;
+            // The same again: nothing more to do.
+            let again = machine.on(clock.now(), Event::Wake);
+            prop_assert!(again.is_empty(), "{again:?}");
+            wakes += 1;
+            prop_assert!(wakes < 2000, "time does not move on: {:?}", machine.phase());
+            if clock.now().elapsed >= end {
+                break;
+            }
+        }
+        match step {
+            Step::Event(event) => feed(&mut machine, &mut job, clock.now(), event)?,
+            Step::Clock(seconds) => {
+                clock.set_utc(clock.now().utc + SignedDuration::from_secs(seconds));
+            }
+            Step::Sleep(seconds) => clock.suspend(Duration::from_secs(seconds)),
+            Step::Nothing => {}
+        }
+        if let Phase::Ended(_) = machine.phase() {
+            ended = Some(clock.now());
+        }
+        // A second later, as the driver is at the latest, the guard has spoken.
+        clock.advance(Duration::from_secs(1));
+        feed(&mut machine, &mut job, clock.now(), Event::Wake)?;
+        if clock.now().utc >= at(72.0) {
+            prop_assert!(!machine.holds().carbon, "the deadline guard was skipped");
+        }
+    }
+    let end = ended.unwrap_or(clock.now());
+    feed(
+        &mut machine,
+        &mut job,
+        clock.now(),
+        Event::ChildEnded(Exit::Code(0)),
+    )?;
+    prop_assert!(!job.stopped, "left stopped at the end");
+    let mut reached = Duration::ZERO;
+    for stretch in &stretches {
+        prop_assert_eq!(stretch.from.elapsed, reached);
+        prop_assert!(stretch.to.elapsed > stretch.from.elapsed);
+        let waits = matches!(stretch.part, Part::Held | Part::Paused);
+        prop_assert_eq!(waits, !stretch.causes.is_empty(), "{:?}", stretch);
+        reached = stretch.to.elapsed;
+    }
+    prop_assert_eq!(reached, end.elapsed);
+    let running = stretches.iter().filter(|s| s.part == Part::Running);
+    let productive: Duration = running.map(|s| s.to.elapsed - s.from.elapsed).sum();
+    prop_assert_eq!(productive, machine.productive(clock.now()));
+    Ok(())
+}
+
+proptest! {
+    // 100 walks of 250 steps: more than 20 000 events, not counting answers and wake-ups.
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_no_job_is_left_stopped_and_segments_tile_the_run(
+        steps in proptest::collection::vec(step(), 250), confirms in proptest::bool::weighted(0.8),
+    ) {
+        walk(steps, confirms)?;
+    }
+}
