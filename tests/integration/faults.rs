@@ -4,6 +4,8 @@
 //! > process of the job is left stopped by us. catrain hung (disk, terminal, stopped itself): within
 //! > 70 s.
 
+#![expect(clippy::print_stdout, reason = "tells which places were covered")]
+
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;

@@ -1,6 +1,11 @@
 //! What the manual promises, kept by the program as users have it. Each test stands under the promise
 //! that it is for, in the words of `src/command/man.rs`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a test that cannot run here says so, and others say what they measured"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -21,8 +26,8 @@ use serde_json::Value;
 use crate::support::child::Running;
 use crate::support::process::{self, Pid};
 use crate::support::supervised::{
-    LONG, Supervised, counted, outcome, pids_in, run, runs, said, script, trace,
-    wait_until_running, wait_until_stopped,
+    LONG, Supervised, counted, outcome, pids_in, run, said, script, trace, wait_until_running,
+    wait_until_stopped,
 };
 use crate::support::{SOON, Sandbox, wait_for, wait_until};
 
@@ -411,8 +416,9 @@ fn a_supervisor_that_is_stopped_while_the_job_is_paused_strands_nobody() {
     run.pause();
     process::send(run.pid(), Signal::SIGSTOP);
     let stopped = monotonic();
+    use crate::support::supervised;
     wait_until("the lease frees the job", LONG, || {
-        pids.iter().all(|&pid| runs(pid))
+        pids.iter().all(|&pid| supervised::runs(pid))
     });
     // With the lease of ten seconds that `tree` asks for.
     assert!(monotonic() - stopped < Duration::from_secs(20));
@@ -569,7 +575,7 @@ fn a_training_run_that_is_paused_many_times_gives_the_same_weights() {
         // Beside the plan, a person: at moments that follow no rhythm of the plan's.
         let mut words = 0_u64;
         while run.running.has_ended().is_none() {
-            let word = if words % 2 == 0 {
+            let word = if words.is_multiple_of(2) {
                 Word::Pause
             } else {
                 Word::Resume
