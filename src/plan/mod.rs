@@ -348,8 +348,10 @@ pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
     let saves = outline.run_now_grams - outline.grams;
     let act = first.act();
     let begins = !matches!(s.state, State::Paused(_));
+    // A threshold is a rule that was asked for as it stands.
     if act == Act::Pause
         && begins
+        && !matches!(policy, Policy::Threshold(_))
         && delay::must_be_worth_it(s)
         && !delay::worth_it(saves, outline.run_now_grams)
     {

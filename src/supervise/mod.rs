@@ -122,6 +122,8 @@ pub enum Happening {
 pub trait Recorder {
     /// Takes an entry; never blocks. Gives a receipt that resolves when it is on the disk.
     fn record(&mut self, now: Moment, what: What) -> Ticket;
+    /// What is wrong with the record, once an episode.
+    fn trouble(&mut self) -> Option<String>;
 }
 
 /// Tells the person.
@@ -596,6 +598,9 @@ where
         if now.monotonic >= state.renewed + Duration::from_secs(5) || state.renewed.is_zero() {
             state.renewed = now.monotonic;
             self.executor.renew_lease();
+        }
+        if let Some(trouble) = self.recorder.trouble() {
+            self.warn(state, trouble);
         }
         if matches!(state.machine.phase(), Phase::Holding | Phase::Paused { .. }) {
             let view = View {

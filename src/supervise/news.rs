@@ -203,7 +203,7 @@ fn intensity_line(outlook: &Outlook, now: Moment) -> String {
     });
     let confidence = match outlook.kind {
         Kind::Live => String::new(),
-        _ => format!(", confidence {:.1}", outlook.confidence),
+        _ => format!(", confidence {:.2}", outlook.confidence),
     };
     let (zone, source, kind, basis) = (&outlook.zone, &outlook.source, outlook.kind, outlook.basis);
     format!("{zone}, {value} ({source}, {kind}{age}{confidence}; {basis})")

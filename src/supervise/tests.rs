@@ -85,6 +85,10 @@ impl Recorder for Paper {
         }
         self.writer.record(now.utc, now.elapsed, what, Sync::Now)
     }
+
+    fn trouble(&mut self) -> Option<String> {
+        self.writer.trouble()
+    }
 }
 
 /// A job that ends after so long, and stops when told if it does.

@@ -1,10 +1,5 @@
 //! The integration tests: real processes, real terminals, real files; see `support` for the means.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "a skipped test says so, and a measurement its figures"
-)]
-
 mod day;
 mod executor;
 #[cfg(feature = "fault-points")]

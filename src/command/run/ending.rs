@@ -9,14 +9,13 @@ use super::Ending;
 use super::memory::{self, Lesson};
 use super::prepare::Prepared;
 use crate::cli::{RunArgs, SummaryForm};
-use crate::clock::{Clock, Moment, SystemClock};
+use crate::clock::Moment;
 use crate::error::Failure;
 use crate::ledger::Writer;
 use crate::ledger::entry::{Exit, Part};
 use crate::report;
 use crate::supervise::Outcome;
 use crate::talk::Talk;
-use crate::words::Look;
 
 /// A command that is over sooner is not worth planning.
 const WORTH_REMEMBERING: Duration = Duration::from_mins(1);
@@ -28,22 +27,21 @@ pub(super) fn finish(
     args: &RunArgs,
     prepared: &Prepared,
     outcome: Outcome,
-    clock: &SystemClock,
+    now: Moment,
     writer: Rc<Writer>,
+    trouble: Option<String>,
     talk: Talk,
-    look: Look,
 ) -> Result<Ending, Failure> {
-    let now = clock.now();
     let run = writer.id().within(Duration::ZERO);
     let ledger = writer.so_far();
-    let trouble = writer.trouble();
+    let trouble = writer.trouble().or(trouble);
     let complete = Rc::into_inner(writer).is_some_and(|writer| writer.finish(END_PATIENCE));
     let summary = report::summarise(&ledger, now.utc);
     let good = matches!(outcome, Outcome::Job(Exit::Code(0)));
     if let (Outcome::Job(_), Some(summary)) = (&outcome, &summary) {
-        print_summary(args, summary, &talk, look, now);
+        print_summary(args, summary, &talk, now);
     }
-    if !complete || trouble.is_some() {
+    if !complete {
         let why = trouble.unwrap_or_else(|| "the disk did not take it in time".to_owned());
         talk.say(&format!(
             "warning: the record of {run} is incomplete: {why}"
@@ -88,9 +86,11 @@ fn lesson(args: &RunArgs, prepared: &Prepared, good: Option<report::Summary>) ->
     (zone.is_some() || command.is_some()).then_some(Lesson { zone, command })
 }
 
-fn print_summary(args: &RunArgs, summary: &report::Summary, talk: &Talk, look: Look, now: Moment) {
+fn print_summary(args: &RunArgs, summary: &report::Summary, talk: &Talk, now: Moment) {
     let form = |form: SummaryForm| match form {
-        SummaryForm::Text => report::text::end_of_run(summary, look, now.utc, &TimeZone::system()),
+        SummaryForm::Text => {
+            report::text::end_of_run(summary, talk.look(), now.utc, &TimeZone::system())
+        }
         SummaryForm::Json => {
             report::json::document(std::slice::from_ref(summary), now.utc, now.utc)
         }

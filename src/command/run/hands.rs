@@ -33,6 +33,8 @@ const WITNESS_ANSWERS: Duration = Duration::from_millis(450);
 const WITNESSED: Duration = Duration::from_secs(1);
 /// A hang-up is told by the shell and by the kernel; within this time both mean the same one.
 const HANG_UP: Duration = Duration::from_secs(5);
+/// A job that is over sooner needs no guard, and does not wait for one to start.
+const BEFORE_FIRST_GUARD: Duration = Duration::from_millis(20);
 /// A guard that could not be started is tried again after this long.
 const GUARD_AGAIN: Duration = Duration::from_secs(30);
 
@@ -46,6 +48,7 @@ pub(super) struct Hands {
     job: Option<Job>,
     guard: Option<Guarding>,
     guard_again: Option<Instant>,
+    has_asked_for_guard: bool,
     pausing: Option<(Pausing, Instant)>,
     /// Signals that wait for the guard's word.
     waiting: Vec<Waiting>,
@@ -91,6 +94,7 @@ impl Hands {
             job: None,
             guard: None,
             guard_again: None,
+            has_asked_for_guard: false,
             pausing: None,
             waiting: Vec::new(),
             witnessed: Vec::new(),
@@ -413,6 +417,10 @@ impl Executor for Hands {
     }
 
     fn start_guard(&mut self) {
+        if !std::mem::replace(&mut self.has_asked_for_guard, true) {
+            self.guard_again = Some(Instant::now() + BEFORE_FIRST_GUARD);
+            return;
+        }
         match self.try_start_guard() {
             Ok(guarding) => {
                 self.guard = Some(guarding);

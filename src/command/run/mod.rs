@@ -25,18 +25,15 @@ use crate::executor::spawn::look_up;
 use crate::ledger::entry::What;
 use crate::ledger::{RunId, Sync, Writer};
 use crate::meter::Model;
-use crate::supervise::Driver;
 use crate::supervise::machine::Machine;
 use crate::supervise::news::Setting;
+use crate::supervise::{Describe, Driver};
 use crate::talk::{Talk, stderr_is_terminal};
 use crate::words::Look;
 use hands::Hands;
-use paper::Paper;
+use paper::{Paper, Trouble};
 use person::Person;
 use prepare::Prepared;
-
-/// Longest wait for intensities before a start that need not wait for them.
-const START_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How `catrain run` ends: as the job did.
 #[derive(Debug)]
@@ -90,7 +87,8 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     background::gather(args, &prepared, writer.id(), arrivals_sender.clone());
 
     let machine = Machine::new(planned.settings.clone(), begun);
-    let describer = describer(args, &prepared, &writer, begun);
+    let trouble = Trouble::default();
+    let describer = describer(args, &prepared, &writer, trouble.clone(), begun);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -101,16 +99,15 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
         let mut driver = Driver {
             clock: &clock,
             executor: hands,
-            recorder: Paper(writer.clone()),
+            recorder: Paper {
+                writer: writer.clone(),
+                trouble: trouble.clone(),
+            },
             teller: person,
             meter: Model::new(figures, speed),
             arrivals,
             describe: describer,
-            patience: if planned.waits_for_knowledge {
-                settings::PATIENCE
-            } else {
-                START_PATIENCE
-            },
+            patience: planned.patience,
         };
         let outcome = driver.run(machine).await;
         let Driver {
@@ -121,7 +118,8 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     })?;
     runtime.shutdown_background();
     let talk = person.finish();
-    ending::finish(args, &prepared, outcome, &clock, writer, talk, look)
+    let trouble = trouble.take();
+    ending::finish(args, &prepared, outcome, clock.now(), writer, trouble, talk)
 }
 
 fn shows_countdown(args: &RunArgs) -> bool {
@@ -147,18 +145,22 @@ fn news_setting(args: &RunArgs, planned: &settings::Planned, run: RunId) -> Sett
     }
 }
 
-type Describer = Box<dyn Fn(&crate::supervise::View<'_>, Moment) -> serde_json::Value>;
-
-fn describer(args: &RunArgs, prepared: &Prepared, writer: &Rc<Writer>, begun: Moment) -> Describer {
+fn describer(
+    args: &RunArgs,
+    prepared: &Prepared,
+    writer: &Writer,
+    trouble: Trouble,
+    begun: Moment,
+) -> Describe {
     let (run, name) = (writer.id(), paper::name_of(args));
     let zone = prepared.zone.clone();
-    let (writer, replay) = (writer.clone(), args.replay.is_some());
+    let replay = args.replay.is_some();
     Box::new(move |view, now| {
         let mut value = super::status::describe(view, now, &run.within(Duration::ZERO), &name);
         value["zone"] = zone.clone().into();
         value["replay"] = replay.into();
         value["started_at"] = begun.utc.to_string().into();
-        value["ledger_trouble"] = writer.trouble().into();
+        value["ledger_trouble"] = trouble.borrow().clone().into();
         value
     })
 }

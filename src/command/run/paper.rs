@@ -1,5 +1,6 @@
 //! The ledger of a run: opened without waiting, begun with who and what, written for the driver.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -102,7 +103,14 @@ fn basis_of(prepared: &Prepared) -> Basis {
 }
 
 /// The ledger as the driver sees it.
-pub(super) struct Paper(pub(super) Rc<Writer>);
+pub(super) struct Paper {
+    pub(super) writer: Rc<Writer>,
+    /// The last trouble, for `status` and the end.
+    pub(super) trouble: Trouble,
+}
+
+/// What was last wrong with the record; told more than once, unlike [`Writer::trouble`].
+pub(super) type Trouble = Rc<RefCell<Option<String>>>;
 
 impl Recorder for Paper {
     fn record(&mut self, now: Moment, what: What) -> Ticket {
@@ -110,6 +118,12 @@ impl Recorder for Paper {
             What::Segment(_) | What::Intensity { .. } => Sync::Later,
             _ => Sync::Now,
         };
-        self.0.record(now.utc, now.elapsed, what, sync)
+        self.writer.record(now.utc, now.elapsed, what, sync)
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        let trouble = self.writer.trouble()?;
+        *self.trouble.borrow_mut() = Some(trouble.clone());
+        Some(trouble)
     }
 }

@@ -17,7 +17,9 @@ use crate::units::KilowattHours;
 use crate::words;
 
 /// Longest wait for intensities before a start that may be held.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for intensities before a start that need not wait for them.
+const START_PATIENCE: Duration = Duration::from_millis(50);
 /// Longest time between two decisions.
 const POLL: Duration = Duration::from_secs(60);
 /// Time that is kept between the end of the job and the end of its surroundings, beside the grace.
@@ -35,8 +37,8 @@ pub(super) struct Planned {
     pub(super) notices: Vec<String>,
     /// Nothing was given: delay is earned.
     pub(super) earned: bool,
-    /// Whether the start may wait for intensities.
-    pub(super) waits_for_knowledge: bool,
+    /// How long the start may wait for intensities.
+    pub(super) patience: Duration,
 }
 
 /// Refuses flags that contradict each other.
@@ -209,12 +211,16 @@ pub(super) fn plan(
             POLL
         },
     };
-    let waits_for_knowledge = may_hold && !earned && policy != Policy::Now;
+    let patience = match policy {
+        Policy::Now => Duration::ZERO,
+        _ if may_hold && !earned => PATIENCE,
+        _ => START_PATIENCE,
+    };
     Ok(Planned {
         settings,
         notices,
         earned,
-        waits_for_knowledge,
+        patience,
     })
 }
 
