@@ -9,12 +9,13 @@
 )]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const PAIRS: usize = 200;
+const ROUNDS: usize = 20;
 const WATCHED: Duration = Duration::from_secs(20);
 
 fn main() {
@@ -25,6 +26,10 @@ fn main() {
     let state = tempfile::tempdir().expect("a temporary directory");
     start_up(state.path());
     while_running(state.path());
+    for processes in [1, 64] {
+        pausing(state.path(), processes);
+        dying(state.path(), processes);
+    }
 }
 
 fn catrain(state: &Path, arguments: &[&str]) -> Command {
@@ -138,4 +143,156 @@ fn memory(child: &Child, field: &str) -> f64 {
         .and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
         .unwrap_or(0.0);
     kilobytes * 1024.0 / 1e6
+}
+
+/// A job of so many processes under a supervisor of its own state directory.
+struct Job {
+    state: PathBuf,
+    supervisor: Child,
+}
+
+impl Job {
+    fn start(state: &Path, processes: usize) -> Self {
+        let state = state.join(format!("{processes}-{}", monotonic_nanos()));
+        let script = match processes {
+            1 => "exec sleep 600".to_owned(),
+            many => format!("for i in $(seq {}); do sleep 600 & done; wait", many - 1),
+        };
+        let arguments = ["run", "--max-delay", "0", "--", "sh", "-c", &script];
+        let supervisor = catrain(&state, &arguments).spawn().expect("it starts");
+        let job = Self { state, supervisor };
+        until(|| job.pids().len() >= processes);
+        job
+    }
+
+    /// Says a word, again while the run does not listen yet.
+    fn say(&self, word: &str) {
+        until(|| {
+            catrain(&self.state, &[word])
+                .status()
+                .is_ok_and(|status| status.success())
+        });
+    }
+
+    /// The leader, which is the supervisor's child with a session of its own, and its session.
+    fn pids(&self) -> Vec<(i32, char)> {
+        let own = i32::try_from(self.supervisor.id()).expect("pids are small");
+        let all: Vec<(i32, char, i32, i32)> = fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| stat(entry.ok()?.file_name().to_str()?))
+            .collect();
+        let leader = all.iter().find(|(pid, _, parent, session)| {
+            *parent == own && pid == session && ["sh", "sleep"].contains(&&*name(*pid))
+        });
+        let Some((leader, ..)) = leader else {
+            return Vec::new();
+        };
+        let members = all.iter().filter(|(.., session)| session == leader);
+        members.map(|(pid, state, ..)| (*pid, *state)).collect()
+    }
+
+    fn pause(&self) {
+        self.say("pause");
+        until(|| self.pids().iter().all(|(_, state)| *state == 'T'));
+    }
+
+    /// Microseconds from decision to proof, as the ledger has them.
+    fn pauses_took(&self) -> Vec<f64> {
+        let runs = fs::read_dir(self.state.join("state/runs"))
+            .into_iter()
+            .flatten();
+        let ledgers =
+            runs.filter_map(|run| fs::read_to_string(run.ok()?.path().join("ledger.jsonl")).ok());
+        let text: String = ledgers.collect();
+        let entries = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        entries
+            .filter(|entry| entry["entry"] == "confirmed" && entry["action"] == "pause")
+            .filter_map(|entry| entry["took_us"].as_f64())
+            .collect()
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let pids = self.pids();
+        let _ = self.supervisor.kill();
+        let _ = self.supervisor.wait();
+        for (pid, _) in pids {
+            let _ = Command::new("kill")
+                .args(["-9", &pid.to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+}
+
+fn stat(pid: &str) -> Option<(i32, char, i32, i32)> {
+    let number = pid.parse().ok()?;
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = text[text.rfind(')')? + 2..].split(' ');
+    let state = fields.next()?.chars().next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    Some((number, state, parent, session))
+}
+
+fn name(pid: i32) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    text.trim().to_owned()
+}
+
+fn monotonic_nanos() -> u128 {
+    catrain::clock::monotonic().as_nanos()
+}
+
+fn until(mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "waited for too long"
+        );
+        sleep(Duration::from_micros(200));
+    }
+}
+
+/// From the decision to a tree that is seen stopped whole.
+fn pausing(state: &Path, processes: usize) {
+    let job = Job::start(state, processes);
+    for _ in 0..ROUNDS {
+        job.pause();
+        job.say("resume");
+        until(|| job.pids().iter().all(|(_, state)| *state != 'T'));
+    }
+    let took: Vec<f64> = job.pauses_took().iter().map(|took| took / 1e3).collect();
+    println!(
+        "pause of {processes:2} processes, seen     {:.1} ms (median of {})",
+        median(took.clone()),
+        took.len()
+    );
+}
+
+/// From `kill -9` of the supervisor to a tree that runs again whole.
+fn dying(state: &Path, processes: usize) {
+    let mut took = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut job = Job::start(state, processes);
+        job.pause();
+        let pids = job.pids();
+        let start = Instant::now();
+        job.supervisor.kill().expect("it lives");
+        let stopped = |pid: &i32| stat(&pid.to_string()).is_some_and(|(_, state, ..)| state == 'T');
+        until(|| !pids.iter().any(|(pid, _)| stopped(pid)));
+        took.push(start.elapsed().as_secs_f64() * 1e3);
+        for (pid, _) in pids {
+            let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+        }
+    }
+    println!(
+        "kill -9 to {processes:2} running again     {:.1} ms (median of {ROUNDS}, polling included)",
+        median(took)
+    );
 }
