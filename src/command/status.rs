@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use crate::clock::Moment;
 use crate::control::{self, Word};
 use crate::error::{Failure, Kind};
+use crate::executor::Process;
 use crate::ledger::entry::{Action, Cause, What};
-use crate::ledger::{self, ledger_path};
+use crate::ledger::{self, Ledger, ledger_path};
 use crate::plan::{Act, Fit};
 use crate::report::text::harmless;
 use crate::supervise::View;
@@ -258,8 +259,17 @@ fn dead(run: &str, killed: bool) -> Value {
         })
     });
     let finished = ledger.as_ref().is_some_and(|ledger| !ledger.unfinished);
+    let is_stopped = ledger
+        .as_ref()
+        .and_then(Ledger::begin)
+        .is_some_and(|(_, begin)| {
+            Process::read(begin.pid).is_some_and(|process| {
+                process.id.start_ticks == begin.start_ticks && process.is_stopped()
+            })
+        });
     let state = match (finished, killed, started) {
         (true, ..) => "ended",
+        (false, false, _) if is_stopped => "stopped at its terminal; `fg` there continues it",
         (false, false, _) => "does not answer",
         (false, true, true) => "supervisor was killed; the job was left running",
         (false, true, false) => "ended before its start: its supervisor was killed",

@@ -9,8 +9,8 @@ use super::View;
 use super::machine::{Holds, News, Phase};
 use crate::clock::Moment;
 use crate::forecast::{Kind, Outlook};
-use crate::plan::{Act, Decision, Fit, Outline};
-use crate::words::{self, change, duration, mass, time};
+use crate::plan::{Act, Decision, Fit, State};
+use crate::words::{self, duration, time};
 
 /// What the words depend on beside the news.
 pub struct Setting {
@@ -238,19 +238,20 @@ fn work_line(decision: &Decision, now: Moment, setting: &Setting) -> Option<Stri
 }
 
 fn held_line(decision: &Decision, now: Moment, setting: &Setting) -> String {
-    let at = |when: Timestamp| time(when, now.utc, &(setting.zone)());
-    let until = decision
-        .until
-        .map_or(String::new(), |until| format!(" until {}", at(until)));
-    match &decision.plan {
-        Some(plan) => format!("held{until}{}", outline(plan, now, setting)),
-        None => format!("held{until}: {}", reason(decision, now, setting)),
+    let zone = (setting.zone)();
+    match (&decision.plan, decision.until) {
+        (Some(plan), _) => plan.words(State::Fresh, now.utc, &zone),
+        (None, Some(until)) => {
+            let until = time(until, now.utc, &zone);
+            format!("held until {until}: {}", reason(decision, now, setting))
+        }
+        (None, None) => format!("held: {}", reason(decision, now, setting)),
     }
 }
 
 fn started_line(decision: &Decision, now: Moment, setting: &Setting) -> String {
     match &decision.plan {
-        Some(plan) if plan.pauses > 0 => format!("started{}", outline(plan, now, setting)),
+        Some(plan) if plan.pauses > 0 => plan.words(State::Fresh, now.utc, &(setting.zone)()),
         _ if setting.earned => {
             "started; how long it takes is unknown, so it may be paused for at most half \
              the time it has run, 12 h in all (-d 6h lets it plan)"
@@ -258,25 +259,4 @@ fn started_line(decision: &Decision, now: Moment, setting: &Setting) -> String {
         }
         _ => format!("started: {}", reason(decision, now, setting)),
     }
-}
-
-/// `, then one pause; done about 07:25; 212 g/kWh instead of 322, −34 % against starting now`.
-fn outline(plan: &Outline, now: Moment, setting: &Setting) -> String {
-    let pauses = match plan.pauses {
-        0 => String::new(),
-        1 => ", then one pause".to_owned(),
-        many => format!(", then {many} pauses"),
-    };
-    let saving = if plan.run_now_grams.0 > 0.0 {
-        let fraction = (plan.grams - plan.run_now_grams) / plan.run_now_grams;
-        format!("{} against starting now", change(fraction))
-    } else {
-        format!("{} in all", mass(plan.grams))
-    };
-    format!(
-        "{pauses}; done about {}; {:.0} g/kWh instead of {:.0}, {saving}",
-        time(plan.end, now.utc, &(setting.zone)()),
-        plan.mean.0,
-        plan.run_now_mean.0,
-    )
 }
