@@ -113,6 +113,22 @@ pub fn at(point: Point) {
     }
 }
 
+/// Whether a pause is to see nobody stop, as a test asks for by `CATRAIN_TEST_NEVER_STOPS`.
+#[cfg(not(feature = "fault-points"))]
+#[inline(always)]
+pub fn nobody_stops() -> bool {
+    false
+}
+
+/// Whether a pause is to see nobody stop, as a test asks for by `CATRAIN_TEST_NEVER_STOPS`.
+#[cfg(feature = "fault-points")]
+pub fn nobody_stops() -> bool {
+    use std::sync::OnceLock;
+
+    static WANTED: OnceLock<bool> = OnceLock::new();
+    *WANTED.get_or_init(|| std::env::var_os("CATRAIN_TEST_NEVER_STOPS").is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

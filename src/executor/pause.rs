@@ -286,6 +286,7 @@ impl Job {
             pausing.seen_stopped.remove(&id);
             match process.standing() {
                 Standing::Gone => {}
+                _ if fault::nobody_stops() => running.push(process),
                 Standing::Stopped if self.held.contains(&id) => {
                     pausing.seen_stopped.insert(id);
                 }

@@ -9,7 +9,6 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -90,7 +89,7 @@ impl Scene {
         Self { sandbox, folder }
     }
 
-    fn start(&self, fault: &str, shape: &str, count: usize) -> Supervised<'_> {
+    fn start(&self, way: Way, fault: &str, shape: &str, count: usize) -> Supervised<'_> {
         let folder = self.folder.to_str().unwrap();
         let job = script("trees.py", [shape, folder, &count.to_string()]);
         let options = ["-z", "DE", "--max-delay", "0", "--summary", "none"];
@@ -98,6 +97,9 @@ impl Scene {
         command
             .env("CATRAIN_FAULT", fault)
             .env("CATRAIN_TEST_LEASE_MS", LEASE.as_millis().to_string());
+        if way == Way::PauseInVain {
+            command.env("CATRAIN_TEST_NEVER_STOPS", "1");
+        }
         Supervised::start(&self.sandbox, &mut command)
     }
 
@@ -124,48 +126,23 @@ fn lead(scene: &Scene, run: &mut Supervised<'_>, way: Way) {
     if matches!(way, Way::BeforeStart | Way::Start | Way::End) {
         return;
     }
-    let pids = scene.wait_until_ready();
+    scene.wait_until_ready();
     run.id();
-    let hammering = AtomicBool::new(way == Way::PauseInVain);
-    thread::scope(|scope| {
-        if way == Way::PauseInVain {
-            let target = *pids.iter().max().unwrap();
-            let hammering = &hammering;
-            scope.spawn(move || hammer(target, hammering));
+    // Dead, it answers nothing; a pause that succeeded after all is tried again.
+    wait_until("the supervisor stops answering", LONG, || {
+        if run.running.has_ended().is_some() || process::is_stopped(run.pid()) {
+            return true;
         }
-        // However this ends, the hammering does too.
-        let _end = Lowered(&hammering);
-        // Dead, it answers nothing; a pause that succeeded after all is tried again.
-        wait_until("the supervisor stops answering", LONG, || {
-            if run.running.has_ended().is_some() || process::is_stopped(run.pid()) {
-                return true;
-            }
-            let Some(answer) = run.try_word(Word::Status) else {
-                return false;
-            };
-            let word = if answer["state"] == "paused" {
-                Word::Resume
-            } else {
-                Word::Pause
-            };
-            run.try_word(word).is_none()
-        });
+        let Some(answer) = run.try_word(Word::Status) else {
+            return false;
+        };
+        let word = if answer["state"] == "paused" {
+            Word::Resume
+        } else {
+            Word::Pause
+        };
+        run.try_word(word).is_none()
     });
-}
-
-struct Lowered<'a>(&'a AtomicBool);
-
-impl Drop for Lowered<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
-
-fn hammer(target: Pid, go_on: &AtomicBool) {
-    while go_on.load(Ordering::Relaxed) {
-        process::send(target, Signal::SIGCONT);
-        thread::yield_now();
-    }
 }
 
 /// Kills the supervisor at the place; gives how long after its death the job ran.
@@ -177,7 +154,7 @@ fn killed_at(point: Point, count: usize) -> Duration {
         Way::End => "report",
         _ => "workers",
     };
-    let mut run = scene.start(&(point as u16).to_string(), shape, count);
+    let mut run = scene.start(way, &(point as u16).to_string(), shape, count);
     let supervisor = run.pid();
     lead(&scene, &mut run, way);
     let status = wait_for(&format!("death at {point:?}"), LONG, || {
@@ -261,7 +238,12 @@ fn killed_at_every_point_the_job_of_64_processes_runs_on_within_a_second() {
 /// Stops the supervisor at the place, as a disk that hangs would, and continues it in the end.
 fn stopped_at(point: Point) {
     let scene = Scene::new();
-    let mut run = scene.start(&format!("{}:stop", point as u16), "workers", 8);
+    let mut run = scene.start(
+        way_to(point),
+        &format!("{}:stop", point as u16),
+        "workers",
+        8,
+    );
     let supervisor = run.pid();
     lead(&scene, &mut run, way_to(point));
     wait_until(&format!("a stop at {point:?}"), LONG, || {
