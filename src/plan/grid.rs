@@ -168,6 +168,15 @@ impl Grid {
         GramsPerKwh(self.ci(0))
     }
 
+    /// The mean intensity until the first running stretch.
+    pub(super) fn intensity_meanwhile(&self, phases: &[(Phase, u32)]) -> GramsPerKwh {
+        let waits = phases.iter().take_while(|(phase, _)| *phase != Phase::Run);
+        match waits.map(|(_, ticks)| *ticks).sum::<u32>() {
+            0 => self.intensity_now(),
+            ticks => GramsPerKwh(self.sum(0.0, f64::from(ticks)) / f64::from(ticks)),
+        }
+    }
+
     /// The mean intensity of the first running stretch that comes after not running.
     pub(super) fn intensity_then(&self, phases: &[(Phase, u32)]) -> GramsPerKwh {
         let mut tick = 0;

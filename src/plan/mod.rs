@@ -219,8 +219,8 @@ pub enum Fit {
 pub enum Reason {
     /// The plan is cheaper this way.
     Cheaper {
-        /// Intensity now.
-        now: GramsPerKwh,
+        /// Mean intensity until then, while it waits.
+        meanwhile: GramsPerKwh,
         /// Mean intensity when running resumes (`until` onwards, over the next stretch).
         then: GramsPerKwh,
         /// Expected saving against running on.
@@ -376,7 +376,7 @@ pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
             limit,
         },
         (Act::Pause, _) => Reason::Cheaper {
-            now: intensity,
+            meanwhile: grid.intensity_meanwhile(&phases),
             then: grid.intensity_then(&phases),
             saves,
         },

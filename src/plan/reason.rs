@@ -18,15 +18,15 @@ impl Reason {
             .unwrap_or_default();
         match *self {
             Self::Cheaper {
-                now: intensity,
+                meanwhile,
                 then,
                 saves,
             } => {
                 let then = number(then);
-                let now = words::intensity(intensity);
+                let meanwhile = words::intensity(meanwhile);
                 let change = match until {
-                    Some(at) => format!("{now} until {at}, then {then}"),
-                    None => format!("{now} now, {then} later"),
+                    Some(at) => format!("{meanwhile} until {at}, then {then}"),
+                    None => format!("{meanwhile} now, {then} later"),
                 };
                 match saves.0 >= 0.05 {
                     true => format!("{change}; saves about {}", words::mass(saves)),
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_pause_says_what_changes_when_and_what_it_saves() {
         let reason = Reason::Cheaper {
-            now: GramsPerKwh(431.2),
+            meanwhile: GramsPerKwh(431.2),
             then: GramsPerKwh(239.8),
             saves: GramsCo2e(90.4),
         };

@@ -107,7 +107,7 @@ fn a_dirty_evening_is_waited_out() {
     assert_eq!(
         decision.reason,
         Reason::Cheaper {
-            now: GramsPerKwh(450.0),
+            meanwhile: GramsPerKwh(450.0),
             then: GramsPerKwh(150.0),
             saves: GramsCo2e(1200.0),
         }
