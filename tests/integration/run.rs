@@ -53,6 +53,41 @@ fn the_job_s_code_and_signal_are_passed_on() {
 }
 
 #[test]
+fn a_summary_that_nobody_takes_does_not_keep_the_exit_back() {
+    let sandbox = Sandbox::new();
+    let pipe = tempfile::tempdir().unwrap();
+    let path = pipe.path().join("summary");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let options = [&AT_ONCE[..], &["--summary-file", path.to_str().unwrap()]].concat();
+    let ended = outcome(&mut run(&sandbox, &options, script("job.py", ["exit7"])));
+    assert_eq!(ended.status.code(), Some(7), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("cannot write the summary"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_command_that_is_nothing_is_not_found() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.catrain(["run", "-z", "DE", "--", ""]).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(127), "{}", both(&output));
+}
+
+#[test]
+fn what_an_error_quotes_is_not_obeyed_by_the_terminal() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.catrain(["run", "-z", "D\x1b[31mE", "--", "true"]);
+    let text = both(&{ output }.output().unwrap());
+    assert!(
+        text.contains(r"D\u{1b}[31mE") && !text.contains('\x1b'),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_job_that_ignores_term_is_killed_after_the_grace_period() {
     for by in ["word", "signal"] {
         let sandbox = Sandbox::new();
