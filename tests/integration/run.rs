@@ -69,6 +69,24 @@ fn a_summary_that_nobody_takes_does_not_keep_the_exit_back() {
 }
 
 #[test]
+fn a_limit_on_the_size_of_files_ends_the_record_and_not_the_run() {
+    let sandbox = Sandbox::new();
+    let plain = sandbox.catrain(["run", "-z", "DE", "--", "sh", "-c", "exit 5"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 0; exec \"$@\"", "sh"]);
+    limited.arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    let output = limited.output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", both(&output));
+    assert!(both(&output).contains("incomplete"), "{}", both(&output));
+}
+
+#[test]
 fn a_command_that_is_nothing_is_not_found() {
     let sandbox = Sandbox::new();
     let output = sandbox.catrain(["run", "-z", "DE", "--", ""]).output();
