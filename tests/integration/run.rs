@@ -87,6 +87,31 @@ fn a_limit_on_the_size_of_files_ends_the_record_and_not_the_run() {
 }
 
 #[test]
+fn status_tells_no_end_of_work_whose_length_nobody_knows() {
+    let sandbox = Sandbox::new();
+    let mut command = run(&sandbox, &["-z", "DE"], ["sleep", "600"]);
+    let mut supervised = Supervised::start(&sandbox, &mut command);
+    let status = supervised.wait_for_state("running");
+    assert_eq!(status["done_about"], Value::Null, "{status}");
+    supervised.word(Word::Stop);
+    supervised.end();
+}
+
+#[test]
+fn status_does_not_guess_how_a_run_without_a_record_ended() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.runtime_dir()).unwrap();
+    let socket = sandbox.runtime_dir().join("r7k2.sock");
+    drop(std::os::unix::net::UnixListener::bind(socket).unwrap());
+    let output = sandbox.catrain(["status"]).output().unwrap();
+    assert!(
+        both(&output).contains("there is no record of it"),
+        "{}",
+        both(&output)
+    );
+}
+
+#[test]
 fn a_command_that_is_nothing_is_not_found() {
     let sandbox = Sandbox::new();
     let output = sandbox.catrain(["run", "-z", "DE", "--", ""]).output();
