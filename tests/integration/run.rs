@@ -112,6 +112,17 @@ fn status_does_not_guess_how_a_run_without_a_record_ended() {
 }
 
 #[test]
+fn a_file_that_is_one_long_line_is_not_quoted_whole() {
+    let sandbox = Sandbox::new();
+    let long = sandbox.path("long.csv");
+    std::fs::write(&long, "x,".repeat(100_000)).unwrap();
+    let output = sandbox.catrain(["run", "--replay", long.to_str().unwrap(), "--", "true"]);
+    let text = both(&{ output }.output().unwrap());
+    assert!(text.contains("line 1: the header is"), "{text}");
+    assert!(text.len() < 1000, "{} bytes", text.len());
+}
+
+#[test]
 fn a_command_that_is_nothing_is_not_found() {
     let sandbox = Sandbox::new();
     let output = sandbox.catrain(["run", "-z", "DE", "--", ""]).output();
