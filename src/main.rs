@@ -8,6 +8,7 @@ use catrain::cli::Cli;
 use catrain::command;
 use catrain::error::Kind;
 use catrain::executor::{self, Inherited};
+use catrain::report::text::harmless;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -21,7 +22,11 @@ fn main() -> ExitCode {
         Err(failure) => {
             // A panic hook or `RUST_BACKTRACE` must not decide how an error reads.
             let kind: Kind = failure.kind;
-            let _ = writeln!(io::stderr().lock(), "catrain: error: {failure}");
+            // What it quotes was typed or stands in a file of others: a terminal must not obey it.
+            let text = format!("catrain: error: {failure}");
+            for line in text.lines() {
+                let _ = writeln!(io::stderr().lock(), "{}", harmless(line));
+            }
             ExitCode::from(kind.exit_code())
         }
     }

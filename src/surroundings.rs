@@ -208,7 +208,8 @@ fn answer_of(program: &str, arguments: &[&str]) -> Result<String, String> {
     let mut child = child.map_err(|error| format!("cannot run {program}: {error}"))?;
     let mut stdout = child.stdout.take().expect("it was asked to be piped");
     let (sender, answer) = channel();
-    std::thread::spawn(move || {
+    // Without a thread the sender is dropped: no answer, and the job starts all the same.
+    let _ = std::thread::Builder::new().spawn(move || {
         let mut text = String::new();
         let read = stdout.by_ref().take(4096).read_to_string(&mut text);
         let _ = sender.send(read.map(|_| text));

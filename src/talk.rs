@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::report::text::harmless;
 use crate::words::Look;
 
 /// Messages that may wait to be written.
@@ -72,9 +73,11 @@ impl Talk {
         self.look
     }
 
-    /// One line, `catrain: ` in front; more lines are indented by who wrote them.
+    /// One line, `catrain: ` in front; more lines are indented by who wrote them. What a terminal
+    /// would obey is shown as an escape: lines quote files, names and arguments of others.
     pub fn say(&self, line: &str) {
-        self.send(Message::Line(format!("catrain: {line}")));
+        let lines: Vec<String> = line.lines().map(harmless).collect();
+        self.send(Message::Line(format!("catrain: {}", lines.join("\n"))));
     }
 
     /// Lines as they are.

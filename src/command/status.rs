@@ -75,7 +75,8 @@ pub(super) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> V
         "elapsed_s": now.elapsed.as_secs_f64(),
         "productive_s": productive.as_secs_f64(),
         "progress_percent": progress,
-        "done_about": plan.map(|plan| plan.end.to_string()),
+        // The end of a plan for work of unknown length is a guess of the planner's, not of the work.
+        "done_about": expected.and(plan).map(|plan| plan.end.to_string()),
         "deadline": settings.deadline.map(|at| at.to_string()),
         "spare_s": spare,
         "now_g_per_kwh": machine.outlook()
@@ -270,6 +271,7 @@ fn dead(run: &str, killed: bool) -> Value {
     let state = match (finished, killed, started) {
         (true, ..) => "ended",
         (false, false, _) if is_stopped => "stopped at its terminal; `fg` there continues it",
+        (false, true, _) if ledger.is_none() => "supervisor was killed; there is no record of it",
         (false, false, _) => "does not answer",
         (false, true, true) => "supervisor was killed; the job was left running",
         (false, true, false) => "ended before its start: its supervisor was killed",

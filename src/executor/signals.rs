@@ -82,6 +82,8 @@ impl Signals {
             signal(Signal::SIGTTIN, SigHandler::SigIgn)?;
             // A reader that is gone is an error to handle, not the end of the supervision.
             signal(Signal::SIGPIPE, SigHandler::SigIgn)?;
+            // So is a record that grows above `ulimit -f`.
+            signal(Signal::SIGXFSZ, SigHandler::SigIgn)?;
         }
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&watched), None)?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;

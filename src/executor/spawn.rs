@@ -235,6 +235,9 @@ pub fn look_up(program: &OsStr) -> Result<(), SpawnError> {
     };
     let found = if program.as_bytes().contains(&b'/') {
         is_there(Path::new(program))
+    } else if program.is_empty() {
+        // As a shell has it: no folder of the PATH is meant.
+        false
     } else {
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
         std::env::split_paths(&path).any(|folder| is_there(&folder.join(program)))

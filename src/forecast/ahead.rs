@@ -68,6 +68,7 @@ pub fn ahead(now: Timestamp, known: &Knowledge, hours: usize) -> Option<Outlook>
 
     let values: Vec<(f64, Kind)>;
     let (kind, confidence, mean);
+    let mut is_builtin = false;
     let mut basis = known.basis;
     let mut source = known.source.clone();
     let alone = issued.is_none() && known.profile.is_none();
@@ -97,14 +98,18 @@ pub fn ahead(now: Timestamp, known: &Knowledge, hours: usize) -> Option<Outlook>
         kind = Kind::Profile;
         confidence = BUILTIN;
         mean = (this..this + 24).map(at).sum::<f64>() / 24.0;
-        if !known.profile_same_accounting {
-            basis = Basis::AVERAGE_LIFECYCLE;
-            "built-in".clone_into(&mut source);
-        }
+        // Nothing of the source is in it: its data is too old, or there is none.
+        basis = Basis::AVERAGE_LIFECYCLE;
+        "built-in".clone_into(&mut source);
+        is_builtin = true;
     } else {
-        mean = (known.yearly_average.map(|average| average.0))
-            .filter(|average| average.is_finite() && *average >= 0.0)
-            .or_else(|| observed.mean())?;
+        let average = (known.yearly_average.map(|average| average.0))
+            .filter(|average| average.is_finite() && *average >= 0.0);
+        if average.is_some() {
+            "built-in".clone_into(&mut source);
+            is_builtin = true;
+        }
+        mean = average.or_else(|| observed.mean())?;
         values = vec![(mean, Kind::RegionalAverage); usize::try_from(hours).unwrap_or(0)];
         kind = Kind::RegionalAverage;
         confidence = 0.0;
@@ -117,7 +122,8 @@ pub fn ahead(now: Timestamp, known: &Knowledge, hours: usize) -> Option<Outlook>
         kind,
         confidence,
         issued_at: (newest.map(|issue| issue.issued_at))
-            .max(newest_observation(now, known).map(|point| point.span.start)),
+            .max(newest_observation(now, known).map(|point| point.span.start))
+            .filter(|_| !is_builtin),
         expected: series(this, values),
         mean: GramsPerKwh(mean.max(0.0)),
     })
@@ -753,6 +759,31 @@ mod tests {
         assert_eq!(first.span.start, at("2021-11-17T18:00:00Z"));
         assert_eq!(first.intensity, known.profile.unwrap().mean_at(at(NOW)));
         assert_eq!((outlook.kind, outlook.issued_at), (Kind::Profile, None));
+    }
+
+    #[test]
+    fn a_source_that_is_too_old_to_count_is_not_named_for_the_usual_day() {
+        let mut known = knowing(Series::default(), vec![]);
+        known.source = "file old.csv".to_owned();
+        let span = Span {
+            start: at("2016-01-01T00:00:00Z"),
+            end: at("2016-01-01T01:00:00Z"),
+        };
+        known.observations = Series::new(vec![Point {
+            span,
+            intensity: GramsPerKwh(7.0),
+            kind: Kind::Live,
+        }]);
+        known.profile = super::super::builtin::profile("DE");
+        let outlook = ahead(at(NOW), &known, 48).unwrap();
+        assert_eq!(outlook.source, "built-in");
+        assert_eq!((outlook.kind, outlook.issued_at), (Kind::Profile, None));
+
+        known.profile = None;
+        known.yearly_average = Some(GramsPerKwh(330.0));
+        let outlook = ahead(at(NOW), &known, 48).unwrap();
+        assert_eq!(outlook.source, "built-in");
+        assert_eq!(outlook.issued_at, None);
     }
 
     #[test]

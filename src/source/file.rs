@@ -27,6 +27,9 @@ use crate::words;
 /// Larger files are refused: six million rows fill this, 170 years of 15-minute steps.
 pub const LARGEST: u64 = 256 * 1024 * 1024;
 
+/// Characters of a header that are quoted.
+const LONGEST_QUOTE: usize = 120;
+
 /// Steps longer than this say nothing about when to run.
 const LONGEST_STEP: SignedDuration = SignedDuration::from_hours(24);
 
@@ -277,8 +280,10 @@ fn parse(path: &Path, input: impl Read) -> Result<Recorded, FileError> {
             (Some(issued), at, Some(said), column("actual"))
         }
         _ => {
-            let found: Vec<&str> = header.iter().collect();
-            return Err(wrong(header_line, Problem::Header(found.join(","))));
+            // Enough to know it again; a file that is no text may be one line of megabytes.
+            let found = header.iter().collect::<Vec<&str>>().join(",");
+            let found = found.chars().take(LONGEST_QUOTE).collect();
+            return Err(wrong(header_line, Problem::Header(found)));
         }
     };
     let (issued_column, at_column, said_column, came_column) = form;

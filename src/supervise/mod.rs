@@ -581,8 +581,13 @@ where
             points.extend(expected_in(gap, outlook));
         }
         points.push(point.clone());
+        // What was expected may come from elsewhere than what was observed.
+        let source = match (point.kind, state.machine.outlook()) {
+            (IntensityKind::Observed, _) | (_, None) => knowledge.source.clone(),
+            (_, Some(outlook)) => outlook.source.clone(),
+        };
         state.intensity = Some(point);
-        let (basis, source) = (knowledge.basis, knowledge.source.clone());
+        let basis = knowledge.basis;
         self.recorder.record(
             now,
             What::Intensity {

@@ -53,6 +53,95 @@ fn the_job_s_code_and_signal_are_passed_on() {
 }
 
 #[test]
+fn a_summary_that_nobody_takes_does_not_keep_the_exit_back() {
+    let sandbox = Sandbox::new();
+    let pipe = tempfile::tempdir().unwrap();
+    let path = pipe.path().join("summary");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let options = [&AT_ONCE[..], &["--summary-file", path.to_str().unwrap()]].concat();
+    let ended = outcome(&mut run(&sandbox, &options, script("job.py", ["exit7"])));
+    assert_eq!(ended.status.code(), Some(7), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("cannot write the summary"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_ends_the_record_and_not_the_run() {
+    let sandbox = Sandbox::new();
+    let plain = sandbox.catrain(["run", "-z", "DE", "--", "sh", "-c", "exit 5"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 0; exec \"$@\"", "sh"]);
+    limited.arg(plain.get_program()).args(plain.get_args());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    let output = limited.output().unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", both(&output));
+    assert!(both(&output).contains("incomplete"), "{}", both(&output));
+}
+
+#[test]
+fn status_tells_no_end_of_work_whose_length_nobody_knows() {
+    let sandbox = Sandbox::new();
+    let mut command = run(&sandbox, &["-z", "DE"], ["sleep", "600"]);
+    let mut supervised = Supervised::start(&sandbox, &mut command);
+    let status = supervised.wait_for_state("running");
+    assert_eq!(status["done_about"], Value::Null, "{status}");
+    supervised.word(Word::Stop);
+    supervised.end();
+}
+
+#[test]
+fn status_does_not_guess_how_a_run_without_a_record_ended() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.runtime_dir()).unwrap();
+    let socket = sandbox.runtime_dir().join("r7k2.sock");
+    drop(std::os::unix::net::UnixListener::bind(socket).unwrap());
+    let output = sandbox.catrain(["status"]).output().unwrap();
+    assert!(
+        both(&output).contains("there is no record of it"),
+        "{}",
+        both(&output)
+    );
+}
+
+#[test]
+fn a_file_that_is_one_long_line_is_not_quoted_whole() {
+    let sandbox = Sandbox::new();
+    let long = sandbox.path("long.csv");
+    std::fs::write(&long, "x,".repeat(100_000)).unwrap();
+    let output = sandbox.catrain(["run", "--replay", long.to_str().unwrap(), "--", "true"]);
+    let text = both(&{ output }.output().unwrap());
+    assert!(text.contains("line 1: the header is"), "{text}");
+    assert!(text.len() < 1000, "{} bytes", text.len());
+}
+
+#[test]
+fn a_command_that_is_nothing_is_not_found() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.catrain(["run", "-z", "DE", "--", ""]).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(127), "{}", both(&output));
+}
+
+#[test]
+fn what_an_error_quotes_is_not_obeyed_by_the_terminal() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.catrain(["run", "-z", "D\x1b[31mE", "--", "true"]);
+    let text = both(&{ output }.output().unwrap());
+    assert!(
+        text.contains(r"D\u{1b}[31mE") && !text.contains('\x1b'),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_job_that_ignores_term_is_killed_after_the_grace_period() {
     for by in ["word", "signal"] {
         let sandbox = Sandbox::new();

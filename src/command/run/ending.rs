@@ -1,5 +1,6 @@
 //! The end of a run: the last record, the summary, what is worth remembering, and the exit.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -108,11 +109,24 @@ fn print_summary(args: &RunArgs, summary: &report::Summary, talk: &Talk, now: Mo
             SummaryForm::None => SummaryForm::Text,
             other => other,
         };
-        if let Err(error) = std::fs::write(path, form(wanted)) {
+        if let Err(error) = write_within(END_PATIENCE, path.clone(), form(wanted)) {
             talk.say(&format!(
                 "warning: cannot write the summary to {}: {error}",
                 path.display()
             ));
         }
     }
+}
+
+/// Writes a file in a thread and waits no longer than `limit`: a pipe that nobody reads or a disk
+/// that hangs must not keep the job's exit back.
+fn write_within(limit: Duration, path: PathBuf, text: String) -> std::io::Result<()> {
+    let (sender, done) = std::sync::mpsc::channel();
+    std::thread::Builder::new()
+        .name("summary".to_owned())
+        .spawn(move || drop(sender.send(std::fs::write(path, text))))?;
+    done.recv_timeout(limit).unwrap_or_else(|_| {
+        let why = format!("nobody took it within {} s", limit.as_secs());
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, why))
+    })
 }

@@ -43,7 +43,8 @@ impl Memory {
     pub(super) fn read(state: &Path, limit: Duration) -> Self {
         let path = path(state);
         let (sender, content) = channel();
-        std::thread::spawn(move || sender.send(std::fs::read(path)));
+        // Without a thread the sender is dropped and nothing is remembered.
+        let _ = std::thread::Builder::new().spawn(move || sender.send(std::fs::read(path)));
         let content = content.recv_timeout(limit).ok().and_then(Result::ok);
         content
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -87,7 +88,8 @@ pub(super) struct Lesson {
 /// Adds a lesson to the file, in a thread, waiting for it no longer than `limit`.
 pub(super) fn remember(state: PathBuf, lesson: Lesson, limit: Duration) {
     let (sender, done) = channel();
-    std::thread::spawn(move || {
+    // Without a thread nothing is learned: the job's exit comes first.
+    let _ = std::thread::Builder::new().spawn(move || {
         let _ = write(&state, lesson);
         let _ = sender.send(());
     });
