@@ -39,7 +39,10 @@ const IMPURE: &[&str] = &[
     "std::env",
     "std::process",
     "env::var",
-    "now()",
+    "::now()",
+    ".now()",
+    " now()",
+    "(now()",
     "println!",
 ];
 /// The layers above the core: what an adapter of the name may not use.

@@ -128,18 +128,21 @@ impl<'a> Supervised<'a> {
     /// The run's id, once its socket is there.
     #[track_caller]
     pub(crate) fn id(&self) -> String {
-        wait_for("the control socket", SOON, || {
-            let entries = fs::read_dir(self.sandbox.runtime_dir()).ok()?;
-            let names = entries.flatten().map(|entry| entry.file_name());
-            names
-                .filter_map(|name| name.into_string().ok())
-                .find_map(|name| Some(name.strip_suffix(".sock")?.to_owned()))
-        })
+        wait_for("the control socket", SOON, || self.id_if_there())
+    }
+
+    /// The same; `None` before its socket is there, and when it has ended.
+    fn id_if_there(&self) -> Option<String> {
+        let entries = fs::read_dir(self.sandbox.runtime_dir()).ok()?;
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names
+            .filter_map(|name| name.into_string().ok())
+            .find_map(|name| Some(name.strip_suffix(".sock")?.to_owned()))
     }
 
     /// Sends a word to it; `None` if it gives no answer.
     pub(crate) fn try_word(&self, word: Word) -> Option<Value> {
-        let path = control::socket(&self.sandbox.runtime_dir(), &self.id());
+        let path = control::socket(&self.sandbox.runtime_dir(), &self.id_if_there()?);
         serde_json::from_str(&control::ask(&path, word).ok()?).ok()
     }
 
