@@ -19,7 +19,7 @@ pub fn state() -> Option<PathBuf> {
 /// What lives as long as a run: its control socket. Without a runtime directory of the user's,
 /// one per host in the state directory, since state directories may be shared between hosts.
 pub fn runtime() -> Option<PathBuf> {
-    if let Some(given) = absolute("CATRAIN_RUNTIME_DIR") {
+    if let Some(given) = given("CATRAIN_RUNTIME_DIR") {
         return Some(given);
     }
     if let Some(xdg) = absolute("XDG_RUNTIME_DIR").filter(|path| path.is_dir()) {
@@ -30,14 +30,20 @@ pub fn runtime() -> Option<PathBuf> {
 }
 
 fn own(variable: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {
-    if let Some(given) = absolute(variable) {
+    if let Some(given) = given(variable) {
         return Some(given);
     }
     let base = absolute(xdg).or_else(|| Some(absolute("HOME")?.join(below_home)))?;
     Some(base.join("catrain"))
 }
 
-/// A relative path in such a variable is to be ignored (XDG Base Directory Specification 0.8).
+/// Our own variables say what the user means: a relative path starts from where the user is.
+fn given(variable: &str) -> Option<PathBuf> {
+    let path = env::var_os(variable).filter(|path| !path.is_empty())?;
+    std::path::absolute(path).ok()
+}
+
+/// A relative path in a variable of the XDG's is to be ignored (XDG Base Directory Specification 0.8).
 fn absolute(variable: &str) -> Option<PathBuf> {
     env::var_os(variable)
         .map(PathBuf::from)

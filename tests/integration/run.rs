@@ -587,3 +587,14 @@ fn a_recorded_day_is_lived_out_and_marked_as_a_replay() {
     assert_eq!(report["zone"], "DE");
     assert_eq!(report["replay"]["speed"], 100_000.0);
 }
+
+#[test]
+fn a_relative_state_directory_starts_from_where_the_user_is() {
+    let sandbox = Sandbox::new();
+    let mut command = run(&sandbox, &["-z", "DE"], script("job.py", ["exit7"]));
+    command
+        .env("CATRAIN_STATE_DIR", "relative")
+        .current_dir(sandbox.home());
+    assert_eq!(outcome(&mut command).status.code(), Some(7));
+    assert!(sandbox.home().join("relative/runs").is_dir());
+}
