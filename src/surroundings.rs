@@ -4,15 +4,15 @@
 //! period and five minutes. A limit that exists and cannot be read forbids to hold and to pause.
 //! Reading it may run one short command (`squeue`, `systemctl`), in a thread and with a time limit.
 
-use std::collections::HashMap;
 use std::io::Read;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+
+use crate::patience::within;
 
 /// Longest wait for a command that tells the limit.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -45,15 +45,12 @@ pub enum Limit {
 
 /// Looks at the environment; may take up to five seconds where a command has to be asked, and no
 /// time at all elsewhere.
-pub fn look(environment: &HashMap<String, String>) -> Surroundings {
-    if let Some(job) = environment.get("SLURM_JOB_ID") {
-        return slurm(
-            job,
-            environment.get("SLURM_JOB_END_TIME").map(String::as_str),
-        );
+pub fn look(variable: impl Fn(&str) -> Option<String>) -> Surroundings {
+    if let Some(job) = variable("SLURM_JOB_ID") {
+        return slurm(&job, variable("SLURM_JOB_END_TIME").as_deref());
     }
-    for (variable, name) in [("PBS_JOBID", "PBS job"), ("LSB_JOBID", "LSF job")] {
-        if let Some(job) = environment.get(variable) {
+    for (id, name) in [("PBS_JOBID", "PBS job"), ("LSB_JOBID", "LSF job")] {
+        if let Some(job) = variable(id) {
             return Surroundings {
                 name: Some(format!("{name} {job}")),
                 is_allocation: true,
@@ -63,7 +60,7 @@ pub fn look(environment: &HashMap<String, String>) -> Surroundings {
             };
         }
     }
-    if environment.contains_key("KUBERNETES_SERVICE_HOST") {
+    if variable("KUBERNETES_SERVICE_HOST").is_some() {
         let name = Some("Kubernetes".to_owned());
         return Surroundings {
             name,
@@ -71,7 +68,7 @@ pub fn look(environment: &HashMap<String, String>) -> Surroundings {
             limit: Limit::None,
         };
     }
-    if environment.contains_key("INVOCATION_ID")
+    if variable("INVOCATION_ID").is_some()
         && let Some(service) = own_service()
     {
         return systemd(&service);
@@ -207,14 +204,12 @@ fn answer_of(program: &str, arguments: &[&str]) -> Result<String, String> {
         .spawn();
     let mut child = child.map_err(|error| format!("cannot run {program}: {error}"))?;
     let mut stdout = child.stdout.take().expect("it was asked to be piped");
-    let (sender, answer) = channel();
-    // Without a thread the sender is dropped: no answer, and the job starts all the same.
-    let _ = std::thread::Builder::new().spawn(move || {
+    // Without a thread there is no answer, and the job starts all the same.
+    let read = within(PATIENCE, move || {
         let mut text = String::new();
         let read = stdout.by_ref().take(4096).read_to_string(&mut text);
-        let _ = sender.send(read.map(|_| text));
+        read.map(|_| text)
     });
-    let read = answer.recv_timeout(PATIENCE);
     if read.is_err() {
         let _ = child.kill();
     }
@@ -233,6 +228,8 @@ fn answer_of(program: &str, arguments: &[&str]) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -255,7 +252,7 @@ mod tests {
             ("SLURM_JOB_ID".to_owned(), "17".to_owned()),
             ("SLURM_JOB_END_TIME".to_owned(), "1795521600".to_owned()),
         ]);
-        let around = look(&environment);
+        let around = look(|name| environment.get(name).cloned());
         assert_eq!(
             around.limit,
             Limit::Until(Timestamp::from_second(1_795_521_600).unwrap())

@@ -15,7 +15,7 @@ use crate::clock::Moment;
 use crate::control::{self, Word};
 use crate::error::{Failure, Kind};
 use crate::executor::Process;
-use crate::ledger::entry::{Action, Cause, What};
+use crate::ledger::entry::{Action, What};
 use crate::ledger::{self, Ledger, ledger_path};
 use crate::plan::{Act, Fit};
 use crate::report::text::harmless;
@@ -29,7 +29,6 @@ const FORGET_AFTER: Duration = Duration::from_hours(7 * 24);
 /// What a run says of itself: the members of `runs` in `catrain.status/1`.
 pub(super) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> Value {
     let machine = view.machine;
-    let holds = machine.holds();
     let state = match machine.phase() {
         Phase::Holding => "held",
         Phase::Starting => "starting",
@@ -46,16 +45,6 @@ pub(super) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> V
     let progress = expected.map(|expected| {
         (productive.as_secs_f64() / expected.as_secs_f64().max(1e-9) * 100.0).min(100.0)
     });
-    let causes = [
-        (holds.carbon, Cause::Carbon),
-        (holds.operator, Cause::Operator),
-        (holds.terminal, Cause::Terminal),
-    ];
-    let causes: Vec<Cause> = causes
-        .iter()
-        .filter(|(held, _)| *held)
-        .map(|(_, cause)| *cause)
-        .collect();
     let spare = decision.and_then(|decision| match decision.deadline? {
         Fit::Planned { spare } => Some(spare.as_secs_f64()),
         Fit::Tight => Some(0.0),
@@ -65,7 +54,7 @@ pub(super) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> V
         "id": run,
         "name": name,
         "state": state,
-        "holds": causes,
+        "holds": machine.holds().causes(),
         "state_for_s": machine.since(now).as_secs_f64(),
         "now": now.utc.to_string(),
         "until": decision.and_then(|decision| decision.until).map(|at| at.to_string()),

@@ -185,14 +185,6 @@ impl Job {
         }
     }
 
-    /// Sends a signal and wakes a paused job, which would otherwise hear it only later.
-    pub fn relay_waking(&mut self, signal: i32, to: To, guard: &mut Guard) {
-        self.relay(signal, to);
-        if self.is_held() {
-            self.resume(guard);
-        }
-    }
-
     /// Kills every process of the job, also those that are started meanwhile.
     pub fn kill(&mut self) {
         // A program that forks faster than this is left to the next call.

@@ -150,7 +150,8 @@ impl Holds {
         self == Self::default()
     }
 
-    fn causes(self) -> Vec<Cause> {
+    /// Whoever does, in a fixed order.
+    pub fn causes(self) -> Vec<Cause> {
         let all = [
             (self.carbon, Cause::Carbon),
             (self.operator, Cause::Operator),
@@ -254,6 +255,11 @@ impl Machine {
     /// Who holds it.
     pub fn holds(&self) -> Holds {
         self.holds
+    }
+
+    /// What the sources know, once they have told.
+    pub fn knowledge(&self) -> Option<&Arc<Knowledge>> {
+        self.knowledge.as_ref()
     }
 
     /// The decision in force.

@@ -216,9 +216,17 @@ struct Loop {
     intensity: Option<IntensityPoint>,
     outcome: Option<Outcome>,
     finished: bool,
-    knowledge: Option<Arc<Knowledge>>,
     renewed: Duration,
     woken: Instant,
+}
+
+impl Loop {
+    fn view(&self) -> View<'_> {
+        View {
+            machine: &self.machine,
+            pid: self.pid,
+        }
+    }
 }
 
 impl<C, E, R, T, M> Driver<'_, C, E, R, T, M>
@@ -237,7 +245,6 @@ where
             intensity: None,
             outcome: None,
             finished: false,
-            knowledge: None,
             renewed: Duration::ZERO,
             woken: Instant::now(),
         };
@@ -288,17 +295,13 @@ where
     ) {
         match arrival {
             Arrival::Knowledge(knowledge) => {
-                state.knowledge = Some(knowledge.clone());
                 self.feed(state, Event::Forecast(knowledge)).await;
             }
             Arrival::Typical(duration) => self.feed(state, Event::Typical(duration)).await,
             Arrival::Trouble(text) => self.warn(state, text),
             Arrival::Note(text) => {
                 let now = self.clock.now();
-                let view = View {
-                    machine: &state.machine,
-                    pid: state.pid,
-                };
+                let view = state.view();
                 self.teller.tell(now, &News::Note(text), &view);
             }
             Arrival::Socket(listener) => {
@@ -372,10 +375,7 @@ where
         if let Some(word) = word {
             self.operator(state, word, &request.from).await;
         }
-        let view = View {
-            machine: &state.machine,
-            pid: state.pid,
-        };
+        let view = state.view();
         let mut answer = (self.describe)(&view, self.clock.now());
         answer["ok"] = true.into();
         let _ = request.answer.send(answer.to_string());
@@ -436,10 +436,7 @@ where
             }
             Effect::Segment(stretch) => Some(self.segment(state, now, stretch)),
             Effect::Tell(news) => {
-                let view = View {
-                    machine: &state.machine,
-                    pid: state.pid,
-                };
+                let view = state.view();
                 self.teller.tell(now, &news, &view);
                 None
             }
@@ -530,9 +527,7 @@ where
         let length = stretch.to.elapsed.saturating_sub(stretch.from.elapsed);
         let part = stretch.part;
         // That of the stretch, which may have been over before the present one began.
-        let intensity = state
-            .knowledge
-            .as_ref()
+        let intensity = (state.machine.knowledge())
             .and_then(|known| intensity_at(stretch.from.utc, known, state.machine.outlook()))
             .or_else(|| state.intensity.clone())
             .map_or(GramsPerKwh::ZERO, |point| point.g_per_kwh);
@@ -561,7 +556,7 @@ where
 
     /// Writes the intensity of the present down whenever it changes, and bridges what was slept over.
     fn note_intensity(&mut self, state: &mut Loop, now: Moment) {
-        let Some(knowledge) = &state.knowledge else {
+        let Some(knowledge) = state.machine.knowledge() else {
             return;
         };
         let Some(point) = intensity_at(now.utc, knowledge, state.machine.outlook()) else {
@@ -608,10 +603,7 @@ where
             self.warn(state, trouble);
         }
         if matches!(state.machine.phase(), Phase::Holding | Phase::Paused { .. }) {
-            let view = View {
-                machine: &state.machine,
-                pid: state.pid,
-            };
+            let view = state.view();
             self.teller.countdown(now, &view);
         }
     }
@@ -620,10 +612,7 @@ where
         let now = self.clock.now();
         self.recorder
             .record(now, What::Warning { text: text.clone() });
-        let view = View {
-            machine: &state.machine,
-            pid: state.pid,
-        };
+        let view = state.view();
         self.teller.tell(now, &News::Warning(text), &view);
     }
 
@@ -661,11 +650,7 @@ fn intensity_at(
     }
     let outlook = outlook?;
     let point = outlook.expected.point_at(at)?;
-    let span = Span {
-        start: point.span.start,
-        end: point.span.end,
-    };
-    expected_in(span, outlook).next()
+    expected_in(point.span, outlook).next()
 }
 
 fn expected_in(span: Span, outlook: &Outlook) -> impl Iterator<Item = IntensityPoint> {

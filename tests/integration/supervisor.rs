@@ -339,7 +339,8 @@ impl Play {
             }
             ["wake-with", number] => {
                 let (job, guard) = self.both();
-                job.relay_waking(number.parse().unwrap(), To::Leader, guard);
+                job.relay(number.parse().unwrap(), To::Leader);
+                job.resume(guard);
                 "sent".to_owned()
             }
             ["kill"] => {

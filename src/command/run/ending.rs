@@ -1,6 +1,5 @@
 //! The end of a run: the last record, the summary, what is worth remembering, and the exit.
 
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::clock::Moment;
 use crate::error::Failure;
 use crate::ledger::Writer;
 use crate::ledger::entry::{Exit, Part};
+use crate::patience::within;
 use crate::report;
 use crate::supervise::Outcome;
 use crate::talk::Talk;
@@ -22,7 +22,7 @@ use crate::talk::Talk;
 const WORTH_REMEMBERING: Duration = Duration::from_mins(1);
 
 /// Longest wait for the last record, the summary and the memory once the job has ended.
-pub(super) const END_PATIENCE: Duration = Duration::from_secs(3);
+const END_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn finish(
     args: &RunArgs,
@@ -109,24 +109,14 @@ fn print_summary(args: &RunArgs, summary: &report::Summary, talk: &Talk, now: Mo
             SummaryForm::None => SummaryForm::Text,
             other => other,
         };
-        if let Err(error) = write_within(END_PATIENCE, path.clone(), form(wanted)) {
+        // A pipe that nobody reads or a disk that hangs must not keep the job's exit back.
+        let (to, text) = (path.clone(), form(wanted));
+        let written = within(END_PATIENCE, move || std::fs::write(to, text));
+        if let Err(error) = written.and_then(|written| written) {
             talk.say(&format!(
                 "warning: cannot write the summary to {}: {error}",
                 path.display()
             ));
         }
     }
-}
-
-/// Writes a file in a thread and waits no longer than `limit`: a pipe that nobody reads or a disk
-/// that hangs must not keep the job's exit back.
-fn write_within(limit: Duration, path: PathBuf, text: String) -> std::io::Result<()> {
-    let (sender, done) = std::sync::mpsc::channel();
-    std::thread::Builder::new()
-        .name("summary".to_owned())
-        .spawn(move || drop(sender.send(std::fs::write(path, text))))?;
-    done.recv_timeout(limit).unwrap_or_else(|_| {
-        let why = format!("nobody took it within {} s", limit.as_secs());
-        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, why))
-    })
 }

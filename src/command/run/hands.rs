@@ -75,8 +75,7 @@ struct Guarding {
 }
 
 impl Hands {
-    /// Watches the signals from now on. To be called within the runtime, before there are threads
-    /// that could take them.
+    /// Reads the signals from now on. To be called within the runtime.
     pub(super) fn new(
         signals: Signals,
         argv: &[OsString],
@@ -243,12 +242,12 @@ impl Hands {
         }
         if let Some(guarding) = &self.guard {
             // It tells what it got before it answers.
-            let (answered, waiting) = self.waiting.drain(..).partition(|waiting| {
-                let question = waiting.question;
-                question.is_some_and(|question| guarding.guard.has_answered(question))
-            });
-            self.waiting = waiting;
-            let answered: Vec<Waiting> = answered;
+            let answered: Vec<Waiting> = (self.waiting)
+                .extract_if(.., |waiting| {
+                    let question = waiting.question;
+                    question.is_some_and(|question| guarding.guard.has_answered(question))
+                })
+                .collect();
             for waiting in answered {
                 self.pass_on(waiting.caught, false);
             }
@@ -313,12 +312,8 @@ impl Hands {
         if self.pausing.as_ref().is_some_and(|(_, at)| *at <= now) {
             self.step();
         }
-        let (over, waiting) = self
-            .waiting
-            .drain(..)
-            .partition(|waiting| waiting.until <= now);
-        self.waiting = waiting;
-        let over: Vec<Waiting> = over;
+        let over: Vec<Waiting> =
+            (self.waiting.extract_if(.., |waiting| waiting.until <= now)).collect();
         for waiting in over {
             match &mut self.guard {
                 Some(guarding) if waiting.question.is_none() && !guarding.is_lost => {
@@ -466,12 +461,11 @@ impl Executor for Hands {
                 return happening;
             }
             let due = self.due();
-            let far = Instant::now() + Duration::from_secs(3600);
             let guard = self.guard.as_ref().filter(|guarding| !guarding.is_lost);
             tokio::select! {
                 _ = self.signals_arrive.arrived() => self.signals_arrived(),
                 Some(()) = readable(guard) => self.guard_told(),
-                () = sleep_until(due.unwrap_or(far)), if due.is_some() => self.do_what_is_due(),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.do_what_is_due(),
             }
         }
     }

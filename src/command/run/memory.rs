@@ -8,10 +8,11 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::patience::within;
 
 /// Runs of a command that count towards its usual length.
 const RECENT: usize = 5;
@@ -42,11 +43,9 @@ impl Memory {
     /// Reads the file, but waits no longer than `limit` for the disk.
     pub(super) fn read(state: &Path, limit: Duration) -> Self {
         let path = path(state);
-        let (sender, content) = channel();
-        // Without a thread the sender is dropped and nothing is remembered.
-        let _ = std::thread::Builder::new().spawn(move || sender.send(std::fs::read(path)));
-        let content = content.recv_timeout(limit).ok().and_then(Result::ok);
+        let content = within(limit, move || std::fs::read(path)).and_then(|content| content);
         content
+            .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default()
     }
@@ -87,13 +86,8 @@ pub(super) struct Lesson {
 
 /// Adds a lesson to the file, in a thread, waiting for it no longer than `limit`.
 pub(super) fn remember(state: PathBuf, lesson: Lesson, limit: Duration) {
-    let (sender, done) = channel();
-    // Without a thread nothing is learned: the job's exit comes first.
-    let _ = std::thread::Builder::new().spawn(move || {
-        let _ = write(&state, lesson);
-        let _ = sender.send(());
-    });
-    let _ = done.recv_timeout(limit);
+    // Not learned, it is guessed another time: the job's exit comes first.
+    let _ = within(limit, move || write(&state, lesson));
 }
 
 fn write(state: &Path, lesson: Lesson) -> std::io::Result<()> {

@@ -1,7 +1,6 @@
 //! What a run needs to know before it begins: the zone, the day to replay, the past and the
 //! surroundings.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::cli::RunArgs;
 use crate::clock::utc_now;
 use crate::error::{Failure, Kind};
 use crate::forecast::zones::{self, Unresolved};
+use crate::plan::Policy;
 use crate::source::{self, ReplayDay, SourceError};
 use crate::surroundings;
 
@@ -45,7 +45,8 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
     let state = crate::dirs::state();
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     // The job waits for this disk only where what it holds is of use.
-    let is_of_use = args.zone.is_none() || (args.duration.is_none() && policy_may_wait(args));
+    let is_of_use =
+        args.zone.is_none() || (args.duration.is_none() && settings::policy(args) != Policy::Now);
     let memory = match &state {
         Some(state) if is_of_use => Memory::read(state, PATIENCE),
         _ => Memory::default(),
@@ -64,9 +65,6 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
             zone_of(args.zone.as_deref().or(told.as_deref()), &memory)?
         }
     };
-    let environment: HashMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
     Ok(Prepared {
         zone,
         zone_notice,
@@ -80,7 +78,7 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
         usual: memory.usual(&fingerprint),
         state,
         fingerprint,
-        surroundings: surroundings::look(&environment),
+        surroundings: surroundings::look(|name| std::env::var(name).ok()),
         directory,
     })
 }
@@ -115,8 +113,4 @@ fn zone_of(given: Option<&str>, memory: &Memory) -> Result<(String, Option<Strin
             Ok((UNKNOWN_ZONE.to_owned(), Some(notice)))
         }
     }
-}
-
-fn policy_may_wait(args: &RunArgs) -> bool {
-    settings::policy_name(args) != "now"
 }

@@ -69,9 +69,6 @@ pub(super) fn check(args: &RunArgs) -> Result<(), Failure> {
         ))
         .hint("idle power is what stays on while the job is paused"));
     }
-    if args.carbon_budget.is_some_and(|budget| budget.0 <= 0.0) {
-        return Err(Failure::usage("`--carbon-budget` must be above 0"));
-    }
     if args.reserved && args.idle_power.is_none() {
         return Err(
             Failure::usage("`--reserved` counts idle power, and none is known")
@@ -103,7 +100,7 @@ pub(super) fn policy_name(args: &RunArgs) -> &'static str {
     }
 }
 
-fn policy(args: &RunArgs) -> Policy {
+pub(super) fn policy(args: &RunArgs) -> Policy {
     let limit = args.threshold.unwrap_or(Limit::Percentile(30.0));
     match (args.policy, args.carbon_budget) {
         (Some(PolicyName::Plan), _) => Policy::Plan,
@@ -123,8 +120,7 @@ pub(super) fn plan(
     figures: &Figures,
     inherited: &Inherited,
 ) -> Result<Planned, Failure> {
-    let mut notices = Vec::new();
-    notices.extend(prepared.zone_notice.clone());
+    let mut notices = Vec::from_iter(prepared.zone_notice.clone());
     let given = given_deadline(args, prepared)?;
     let by_hand = given.is_some() || args.max_delay.is_some();
     let mut may_hold = true;
@@ -205,11 +201,8 @@ pub(super) fn plan(
         can_pause: !args.tty,
         stop_signal: args.stop_signal as i32,
         grace: args.grace,
-        poll: if args.replay.is_some() {
-            POLL.max(replay_poll)
-        } else {
-            POLL
-        },
+        // Outside a replay the speed is 1.
+        poll: POLL.max(replay_poll),
     };
     let patience = match policy {
         Policy::Now => Duration::ZERO,
