@@ -18,7 +18,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::process::{ProcId, Process, Sent};
+use super::process::{ProcId, Process, Sent, is_readable};
 use super::tree;
 use crate::clock::monotonic;
 
@@ -226,16 +226,19 @@ impl Watch {
                 PollFd::new(signals.as_fd(), PollFlags::POLLIN),
             ];
             let _ = poll(&mut handles, timeout);
-            let has_orders = handles[0].any().unwrap_or(false);
+            let mut has_orders = handles[0].any().unwrap_or(false);
+            let mut is_orphan = false;
             while let Ok(Some(info)) = signals.read_signal() {
                 let number = info.ssi_signo.cast_signed();
                 if number == DEATH as i32 && self.has_no_supervisor() {
-                    self.release();
-                    return;
+                    // What it wrote before counts: it may have continued everyone itself.
+                    is_orphan = true;
+                    has_orders = is_readable(stdin.as_fd());
+                } else {
+                    tell(Record::new(Tag::Signal, number, 0));
                 }
-                tell(Record::new(Tag::Signal, number, 0));
             }
-            if has_orders {
+            while has_orders {
                 let mut buffer = [0; 4096];
                 // Not through the buffer of `Stdin`: what it keeps back, poll does not see.
                 match nix::unistd::read(&stdin, &mut buffer) {
@@ -252,6 +255,11 @@ impl Watch {
                         return;
                     }
                 }
+                has_orders = is_orphan && is_readable(stdin.as_fd());
+            }
+            if is_orphan {
+                self.release();
+                return;
             }
             if self.next_look().is_some_and(|at| at <= monotonic()) {
                 let first = !matches!(self.patience, Patience::Over { .. });

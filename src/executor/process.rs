@@ -299,7 +299,7 @@ pub(crate) fn pidfd(pid: i32) -> Option<OwnedFd> {
     rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
 }
 
-/// Whether a pidfd says that its process has ended.
+/// Whether there is something to read, or an end of file; of a pidfd: whether its process has ended.
 pub(crate) fn is_readable(handle: impl AsFd) -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let mut handles = [PollFd::new(handle.as_fd(), PollFlags::POLLIN)];

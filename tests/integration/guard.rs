@@ -66,6 +66,26 @@ fn a_running_job_is_not_touched_when_the_supervisor_dies() {
 }
 
 #[test]
+fn what_the_supervisor_wrote_before_it_died_counts_however_late_the_watchdog_reads_it() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.paused_job("workers", 3);
+    let processes = supervisor.ask("processes");
+    let leader: i32 = processes.split(' ').next().unwrap().parse().unwrap();
+    let worker = *pids.iter().find(|&&pid| pid != leader).unwrap();
+    let guard = supervisor.guard_pid_in_use();
+    // On a busy machine it may have had no turn since the resume.
+    send(guard, Signal::SIGSTOP);
+    eventually("the watchdog is stopped", || is_stopped(guard));
+    supervisor.ask("resume");
+    send(worker, Signal::SIGSTOP);
+    eventually("it is stopped", || is_stopped(worker));
+    supervisor.kill();
+    send(guard, Signal::SIGCONT);
+    eventually("the watchdog leaves", || states(guard).is_empty());
+    assert!(is_stopped(worker));
+}
+
+#[test]
 fn no_signal_that_can_be_blocked_ends_the_watchdog() {
     let mut supervisor = Supervisor::start();
     let pids = supervisor.paused_job("workers", 2);
