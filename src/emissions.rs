@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::forecast::{Kind, Span};
+use crate::forecast::{Kind, Point, Series, Span};
 use crate::ledger::entry::{Cause, EnergyKind, IntensityKind, IntensityPoint, Part, Segment};
 use crate::units::{GramsCo2e, GramsPerKwh, Joules, KilowattHours, Pue};
 
@@ -148,9 +148,19 @@ impl Intensities {
     fn put(&mut self, piece: Piece) {
         self.pieces.insert(piece.span.start, piece);
     }
+}
 
-    /// The pieces that share time with `span`, whole, in order.
-    pub fn within(&self, span: Span) -> impl Iterator<Item = Piece> + '_ {
+/// Intensities over time that energy can be priced with.
+pub trait Prices {
+    /// The pieces that share time with `span`, whole or the part of them inside, in order.
+    fn within(&self, span: Span) -> impl Iterator<Item = Piece>;
+
+    /// The piece that `at` lies in.
+    fn at(&self, at: Timestamp) -> Option<Piece>;
+}
+
+impl Prices for Intensities {
+    fn within(&self, span: Span) -> impl Iterator<Item = Piece> {
         let before = self.pieces.range(..span.start).next_back();
         before
             .into_iter()
@@ -159,10 +169,28 @@ impl Intensities {
             .filter(move |piece| piece.span.overlap(span).is_some())
     }
 
-    /// The piece that `at` lies in.
-    pub fn at(&self, at: Timestamp) -> Option<Piece> {
+    fn at(&self, at: Timestamp) -> Option<Piece> {
         let (_, piece) = self.pieces.range(..=at).next_back()?;
         piece.span.contains(at).then_some(*piece)
+    }
+}
+
+/// What was observed prices what was used.
+impl Prices for Series {
+    fn within(&self, span: Span) -> impl Iterator<Item = Piece> {
+        self.within(span).map(observed)
+    }
+
+    fn at(&self, at: Timestamp) -> Option<Piece> {
+        self.point_at(at).map(observed)
+    }
+}
+
+fn observed(point: Point) -> Piece {
+    Piece {
+        span: point.span,
+        intensity: point.intensity,
+        kind: IntensityKind::Observed,
     }
 }
 
@@ -237,7 +265,7 @@ fn seconds(length: f64) -> Duration {
 }
 
 /// Prices `segments` with `intensities`; the facility uses `pue` times their energy.
-pub fn account(segments: &[Segment], intensities: &Intensities, pue: Pue) -> Account {
+pub fn account(segments: &[Segment], intensities: &impl Prices, pue: Pue) -> Account {
     let mut sum = Account {
         g: Parts::default(),
         low: GramsCo2e::ZERO,

@@ -44,6 +44,52 @@ fn overhead(time: Duration, tick: Duration) -> (u32, Duration) {
     }
 }
 
+/// The planner's problem: `work_ticks` of work in the situation `s`, by `deadline_ticks`, with these
+/// intensities (g/kWh) from now on, a tick each.
+pub fn problem(
+    s: &Situation<'_>,
+    tick: Duration,
+    ci_g_per_kwh: Vec<f64>,
+    deadline_ticks: u32,
+    work_ticks: u32,
+) -> Problem {
+    let switching = &s.switching;
+    let (pause_ticks, pause_rest) = overhead(switching.pause, tick);
+    let (resume_ticks, resume_rest) = overhead(switching.resume, tick);
+    let min_run_ticks = ticks_up(switching.min_run, tick).max(1) as u32;
+    let min_pause_ticks = ticks_up(switching.min_pause, tick).max(1) as u32;
+    // Counted from what is left of the minimum, so that rounding never shortens it.
+    let age = |least: Duration, least_ticks: u32, age: Duration| {
+        let left = ticks_up(least.saturating_sub(age), tick) as u32;
+        least_ticks.saturating_sub(left)
+    };
+    let kwh = |rest: Duration| KilowattHours::from(s.power.run * rest).0;
+    Problem {
+        tick_min: tick.as_secs_f64() / 60.0,
+        run_kw: s.power.run.0 / 1e3,
+        idle_kw: s.power.idle.0 / 1e3,
+        wait_kw: s.power.wait.0 / 1e3,
+        pause_ticks,
+        resume_ticks,
+        pause_kwh: switching.pause_energy.0 + kwh(pause_rest),
+        resume_kwh: switching.resume_energy.0 + kwh(resume_rest),
+        min_run_ticks,
+        min_pause_ticks,
+        max_pauses: switching.max_pauses,
+        latest_start_tick: None,
+        initial: match s.state {
+            State::Fresh => Initial::Fresh,
+            State::Running(since) => Initial::Running(age(switching.min_run, min_run_ticks, since)),
+            State::Paused(since) => {
+                Initial::Paused(age(switching.min_pause, min_pause_ticks, since))
+            }
+        },
+        ci_g_per_kwh,
+        deadline_ticks,
+        work_ticks,
+    }
+}
+
 /// A situation in ticks.
 pub(super) struct Grid {
     now: Timestamp,
@@ -112,43 +158,7 @@ impl Grid {
             .collect();
         ci.resize(last as usize, mean);
 
-        let switching = &s.switching;
-        let (pause_ticks, pause_rest) = overhead(switching.pause, tick);
-        let (resume_ticks, resume_rest) = overhead(switching.resume, tick);
-        let min_run_ticks = ticks_up(switching.min_run, tick).max(1) as u32;
-        let min_pause_ticks = ticks_up(switching.min_pause, tick).max(1) as u32;
-        // Counted from what is left of the minimum, so that rounding never shortens it.
-        let age = |least: Duration, least_ticks: u32, age: Duration| {
-            let left = ticks_up(least.saturating_sub(age), tick) as u32;
-            least_ticks.saturating_sub(left)
-        };
-        let kwh = |rest: Duration| KilowattHours::from(s.power.run * rest).0;
-        let problem = Problem {
-            tick_min: tick.as_secs_f64() / 60.0,
-            run_kw: s.power.run.0 / 1e3,
-            idle_kw: s.power.idle.0 / 1e3,
-            wait_kw: s.power.wait.0 / 1e3,
-            pause_ticks,
-            resume_ticks,
-            pause_kwh: switching.pause_energy.0 + kwh(pause_rest),
-            resume_kwh: switching.resume_energy.0 + kwh(resume_rest),
-            min_run_ticks,
-            min_pause_ticks,
-            max_pauses: switching.max_pauses,
-            latest_start_tick: None,
-            initial: match s.state {
-                State::Fresh => Initial::Fresh,
-                State::Running(since) => {
-                    Initial::Running(age(switching.min_run, min_run_ticks, since))
-                }
-                State::Paused(since) => {
-                    Initial::Paused(age(switching.min_pause, min_pause_ticks, since))
-                }
-            },
-            ci_g_per_kwh: ci,
-            deadline_ticks: last as u32,
-            work_ticks: work as u32,
-        };
+        let problem = problem(s, tick, ci, last as u32, work as u32);
         Self {
             now,
             tick,

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use self::exact::{Initial, Phase};
 use self::grid::Grid;
+pub use self::grid::problem;
 use crate::forecast::{Outlook, Span};
 use crate::units::{GramsCo2e, GramsPerKwh, KilowattHours, Watts};
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::emissions::{Intensities, priced_span};
+use crate::emissions::{Intensities, Prices, priced_span};
 use crate::ledger::entry::{IntensityKind, IntensityPoint, Part, Segment};
 use crate::units::GramsPerKwh;
 

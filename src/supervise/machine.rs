@@ -14,6 +14,7 @@
 //! accounting of time in `segments`.
 
 mod asked;
+mod planner;
 mod situation;
 #[cfg(test)]
 mod tests;
@@ -23,12 +24,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use self::planner::{AsShipped, Planner};
 pub use super::event::{Effect, Event, Meaning, News, Signal, Stretch, Wakeup, Word};
 use super::segments::{Segments, jump};
 use crate::clock::Moment;
 use crate::forecast::{Knowledge, Outlook};
 use crate::ledger::entry::{Action, Cause, Exit, Part, What};
-use crate::plan::{Act, Decision, Policy, Power, Reason, Situation, Switching, decide};
+use crate::plan::{Act, Decision, Reason};
+pub use crate::plan::{Limit, Policy, Power, Switching};
 use crate::units::{GramsCo2e, Joules, Watts};
 
 /// A refused pause is not tried again for so long.
@@ -78,8 +81,11 @@ pub struct Settings {
     pub stop_signal: i32,
     /// From asking to killing.
     pub grace: Duration,
-    /// Longest time between two decisions.
+    /// How late the deadline guard may be looked at: what it keeps in reserve.
     pub poll: Duration,
+    /// Longest time between two decisions. A decision to wait never reaches past the guard, so this
+    /// may be longer than `poll`.
+    pub replan: Duration,
 }
 
 /// How long the job is expected to run.
@@ -173,21 +179,18 @@ struct Hearing {
     paused_since: Duration,
 }
 
-/// What decides; another one in tests.
-type Planner = fn(Timestamp, &Policy, &Situation<'_>) -> Decision;
-
 /// One run.
 #[derive(Debug)]
 pub struct Machine {
     settings: Settings,
-    planner: Planner,
+    planner: Arc<dyn Planner>,
     phase: Phase,
     holds: Holds,
     segments: Segments,
     /// Whether the run has begun; before that only knowledge starts the job.
     begun: bool,
     knowledge: Option<Arc<Knowledge>>,
-    outlook: Option<Outlook>,
+    outlook: Option<Arc<Outlook>>,
     /// The decision in force, and when it was made.
     decision: Option<(Decision, Moment)>,
     guard_ready: bool,
@@ -200,6 +203,8 @@ pub struct Machine {
     /// The plan may not hold or pause before this: an operator said run.
     overruled_until: Option<Timestamp>,
     hearing: Option<Hearing>,
+    /// `elapsed` at which the job has restored its state and makes progress again.
+    restored_at: Duration,
     /// Ctrl-Z came while stopping was not done yet: stop the supervisor after the pause.
     stop_self_next: bool,
     /// What is for the job and came while it was being started.
@@ -218,9 +223,14 @@ pub struct Machine {
 impl Machine {
     /// A run that begins at `now`.
     pub fn new(settings: Settings, now: Moment) -> Self {
+        Self::with_planner(settings, now, Arc::new(AsShipped))
+    }
+
+    /// The same where something else decides.
+    pub fn with_planner(settings: Settings, now: Moment, planner: Arc<dyn Planner>) -> Self {
         Self {
             settings,
-            planner: decide,
+            planner,
             phase: Phase::Holding,
             holds: Holds::default(),
             segments: Segments::new(now, Part::Overhead),
@@ -235,6 +245,7 @@ impl Machine {
             no_pause_before: Duration::ZERO,
             overruled_until: None,
             hearing: None,
+            restored_at: Duration::ZERO,
             stop_self_next: false,
             put_off: Vec::new(),
             interrupts: Vec::new(),
@@ -269,7 +280,7 @@ impl Machine {
 
     /// The intensity ahead, as of the last decision.
     pub fn outlook(&self) -> Option<&Outlook> {
-        self.outlook.as_ref()
+        self.outlook.as_deref()
     }
 
     /// What was asked for, and learned since.
@@ -313,7 +324,11 @@ impl Machine {
             ) => {
                 // A plan that changes in the past would never let time move on.
                 next.utc = decision.until.filter(|until| *until > decided.utc);
-                next.elapsed = Some(decided.elapsed.saturating_add(self.poll()));
+                let replan = decided.elapsed.saturating_add(self.replan());
+                next.elapsed = Some(match self.segments.open().0 {
+                    Part::Restoring => replan.min(self.restored_at),
+                    _ => replan,
+                });
                 if let Some(hearing) = self.hearing {
                     soonest = soonest.min(hearing.until);
                 }
@@ -376,6 +391,7 @@ impl Machine {
             Event::ResumeConfirmed { processes, took } => {
                 if let Phase::Resuming { .. } = self.phase {
                     effects.push(confirmed(Action::Resume, processes, took, None));
+                    self.restored_at = now.elapsed + self.settings.switching.resume;
                     self.enter(now, Phase::Running { since: now.elapsed }, effects);
                     self.steer(now, effects);
                 }
@@ -452,14 +468,24 @@ impl Machine {
         };
         let slept = now.suspended.saturating_sub(decided.suspended);
         decision.until.is_some_and(|until| now.utc >= until)
-            || now.elapsed >= decided.elapsed.saturating_add(self.poll())
+            || now.elapsed >= decided.elapsed.saturating_add(self.replan())
             || jump(*decided, now).unsigned_abs() >= CLOCKS_DISAGREE
             || slept >= CLOCKS_DISAGREE
             || self.hearing_is_over(now)
+            || (self.segments.open().0 == Part::Restoring && !self.is_restoring(now))
+    }
+
+    /// Whether the job goes on again but makes no progress yet.
+    fn is_restoring(&self, now: Moment) -> bool {
+        now.elapsed < self.restored_at
     }
 
     fn poll(&self) -> Duration {
         self.settings.poll.max(POLL_AT_LEAST)
+    }
+
+    fn replan(&self) -> Duration {
+        self.settings.replan.max(POLL_AT_LEAST)
     }
 
     fn hearing_is_over(&self, now: Moment) -> bool {
@@ -520,8 +546,8 @@ impl Machine {
                 effects.push(Effect::Start);
             }
             Phase::Running { since } if !self.holds.is_empty() && self.may_stop_now(now) => {
-                let give_up = now.monotonic + PAUSE_GIVE_UP;
-                self.phase = Phase::Pausing { since, give_up };
+                let give_up = now.monotonic + self.settings.switching.pause + PAUSE_GIVE_UP;
+                self.enter(now, Phase::Pausing { since, give_up }, effects);
                 effects.push(intent(Action::Pause));
                 effects.push(Effect::Pause);
             }
@@ -539,6 +565,7 @@ impl Machine {
         self.settings.can_pause
             && self.guard_ready
             && self.hearing.is_none()
+            && !self.is_restoring(now)
             && now.elapsed >= self.no_pause_before
     }
 
@@ -671,6 +698,13 @@ impl Machine {
         let (part, causes) = match self.phase {
             Phase::Holding if self.decision.is_some() => (Part::Held, self.holds.causes()),
             Phase::Holding | Phase::Starting | Phase::Ended(_) => (Part::Overhead, Vec::new()),
+            Phase::Running { .. } if self.is_restoring(now) => {
+                (Part::Restoring, self.segments.open().1.to_vec())
+            }
+            // A job that saves first makes no progress; one that is only stopped does until it is.
+            Phase::Pausing { .. } if !self.settings.switching.pause.is_zero() => {
+                (Part::Saving, self.holds.causes())
+            }
             Phase::Running { .. } | Phase::Pausing { .. } | Phase::Stopping { .. } => {
                 (Part::Running, Vec::new())
             }

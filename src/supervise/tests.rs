@@ -242,6 +242,7 @@ impl Stage {
             stop_signal: 15,
             grace: Duration::from_secs(30),
             poll: Duration::from_mins(1),
+            replan: Duration::from_mins(1),
         };
         Self {
             clock,

@@ -58,6 +58,7 @@ fn settings(from: Timestamp) -> Settings {
         stop_signal: 15,
         grace: 30 * Duration::from_secs(1),
         poll: 10 * MINUTE,
+        replan: 10 * MINUTE,
     }
 }
 

@@ -203,6 +203,7 @@ pub(super) fn plan(
         grace: args.grace,
         // Outside a replay the speed is 1.
         poll: POLL.max(replay_poll),
+        replan: POLL.max(replay_poll),
     };
     let patience = match policy {
         Policy::Now => Duration::ZERO,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::{Effect, Expected, Machine, Phase, Settings, warn};
 use crate::clock::Moment;
 use crate::forecast::Outlook;
-use crate::forecast::ahead::ahead;
 use crate::ledger::entry::Part;
 use crate::plan::delay::{FIRST_RUN, MOST_DELAY, earned};
 use crate::plan::{
@@ -15,8 +14,6 @@ use crate::plan::{
 };
 use crate::units::{GramsCo2e, Joules, Watts};
 
-/// How far the outlook looks: the horizon of the planning rules.
-const HORIZON_HOURS: usize = 168;
 /// Measured power replaces the figure that planning began with after so much running time.
 const POWER_AFTER: Duration = Duration::from_mins(1);
 /// Shares of the carbon budget that are worth a warning, once each.
@@ -30,8 +27,9 @@ impl Machine {
         };
         // A bug in planning must lead to a running job, not to a dead supervisor.
         let planned = catch_unwind(AssertUnwindSafe(|| {
-            let outlook = ahead(now.utc, &knowledge, HORIZON_HOURS)?;
-            let decision = (self.planner)(now.utc, &self.policy(), &self.situation(now, &outlook));
+            let outlook = self.planner.outlook(now.utc, &knowledge)?;
+            let situation = self.situation(now, &outlook);
+            let decision = self.planner.decide(now.utc, &self.policy(), &situation);
             Some((outlook, decision))
         }));
         match planned {
@@ -99,9 +97,10 @@ impl Machine {
             power,
             ..
         } = self.settings;
-        if !self.settings.may_pause || !self.settings.can_pause {
-            switching.max_pauses = Some(0);
-        }
+        switching.max_pauses = match switching.max_pauses {
+            _ if !self.settings.may_pause || !self.settings.can_pause => Some(0),
+            most => most.map(|most| most.saturating_sub(self.pauses)),
+        };
         // The lumps are so many seconds at the power of a running job, so they scale with it.
         if let Some(measured) = self.measured
             && power.run > Watts::ZERO

@@ -11,10 +11,20 @@ use jiff::SignedDuration;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::forecast::{Basis, Issue, Kind, Series};
+use crate::plan::Situation;
 use crate::units::{GramsPerKwh, KilowattHours};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// A planner that is a rule of the test.
+type Rule = fn(Timestamp, &Policy, &Situation<'_>) -> Decision;
+
+impl Planner for Rule {
+    fn decide(&self, now: Timestamp, policy: &Policy, situation: &Situation<'_>) -> Decision {
+        self(now, policy, situation)
+    }
+}
 
 fn begin() -> Timestamp {
     "2026-03-02T00:00:00Z".parse().unwrap()
@@ -85,6 +95,7 @@ fn plain() -> Settings {
         stop_signal: 15,
         grace: Duration::from_secs(30),
         poll: 5 * MINUTE,
+        replan: 5 * MINUTE,
     }
 }
 
@@ -181,11 +192,15 @@ impl Run {
         }
     }
 
-    /// A run in which `planner` decides, and everything is known.
-    fn by(planner: Planner, settings: Settings) -> Self {
+    /// A run in which `rule` decides, and everything is known.
+    fn by(rule: Rule, settings: Settings) -> Self {
         let mut run = Self::new(settings);
-        run.machine.planner = planner;
+        run.decide_by(rule);
         run
+    }
+
+    fn decide_by(&mut self, rule: Rule) {
+        self.machine.planner = Arc::new(rule);
     }
 
     fn working(mut self, work: Duration) -> Self {

@@ -70,7 +70,7 @@ fn delay_is_counted_once_whatever_caused_it() {
     let mut run = Run::by(waits, settings).begin(dirty_first(24));
     run.pass(HOUR);
     run.clock.suspend(HOUR);
-    run.machine.planner = runs;
+    run.decide_by(runs);
     run.on(Event::Operator(Word::Resume));
     run.pass(30 * MINUTE);
     run.on(Event::Operator(Word::Pause));
@@ -79,6 +79,55 @@ fn delay_is_counted_once_whatever_caused_it() {
     let outlook = run.machine.outlook().unwrap().clone();
     let situation = run.machine.situation(run.now(), &outlook);
     assert_eq!(situation.allowance, Allowance::Given(7 * HOUR));
+}
+
+#[test]
+fn restoring_is_part_of_the_pause_and_no_progress() {
+    let mut settings = due(4 * HOUR, 24.0);
+    settings.switching.resume = 4 * MINUTE;
+    let mut run = Run::by(runs, settings).begin(dirty_first(24));
+    run.pass(HOUR);
+    run.on(Event::Operator(Word::Pause));
+    run.pass(HOUR);
+    run.on(Event::Operator(Word::Resume));
+    run.pass(2 * MINUTE);
+    assert_eq!(run.machine.productive(run.now()), HOUR);
+    run.on(Event::Operator(Word::Pause));
+    assert!(run.is_running(), "what is being restored is not stopped");
+    run.on(Event::Operator(Word::Resume));
+    run.pass(HOUR - 2 * MINUTE);
+    assert_eq!(run.machine.productive(run.now()), 2 * HOUR - 4 * MINUTE);
+    run.on(Event::ChildEnded(Exit::Code(0)));
+    let restoring: Vec<Stretch> = (run.stretches().into_iter())
+        .filter(|stretch| stretch.part == Part::Restoring)
+        .collect();
+    let length: Duration = (restoring.iter())
+        .map(|stretch| stretch.to.elapsed - stretch.from.elapsed)
+        .sum();
+    assert_eq!(length, 4 * MINUTE);
+    assert!(restoring.iter().all(|s| s.causes == [Cause::Operator]));
+}
+
+#[test]
+fn what_saves_before_it_is_paused_makes_no_progress() {
+    let mut settings = due(4 * HOUR, 24.0);
+    settings.switching.pause = 3 * MINUTE;
+    let mut run = Run::by(runs, settings).begin(dirty_first(24));
+    run.pass(HOUR);
+    drop(run.machine.on(run.now(), Event::Operator(Word::Pause)));
+    run.clock.advance(3 * MINUTE);
+    run.on(Event::Wake);
+    assert!(
+        matches!(run.machine.phase(), Phase::Pausing { .. }),
+        "saving takes its time"
+    );
+    run.on(CONFIRMED);
+    let saving = run.stretches().pop().unwrap();
+    assert_eq!(
+        (saving.part, saving.causes),
+        (Part::Saving, vec![Cause::Operator])
+    );
+    assert_eq!(run.machine.productive(run.now()), HOUR);
 }
 
 #[test]

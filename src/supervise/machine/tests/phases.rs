@@ -19,7 +19,7 @@ fn letter(phase: Phase) -> char {
 fn come_to(phase: char) -> Machine {
     let now = ManualClock::at(begin()).now();
     let mut machine = Machine::new(plain(), now);
-    machine.planner = if phase == 'H' { waits } else { runs };
+    machine.planner = Arc::new(if phase == 'H' { waits as Rule } else { runs });
     let way: &[Event] = match phase {
         'H' | 'S' => &[],
         'R' => &[STARTED, READY],

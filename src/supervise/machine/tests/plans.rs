@@ -199,7 +199,7 @@ fn a_planner_that_panics_leads_to_a_running_job() {
     )
     .begin(dirty_first(6));
     assert!(run.is_paused());
-    run.machine.planner = panics;
+    run.decide_by(panics);
     run.pass(6 * MINUTE);
     assert!(run.is_running(), "a pause does not outlive the planner");
 }

@@ -83,7 +83,7 @@ fn waits_by_the_guard(now: Timestamp, _: &Policy, s: &Situation<'_>) -> Decision
 fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
     let mut clock = ManualClock::at(begin());
     let mut machine = Machine::new(due(HOUR, 96.0), clock.now());
-    machine.planner = waits_by_the_guard;
+    machine.planner = Arc::new(waits_by_the_guard as Rule);
     let mut job = Job {
         exists: false,
         stopped: false,

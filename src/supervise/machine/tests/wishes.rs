@@ -304,7 +304,7 @@ fn where_nothing_can_be_paused_an_operators_pause_is_refused_at_once() {
 #[test]
 fn a_pause_that_never_confirms_is_given_up_and_the_job_continued() {
     let mut machine = Machine::new(plain(), ManualClock::at(begin()).now());
-    machine.planner = runs;
+    machine.planner = Arc::new(runs as Rule);
     let mut clock = ManualClock::at(begin());
     for event in [Event::Begin, STARTED, READY, Event::Operator(Word::Pause)] {
         drop(machine.on(clock.now(), event));
@@ -319,7 +319,7 @@ fn a_pause_that_never_confirms_is_given_up_and_the_job_continued() {
 #[test]
 fn a_resume_that_is_not_confirmed_is_asked_for_again() {
     let mut machine = Machine::new(plain(), ManualClock::at(begin()).now());
-    machine.planner = runs;
+    machine.planner = Arc::new(runs as Rule);
     let mut clock = ManualClock::at(begin());
     let way = [
         Event::Begin,
