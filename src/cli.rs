@@ -9,8 +9,9 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
 use crate::error::EXIT_CODES;
 use crate::parse;
 use crate::plan::Limit;
+use crate::simulate::{Idle, Policy};
 use crate::source::Name;
-use crate::units::{GramsCo2e, GramsPerKwh, Pue, Watts};
+use crate::units::{GramsCo2e, Pue, Watts};
 
 /// Prefix a training command: it is held, paused and resumed by the grid's carbon intensity, and
 /// accounted for.
@@ -52,6 +53,8 @@ pub enum Command {
     Forecast(ForecastArgs),
     /// Account for past runs: energy, emissions, what waiting avoided
     Report(ReportArgs),
+    /// What policies would have saved on past intensities
+    Simulate(Box<SimulateArgs>),
     /// Show the runs of this user
     Status(StatusArgs),
     /// Hold a run until `catrain resume`; the plan does not lift it
@@ -146,7 +149,7 @@ pub struct RunArgs {
     pub policy: Option<PolicyName>,
 
     /// For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]
-    #[arg(long, value_name = "N|pNN", value_parser = threshold, help_heading = "Plan")]
+    #[arg(long, value_name = "N|pNN", help_heading = "Plan")]
     pub threshold: Option<Limit>,
 
     /// Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %
@@ -354,6 +357,177 @@ pub enum ReportFormat {
     Json,
 }
 
+/// What policies would have saved on past intensities, with the best possible for comparison
+///
+/// The machine that supervises runs lives out each job on a virtual clock. A policy sees only what
+/// was known by then; grams are counted by what came.
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = "Examples:
+  catrain simulate --forecasts DE_2021.csv -d 6h,24h --slack 12h,24h --every 53h
+      six hours and a day of work, due 12 or 24 hours later than necessary, started every 53 hours
+  catrain simulate --trace DE_2020.csv --jobs jobs.csv --policy oracle,window:perfect
+      a workload of your own: job_id,arrival,duration_minutes[,deadline][,power_w][,interruptible]
+  catrain simulate --run r7k2 --policy now,plan,oracle
+      one of your own runs under other policies
+
+Policies:
+  now             at once, never paused: what the others are compared with
+  plan            what `catrain run` does; sees forecasts as they were issued
+  window          one uninterrupted run at the cleanest time
+  k-lowest        the cheapest slots by the forecast on arrival, kept to whatever comes
+  threshold:p30   at or below a percentile of the next 24 hours; also threshold:250 (g/kWh)
+  oracle          the best possible in hindsight
+  plan, window and k-lowest also as :history (no forecast, past observations only), :profile (the
+  built-in usual days only) and :perfect (the future known). With --trace alone there are no
+  forecasts, so that plan means plan:history.")]
+pub struct SimulateArgs {
+    /// Past intensities: `datetime,carbon_intensity_gco2_per_kwh`; may be repeated
+    #[arg(long, value_name = "FILE", value_delimiter = ',', value_hint = ValueHint::FilePath, help_heading = "World")]
+    pub trace: Vec<PathBuf>,
+
+    /// Forecasts as they were issued, with what came: `issued_at,target_time,forecast,actual`; a
+    /// directory means all files in it
+    #[arg(long, value_name = "FILE", value_delimiter = ',', value_hint = ValueHint::AnyPath, help_heading = "World")]
+    pub forecasts: Vec<PathBuf>,
+
+    /// One of your own runs, as it was recorded
+    #[arg(long, value_name = "RUN", help_heading = "World", conflicts_with_all = ["jobs", "duration", "every", "slack"])]
+    pub run: Option<String>,
+
+    /// Only this zone of the files; for one file, the zone that it is of; with --run, the zone to
+    /// move the run to [default: by the files' names]
+    #[arg(short, long, value_name = "ZONE", value_delimiter = ',', help_heading = "World")]
+    pub zone: Vec<String>,
+
+    /// Usual days in place of the built-in ones: `zone,month,hour_utc,mean`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "World")]
+    pub profiles: Option<PathBuf>,
+
+    /// How far issued forecasts reach: `24h`, or `day`: to the end of the zone's local day
+    #[arg(long, value_name = "DUR|day", value_parser = horizon, help_heading = "World")]
+    pub horizon: Option<Horizon>,
+
+    /// Times without news from the sources, such as `6h@3d`: six hours in every three days
+    #[arg(long, value_name = "DUR@EVERY", value_parser = outage, help_heading = "World")]
+    pub outage: Option<(Duration, Duration)>,
+
+    /// Do not learn from past forecasts how far to trust them
+    #[arg(long, help_heading = "World")]
+    pub no_learning: bool,
+
+    /// Jobs, a line each: `job_id,arrival,duration_minutes[,deadline][,power_w][,interruptible]`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["duration", "every"], help_heading = "Workload")]
+    pub jobs: Option<PathBuf>,
+
+    /// Running time of the jobs; several make several cells
+    #[arg(short, long, value_name = "DUR[,DUR…]", value_delimiter = ',', value_parser = parse::positive_duration, help_heading = "Workload")]
+    pub duration: Vec<Duration>,
+
+    /// How much later than necessary each job is due; several make several cells
+    /// [default: what a run without a deadline may take]
+    #[arg(long, value_name = "DUR[,DUR…]", value_delimiter = ',', value_parser = parse::duration, help_heading = "Workload")]
+    pub slack: Vec<Duration>,
+
+    /// Pair the durations with the slacks one by one, instead of each with each
+    #[arg(long, requires = "slack", help_heading = "Workload")]
+    pub paired: bool,
+
+    /// A job arrives so often
+    #[arg(long, value_name = "DUR", default_value = "24h", value_parser = parse::positive_duration, help_heading = "Workload")]
+    pub every: Duration,
+
+    /// Jobs arrive from here on (UTC) [default: where the data begins]
+    #[arg(long, value_name = "TIME", help_heading = "Workload")]
+    pub from: Option<String>,
+
+    /// Jobs arrive before this (UTC) [default: where the data ends]
+    #[arg(long, value_name = "TIME", help_heading = "Workload")]
+    pub until: Option<String>,
+
+    /// Policies do not know how long jobs take; the slack is the most delay they are given
+    #[arg(long, conflicts_with = "duration_exact", help_heading = "Workload")]
+    pub unknown_duration: bool,
+
+    /// Policies know the durations for sure and keep no margin
+    #[arg(long, help_heading = "Workload")]
+    pub duration_exact: bool,
+
+    /// Jobs take so much longer or shorter than was said, one or the other: `20%`
+    #[arg(long, value_name = "P%", default_value = "0%", value_parser = percent, help_heading = "Workload")]
+    pub duration_error: f64,
+
+    /// Speed of a job from hour to hour, as a standard deviation: `2%`
+    #[arg(long, value_name = "P%", default_value = "0%", value_parser = percent, help_heading = "Workload")]
+    pub rate_noise: f64,
+
+    /// Another draw of what is random
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Workload")]
+    pub seed: u64,
+
+    /// What is compared
+    #[arg(long, value_name = "NAME[,NAME…]", value_delimiter = ',', default_value = "now,k-lowest,window,plan,oracle", help_heading = "Policy")]
+    pub policy: Vec<Policy>,
+
+    /// Power of a job while it runs, in watts
+    #[arg(long, value_name = "W", value_parser = watts, default_value = "300", help_heading = "Policy")]
+    pub power: Watts,
+
+    /// Power that stays on while paused: watts, or a share of the job's: `30`, `10%`
+    #[arg(long, value_name = "W|P%", default_value = "0", value_parser = idle, help_heading = "Policy")]
+    pub idle_power: Idle,
+
+    /// Running time that a pause costs before the job stands
+    #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse::duration, help_heading = "Policy")]
+    pub pause_cost: Duration,
+
+    /// Running time that a resume costs before there is progress
+    #[arg(long, value_name = "DUR", default_value = "2m", value_parser = parse::duration, help_heading = "Policy")]
+    pub resume_cost: Duration,
+
+    /// Least time from a start or resume to the next pause
+    #[arg(long, value_name = "DUR", default_value = "10m", value_parser = parse::duration, help_heading = "Policy")]
+    pub min_run: Duration,
+
+    /// Least time paused
+    #[arg(long, value_name = "DUR", default_value = "5m", value_parser = parse::duration, help_heading = "Policy")]
+    pub min_pause: Duration,
+
+    /// Most pauses of a job [default: no limit]
+    #[arg(long, value_name = "N", help_heading = "Policy")]
+    pub max_pauses: Option<u32>,
+
+    /// Time between two decisions, and the grid of oracle and k-lowest
+    /// [default: the step of the data, 5m to 1h]
+    #[arg(long, value_name = "DUR", value_parser = tick, help_heading = "Policy")]
+    pub tick: Option<Duration>,
+
+    /// With --run: when it is started instead; may be repeated
+    #[arg(long, value_name = "TIME", requires = "run", help_heading = "Workload")]
+    pub start: Vec<String>,
+
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = ForecastFormat::Table, help_heading = "Output")]
+    pub format: ForecastFormat,
+
+    /// Draw saved percent against slack, a line a policy
+    #[arg(long, value_name = "FILE.svg", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub plot: Option<PathBuf>,
+
+    /// Threads to use; the results are the same for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Output")]
+    pub threads: Option<u16>,
+}
+
+/// How far issued forecasts reach in a simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Horizon {
+    /// So long after they were issued.
+    Lead(Duration),
+    /// To the end of the zone's local day.
+    LocalDay,
+}
+
+
 /// `catrain status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
@@ -394,18 +568,47 @@ fn pue(text: &str) -> Result<Pue, String> {
     Pue::try_from(ratio)
 }
 
-fn threshold(text: &str) -> Result<Limit, String> {
-    let hint = || "expected g/kWh such as 250, or a percentile such as p30".to_owned();
-    if let Some(percent) = text.strip_prefix(['p', 'P']) {
-        let percent: f64 = percent.parse().map_err(|_| hint())?;
-        return match percent {
-            0.0..=100.0 => Ok(Limit::Percentile(percent)),
-            _ => Err("a percentile is between p0 and p100".to_owned()),
-        };
+fn horizon(text: &str) -> Result<Horizon, String> {
+    match text {
+        "day" => Ok(Horizon::LocalDay),
+        _ => parse::positive_duration(text).map(Horizon::Lead),
     }
-    match text.parse::<f64>() {
-        Ok(limit) if (0.0..1e5).contains(&limit) => Ok(Limit::Absolute(GramsPerKwh(limit))),
-        _ => Err(hint()),
+}
+
+fn outage(text: &str) -> Result<(Duration, Duration), String> {
+    let (length, every) = (text.split_once('@'))
+        .ok_or_else(|| "expected DUR@EVERY, such as 6h@3d".to_owned())?;
+    let (length, every) = (
+        parse::positive_duration(length)?,
+        parse::positive_duration(every)?,
+    );
+    match length < every {
+        true => Ok((length, every)),
+        false => Err(format!("an outage of {text} would never end")),
+    }
+}
+
+/// A fraction from `20%`, below 1.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim();
+    match number.parse::<f64>() {
+        Ok(percent) if (0.0..100.0).contains(&percent) => Ok(percent / 100.0),
+        _ => Err("expected a percentage from 0% to below 100%, such as 20%".to_owned()),
+    }
+}
+
+fn idle(text: &str) -> Result<Idle, String> {
+    match text.trim().ends_with('%') {
+        true => percent(text).map(Idle::Share),
+        false => watts(text).map(Idle::Power),
+    }
+}
+
+fn tick(text: &str) -> Result<Duration, String> {
+    match parse::positive_duration(text)? {
+        tick if tick < Duration::from_mins(1) => Err("a tick is a minute at least".to_owned()),
+        tick if tick > Duration::from_hours(24) => Err("a tick is a day at most".to_owned()),
+        tick => Ok(tick),
     }
 }
 

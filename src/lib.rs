@@ -53,6 +53,7 @@ pub mod parse;
 pub mod patience;
 pub mod plan;
 pub mod report;
+pub mod simulate;
 pub mod source;
 pub mod supervise;
 pub mod surroundings;

@@ -129,6 +129,16 @@ pub fn time(text: &str, now: Timestamp, tz: &TimeZone) -> Result<Timestamp, Stri
     }
 }
 
+/// A moment of the past in a file or for a replay: RFC 3339, or in UTC `2021-11-17T18:00` or
+/// `2021-11-17` (its midnight). None where it is none of these.
+pub fn utc_time(text: &str) -> Option<Timestamp> {
+    let utc = |local: DateTime| local.to_zoned(TimeZone::UTC).ok();
+    let text = text.trim();
+    None.or_else(|| text.parse::<Timestamp>().ok())
+        .or_else(|| utc(text.parse::<DateTime>().ok()?).map(|zoned| zoned.timestamp()))
+        .or_else(|| utc(text.parse::<Date>().ok()?.into()).map(|zoned| zoned.timestamp()))
+}
+
 /// `09:00` or `09:00:30`.
 fn clock_time(text: &str) -> Option<Time> {
     let looks_so = text.contains(':') && text.chars().all(|c| c.is_ascii_digit() || c == ':');

@@ -446,15 +446,8 @@ fn csv(views: &[View], out: &mut dyn Write) -> io::Result<()> {
                     basis: outlook.basis.to_string(),
                     source: &outlook.source,
                 })
-                .map_err(io_error)?;
+                .map_err(super::csv_error)?;
         }
     }
     writer.flush()
-}
-
-fn io_error(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
-    }
 }

@@ -4,6 +4,7 @@ pub mod forecast;
 pub mod man;
 pub mod report;
 pub mod run;
+pub mod simulate;
 pub mod status;
 pub mod zones;
 
@@ -44,6 +45,7 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
             let state = crate::dirs::state().ok_or_else(no_state)?;
             report::run(&args, look, out, now, &zone(), &state)?;
         }
+        Command::Simulate(args) => simulate::run(&args, look, out)?,
         Command::Status(args) => status::status(&args, look, out, now, &zone())?,
         Command::Pause(name) => status::send(Word::Pause, name.run.as_deref(), out)?,
         Command::Resume(name) => status::send(Word::Resume, name.run.as_deref(), out)?,
@@ -125,6 +127,14 @@ fn written(outcome: io::Result<()>) -> Result<(), Failure> {
             Err(Failure::new(Kind::Failed, error).hint("is the disk full?"))
         }
         _ => Ok(()),
+    }
+}
+
+/// What went wrong in writing CSV, as an error of writing.
+fn csv_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

@@ -109,6 +109,25 @@ pub fn guess(time_zone: &str) -> Option<&'static Average> {
     average(zone)
 }
 
+/// Time zones of grid operators in the US, where the state's tells no zone.
+const OPERATORS: [(&str, &str); 7] = [
+    ("US-CAL-CISO", "America/Los_Angeles"),
+    ("US-NW-BPAT", "America/Los_Angeles"),
+    ("US-TEX-ERCO", "America/Chicago"),
+    ("US-MIDA-PJM", "America/New_York"),
+    ("US-NE-ISNE", "America/New_York"),
+    ("US-NY-NYIS", "America/New_York"),
+    ("US-FLA-FPL", "America/New_York"),
+];
+
+/// The IANA name of a time zone that a zone keeps, where it is known.
+pub fn time_zone(zone: &str) -> Option<&'static str> {
+    let operator = OPERATORS.into_iter().find(|(name, _)| *name == zone);
+    let mut rows = TIME_ZONES.lines().filter_map(|line| line.split_once(','));
+    (operator.map(|(_, time_zone)| time_zone))
+        .or_else(|| rows.find(|(_, name)| *name == zone).map(|(time_zone, _)| time_zone))
+}
+
 /// The zone to work with, and where it is from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {

@@ -63,7 +63,7 @@ pub(super) struct Room {
 }
 
 /// Best estimate of the work left. For unknown work as long again as it has run, 6 h to 96 h.
-pub(super) fn estimate(work: Work) -> Duration {
+pub fn estimate(work: Work) -> Duration {
     match work {
         Work::Known { remaining, .. } => remaining.min(EVER),
         Work::Unknown { productive } => productive.clamp(6 * HOUR, 96 * HOUR),
@@ -132,15 +132,17 @@ fn flat(outlook: &Outlook) -> bool {
     }
 }
 
-/// Whether a usual day, or less, is all that is known.
-fn usual_day(outlook: &Outlook) -> bool {
-    outlook.kind >= Kind::Profile
+/// Whether a usual day, or less, is all that is known: no forecast, and no observation of the last
+/// day that would tell how today differs from it.
+fn usual_day(now: Timestamp, outlook: &Outlook) -> bool {
+    let is_recent = |at: Timestamp| now.duration_since(at) < SignedDuration::from_hours(24);
+    outlook.kind >= Kind::Profile && !outlook.issued_at.is_some_and(is_recent)
 }
 
 /// Whether beginning a hold or pause must first be worth it: where delay is earned, or a usual
 /// day is all that is known.
-pub(super) fn must_be_worth_it(s: &Situation<'_>) -> bool {
-    matches!(s.allowance, Allowance::Earned { .. }) || usual_day(s.outlook)
+pub(super) fn must_be_worth_it(now: Timestamp, s: &Situation<'_>) -> bool {
+    matches!(s.allowance, Allowance::Earned { .. }) || usual_day(now, s.outlook)
 }
 
 /// Whether saving this much of what remains is worth it.
@@ -224,7 +226,7 @@ pub(super) fn room(now: Timestamp, s: &Situation<'_>) -> Result<Room, Reason> {
         upper,
         to_deadline: to_deadline.map(|left| Duration::try_from(left).unwrap_or_default()),
         delay_left,
-        hold_at_most: longest_hold(s, delay_left),
+        hold_at_most: longest_hold(now, s, delay_left),
         until_guard: Duration::try_from(spare - poll).unwrap_or_default(),
         guard,
     })
@@ -232,8 +234,12 @@ pub(super) fn room(now: Timestamp, s: &Situation<'_>) -> Result<Room, Reason> {
 
 /// On a usual day alone a start that nobody asked to delay is held for 6 h at most. Nothing but
 /// the hold has used delay before the start, so its age is what is gone of the usual 12 h.
-fn longest_hold(s: &Situation<'_>, delay_left: Option<Duration>) -> Option<Duration> {
-    if s.asked_for || !usual_day(s.outlook) {
+fn longest_hold(
+    now: Timestamp,
+    s: &Situation<'_>,
+    delay_left: Option<Duration>,
+) -> Option<Duration> {
+    if s.asked_for || !usual_day(now, s.outlook) {
         return None;
     }
     let held = MOST_DELAY.saturating_sub(delay_left?);

@@ -353,7 +353,7 @@ pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
     if act == Act::Pause
         && begins
         && !matches!(policy, Policy::Threshold(_))
-        && delay::must_be_worth_it(s)
+        && delay::must_be_worth_it(now, s)
         && !delay::worth_it(saves, outline.run_now_grams)
     {
         return run(Reason::NotWorthIt { saves });

@@ -30,7 +30,8 @@ fn outlook(kind: Kind, values: &[f64]) -> Outlook {
         source: "test".to_owned(),
         kind,
         confidence: 0.9,
-        issued_at: Some(start()),
+        // A usual day alone was never issued.
+        issued_at: (kind < Kind::Profile).then(start),
         expected: Series::regular(
             start(),
             HOUR,
@@ -518,6 +519,21 @@ fn waiting_that_saves_little_is_not_begun_where_it_must_be_worth_it() {
         s.state = State::Fresh;
         assert_eq!(plan(&s).act, Act::Pause);
     }
+}
+
+#[test]
+fn an_observation_of_the_last_day_is_more_than_a_usual_day() {
+    let values: Vec<f64> = (0..48).map(|hour| 900.0 - 20.0 * f64::from(hour)).collect();
+    let mut outlook = outlook(Kind::Profile, &values);
+    let mut held_until = |observed: f64| {
+        outlook.issued_at = Some(after(-observed));
+        let mut s = situation(&outlook);
+        s.allowance = Allowance::Given(hours(12.0));
+        s.asked_for = false;
+        plan(&s).until
+    };
+    assert_eq!(held_until(23.0), Some(after(12.0 - 1.0 / 60.0)));
+    assert_eq!(held_until(24.0), Some(after(6.0)));
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! A fixed, explainable rule. Where paused hardware draws power it saves little: at 10 % idle power
 //! next to nothing, at 25 % it emits more than running at once.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +13,37 @@ use super::Limit;
 use super::exact::{Initial, Phase, Problem};
 use crate::forecast::Outlook;
 use crate::units::GramsPerKwh;
+
+impl FromStr for Limit {
+    type Err = String;
+
+    /// `250`, or `p30`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let hint = || {
+            format!("`{text}` is no limit; expected g/kWh such as 250, or a percentile such as p30")
+        };
+        if let Some(percent) = text.strip_prefix(['p', 'P']) {
+            let percent: f64 = percent.parse().map_err(|_| hint())?;
+            return match percent {
+                0.0..=100.0 => Ok(Self::Percentile(percent)),
+                _ => Err("a percentile is between p0 and p100".to_owned()),
+            };
+        }
+        match text.parse::<f64>() {
+            Ok(limit) if (0.0..1e5).contains(&limit) => Ok(Self::Absolute(GramsPerKwh(limit))),
+            _ => Err(hint()),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absolute(limit) => write!(f, "{}", limit.0),
+            Self::Percentile(percent) => write!(f, "p{percent}"),
+        }
+    }
+}
 
 /// The limit in g/kWh; a percentile is that of the next 24 h, by nearest rank.
 pub(super) fn limit(limit: Limit, now: Timestamp, outlook: &Outlook) -> GramsPerKwh {

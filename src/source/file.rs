@@ -191,6 +191,14 @@ fn forms() -> String {
 /// # Errors
 /// It cannot be read, is too large, or a line cannot be used; see [`FileError`].
 pub fn read(path: &Path) -> Result<Recorded, FileError> {
+    parse(path, open(path)?)
+}
+
+/// Opens a file to be read whole: nothing that hangs, and no more of it than [`LARGEST`].
+///
+/// # Errors
+/// It cannot be opened, is no file, or is too large.
+pub fn open(path: &Path) -> Result<impl Read + use<>, FileError> {
     let unreadable = |source| FileError::Unreadable {
         path: path.to_owned(),
         source,
@@ -200,7 +208,7 @@ pub fn read(path: &Path) -> Result<Recorded, FileError> {
     let file = File::open(path).map_err(unreadable)?;
     check(path, &file.metadata().map_err(unreadable)?)?;
     // It may grow while it is read.
-    parse(path, file.take(LARGEST))
+    Ok(file.take(LARGEST))
 }
 
 fn check(path: &Path, metadata: &std::fs::Metadata) -> Result<(), FileError> {

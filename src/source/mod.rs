@@ -7,17 +7,16 @@
 
 pub mod builtin;
 pub mod file;
+pub mod profiles;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::{Basis, Knowledge, Span, zones};
-use crate::words;
+use crate::{parse, words};
 use file::{FileError, Recorded};
 
 /// A source by its name.
@@ -307,17 +306,22 @@ pub fn replay(spec: &str, zone: Option<&str>, now: Timestamp) -> Result<ReplayDa
     })
 }
 
-fn path_of(trace: &str) -> &str {
-    trace.strip_prefix("file:").unwrap_or(trace)
+/// All that a file knows of a zone, the outcome included, and what is worth knowing about it.
+///
+/// # Errors
+/// The file cannot be used.
+pub fn past(path: &Path, zone: &str) -> Result<(Knowledge, Vec<String>), SourceError> {
+    let mut notes = Vec::new();
+    let knowledge = join(file::read(path)?, zone, &file_name(path), &mut notes);
+    Ok((knowledge, notes))
 }
 
 fn replay_time(text: &str) -> Result<Timestamp, SourceError> {
-    let utc = |local: DateTime| local.to_zoned(TimeZone::UTC).ok();
-    let text = text.trim();
-    None.or_else(|| text.parse::<Timestamp>().ok())
-        .or_else(|| utc(text.parse::<DateTime>().ok()?).map(|zoned| zoned.timestamp()))
-        .or_else(|| utc(text.parse::<Date>().ok()?.into()).map(|zoned| zoned.timestamp()))
-        .ok_or_else(|| SourceError::ReplayTime(text.to_owned()))
+    parse::utc_time(text).ok_or_else(|| SourceError::ReplayTime(text.trim().to_owned()))
+}
+
+fn path_of(trace: &str) -> &str {
+    trace.strip_prefix("file:").unwrap_or(trace)
 }
 
 /// The zone that a file is named after: `DE` for `DE_2021-11.csv`; `None` where it is no known zone.

@@ -25,6 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use self::planner::{AsShipped, Planner};
+pub use self::situation::delay_allowed;
 pub use super::event::{Effect, Event, Meaning, News, Signal, Stretch, Wakeup, Word};
 use super::segments::{Segments, jump};
 use crate::clock::Moment;

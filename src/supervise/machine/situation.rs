@@ -4,6 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{Effect, Expected, Machine, Phase, Settings, warn};
 use crate::clock::Moment;
 use crate::forecast::Outlook;
@@ -143,20 +145,21 @@ impl Machine {
             return Allowance::None;
         }
         let delay = now.elapsed.saturating_sub(productive);
-        match (
-            self.settings.duration,
-            self.settings.max_delay,
-            self.settings.deadline,
-        ) {
-            // A deadline without a known length gives no right to wait.
-            (None, _, Some(_)) => Allowance::None,
-            (_, Some(most), _) => Allowance::Given(most.saturating_sub(delay)),
-            (Some(_), None, Some(_)) => Allowance::Deadline,
-            (Some(expected), None, None) if expected.given => {
-                Allowance::Given(MOST_DELAY.saturating_sub(delay))
-            }
-            (_, None, None) => Allowance::Earned {
-                left: earned(productive, delay),
+        let Settings {
+            duration,
+            max_delay,
+            deadline,
+            ..
+        } = self.settings;
+        let allowed = delay_allowed(duration, max_delay, deadline, productive);
+        let left = allowed.map(|allowed| allowed.saturating_sub(delay));
+        match (duration, max_delay, deadline, left) {
+            (None, _, Some(_), _) => Allowance::None,
+            (_, _, _, None) => Allowance::Deadline,
+            (Some(Expected { given: true, .. }), _, _, Some(left))
+            | (_, Some(_), _, Some(left)) => Allowance::Given(left),
+            (_, None, _, Some(left)) => Allowance::Earned {
+                left,
                 may_pause: productive >= FIRST_RUN,
             },
         }
@@ -199,6 +202,25 @@ impl Machine {
             );
             warn(&text, effects);
         }
+    }
+}
+
+/// The delay that a run may take in all, once it has made `productive` progress: as it was asked
+/// for, else 12 h where its length was given, else half of `productive` up to that. None: only the
+/// deadline limits it.
+pub fn delay_allowed(
+    duration: Option<Expected>,
+    max_delay: Option<Duration>,
+    deadline: Option<Timestamp>,
+    productive: Duration,
+) -> Option<Duration> {
+    match (duration, max_delay, deadline) {
+        // A deadline without a known length gives no right to wait.
+        (None, _, Some(_)) => Some(Duration::ZERO),
+        (_, Some(most), _) => Some(most),
+        (Some(_), None, Some(_)) => None,
+        (Some(expected), None, None) if expected.given => Some(MOST_DELAY),
+        (_, None, None) => Some(earned(productive, Duration::ZERO)),
     }
 }
 

@@ -1,0 +1,183 @@
+//! `catrain simulate`: what policies would have saved, in a table, JSON, CSV or a picture.
+
+mod jobs;
+mod page;
+mod plot;
+mod spread;
+mod worlds;
+
+use std::io::Write;
+use std::num::NonZero;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, anyhow};
+
+use self::jobs::Cell;
+use self::page::{Entry, Page};
+use crate::cli::{ForecastFormat, SimulateArgs};
+use crate::error::{Failure, Kind};
+use crate::simulate::live::live;
+use crate::simulate::rows::{Compared, Row};
+use crate::simulate::{Costs, Policy, World, judge};
+use crate::words::Look;
+
+/// Margin on a duration that is not exact, as `catrain run` keeps it.
+const MARGIN: f64 = 0.25;
+
+/// A job that cannot be judged, and why.
+pub(crate) struct LeftOut {
+    zone: String,
+    job: String,
+    why: String,
+}
+
+/// Simulates and prints.
+///
+/// # Errors
+/// Contradictory flags, files that cannot be used, nothing that can be judged, or an interruption,
+/// after what was done by then is printed.
+pub fn run(args: &SimulateArgs, look: Look, out: &mut dyn Write) -> Result<(), Failure> {
+    let told = worlds::read(args)?;
+    let worlds: Vec<&World> = told.iter().map(|told| &told.world).collect();
+    let cells = jobs::cells(args, &worlds)?;
+    if args.plot.is_some() && args.slack.is_empty() {
+        return Err(Failure::usage("--plot draws against the slack, and there is none")
+            .hint("add --slack 6h,12h,24h"));
+    }
+    let policies = policies(&args.policy);
+
+    // In order of time, so that jobs side by side look at the same intensities.
+    let mut order: Vec<(usize, usize)> = Vec::new();
+    let mut left_out = Vec::new();
+    for (at, cell) in cells.iter().enumerate() {
+        let world = worlds[cell.world];
+        for (number, job) in cell.jobs.iter().enumerate() {
+            match judge(job, world) {
+                Ok(()) => order.push((at, number)),
+                Err(why) => left_out.push(LeftOut {
+                    zone: world.zone.clone(),
+                    job: job.id.clone(),
+                    why: why.to_string(),
+                }),
+            }
+        }
+    }
+    order.sort_by_key(|(cell, number)| {
+        let cell = &cells[*cell];
+        (cell.world, cell.jobs[*number].arrival)
+    });
+    if order.is_empty() {
+        let first = left_out.first().map_or(String::new(), |job| {
+            format!(": `{}` in {} {}", job.job, job.zone, job.why)
+        });
+        let what = format!("none of {} jobs can be judged{first}", left_out.len());
+        return Err(Failure::new(Kind::Failed, anyhow!(what))
+            .hint("a job needs intensities from its arrival to its latest end"));
+    }
+    let costs: Vec<Costs> = worlds.iter().map(|world| costs(args, world)).collect();
+    let threads = args
+        .threads
+        .map_or_else(|| available_parallelism().map_or(1, NonZero::get), usize::from);
+    let done = spread::spread(order.len(), threads, look, |at| {
+        let (cell, number) = order[at];
+        let cell = &cells[cell];
+        let (job, world) = (&cell.jobs[number], worlds[cell.world]);
+        compare(&policies, |policy| live(job, world, policy, &costs[cell.world]))
+    });
+
+    let mut by_cell: Vec<Vec<Vec<Compared>>> = vec![vec![Vec::new(); policies.len()]; cells.len()];
+    for ((cell, _), outcomes) in order.iter().zip(&done.results) {
+        for (row, compared) in by_cell[*cell].iter_mut().zip(outcomes.iter().flatten()) {
+            row.push(*compared);
+        }
+    }
+    let mut entries = Vec::new();
+    for (cell, rows) in cells.iter().zip(&by_cell) {
+        for (policy, jobs) in policies.iter().zip(rows) {
+            if let Some(row) = Row::of(jobs) {
+                entries.push(entry(*policy, worlds[cell.world], cell, row));
+            }
+        }
+    }
+    let finished = done.results.iter().flatten().count();
+    let page = Page {
+        args,
+        costs: &costs[0],
+        policies: &policies,
+        entries: &entries,
+        left_out: &left_out,
+        notes: told.iter().flat_map(|told| &told.notes).collect(),
+        interrupted: done.is_interrupted.then_some((finished, order.len())),
+        look,
+    };
+    super::written(match args.format {
+        ForecastFormat::Table => page.table(out),
+        ForecastFormat::Json => page.json(out),
+        ForecastFormat::Csv => page.csv(out),
+    })?;
+    if let Some(path) = &args.plot {
+        let picture = plot::draw(&policies, &entries);
+        std::fs::write(path, picture)
+            .with_context(|| format!("cannot write the picture to {}", path.display()))?;
+    }
+    match done.is_interrupted {
+        false => Ok(()),
+        true => {
+            let what = format!("interrupted: {finished} of {} jobs are done", order.len());
+            Err(Failure::new(Kind::Failed, anyhow!(what)))
+        }
+    }
+}
+
+/// The policies without repetition, in the order in which they were typed.
+fn policies(typed: &[Policy]) -> Vec<Policy> {
+    let mut policies: Vec<Policy> = Vec::new();
+    for policy in typed {
+        if !policies.contains(policy) {
+            policies.push(*policy);
+        }
+    }
+    policies
+}
+
+/// How one job fares under each policy, and at once and at best, which each is compared with.
+fn compare(
+    policies: &[Policy],
+    live: impl Fn(Policy) -> crate::simulate::Outcome,
+) -> Vec<Compared> {
+    let (now, oracle) = (live(Policy::NOW), live(Policy::ORACLE));
+    (policies.iter())
+        .map(|policy| Compared {
+            now,
+            oracle,
+            policy: match *policy {
+                Policy::NOW => now,
+                Policy::ORACLE => oracle,
+                other => live(other),
+            },
+        })
+        .collect()
+}
+
+fn costs(args: &SimulateArgs, world: &World) -> Costs {
+    Costs {
+        idle: args.idle_power,
+        pause: args.pause_cost,
+        resume: args.resume_cost,
+        min_run: args.min_run,
+        min_pause: args.min_pause,
+        max_pauses: args.max_pauses,
+        tick: args.tick.unwrap_or_else(|| worlds::step(world)),
+        margin: if args.duration_exact { 0.0 } else { MARGIN },
+    }
+}
+
+fn entry(policy: Policy, world: &World, cell: &Cell, row: Row) -> Entry {
+    Entry {
+        policy,
+        zone: world.zone.clone(),
+        duration: cell.duration,
+        slack: cell.slack,
+        row,
+    }
+}
