@@ -2,10 +2,13 @@
 //!
 //! A [`Series`] is a sorted list of half-open UTC intervals, each with its intensity and kind; holes
 //! stay holes. [`Knowledge`] is everything a source chain knows of a zone. [`ahead`] turns it into
-//! an [`Outlook`], the intensity ahead that the planner works with.
+//! an [`Outlook`], the intensity ahead that the planner works with: by the hour (`hourly`), blended of
+//! parts (`blend`).
 
 pub mod ahead;
+mod blend;
 pub mod builtin;
+mod hourly;
 pub mod windows;
 pub mod zones;
 
@@ -165,7 +168,7 @@ pub struct Point {
 pub struct Series {
     points: Vec<Point>,
     /// The means by the hour, made on first use: outlooks are made of the same series many times.
-    hourly: OnceLock<ahead::Hourly>,
+    hourly: OnceLock<hourly::Hourly<'static>>,
 }
 
 impl PartialEq for Series {
