@@ -2,7 +2,7 @@
 //!
 //! | rung | is |
 //! |---|---|
-//! | blend | observations, issues and the usual day, see `blend.rs` |
+//! | blend | observations, issues and the usual day, see `blend.rs`; with lessons, see [`super::learn`] |
 //! | issue | the newest issue as it is, where nothing was observed |
 //! | profile | the built-in usual day, where neither source has anything |
 //! | average | flat: a yearly average, else the mean of what little was observed |
@@ -20,7 +20,8 @@ use crate::units::GramsPerKwh;
 /// What is to be expected in the `hours` hours (at most 31 days) from the hour of `now` on.
 ///
 /// Looks only at what was known by `now`: observations that had begun and issues that had been
-/// issued. What is more than 60 days old is of another season and is left out. `None` where nothing is known at all, or at the ends of time.
+/// issued. What is more than 60 days old is of another season and is left out; lessons look back
+/// further. `None` where nothing is known at all, or at the ends of time.
 pub fn ahead(now: Timestamp, known: &Knowledge, hours: usize) -> Option<Outlook> {
     let this = hour_of(now);
     // Everything used below lies between these two.
@@ -40,7 +41,12 @@ pub fn ahead(now: Timestamp, known: &Knowledge, hours: usize) -> Option<Outlook>
     let mut source = known.source.clone();
     if let Some(x) = Blend::begins(&observed, issued.as_ref(), known) {
         let blend = Blend::new(x, observed, past, issued, known);
-        values = (this..this + hours).map(|hour| blend.at(hour)).collect();
+        let learned = (known.lessons.as_ref())
+            .map(|lessons| lessons.corrections(now, x, known))
+            .unwrap_or_default();
+        values = (this..this + hours)
+            .map(|hour| blend.at(hour, &learned.at(hour - x)))
+            .collect();
         let covered = blend.covers(this) || (x == this && blend.covers(this + 1));
         let age_days = match (&blend.issued, covered) {
             (Some(issued), true) => age_in_days(this, issued.at),

@@ -19,7 +19,7 @@
 //!
 //! A provider's daily level is taken whole, its shape only near at hand: beyond a day the profile
 //! knows the shape better. The weights were fitted on 2020 and tried on half a year of back-tested
-//! forecasts for six zones.
+//! forecasts for six zones; [`super::learn`] moves them for the zone and the provider at hand.
 
 use jiff::Timestamp;
 
@@ -163,6 +163,8 @@ pub(super) struct Blend<'a> {
     pub(super) error: f64,
     pub(super) anchor: f64,
     pub(super) anchor_change: f64,
+    /// No issue says anything of an hour after `x`.
+    is_history: bool,
 }
 
 impl<'a> Blend<'a> {
@@ -219,6 +221,7 @@ impl<'a> Blend<'a> {
                 .map_or(0.0, |((made, said), came)| came - said - bias_at(x, made)),
             anchor,
             anchor_change: off(x - 1).map_or(0.0, |before| anchor - before),
+            is_history: !issued.as_ref().is_some_and(|issued| issued.reaches(x + 1)),
             x,
             observed,
             issued,
@@ -255,17 +258,24 @@ impl<'a> Blend<'a> {
         [self.anchor, self.anchor_change, self.class_at(hour)]
     }
 
-    /// The intensity expected in an hour, at `x` or after it.
-    pub(super) fn at(&self, hour: i64) -> (f64, Kind) {
+    /// The intensity expected in an hour, at `x` or after it, with weights that are `learned` away
+    /// from the fitted ones. In the holes and past the end of an issue the fitted ones hold: what is
+    /// learned of history was tried on history alone.
+    pub(super) fn at(&self, hour: i64, learned: &Weights) -> (f64, Kind) {
         if let Some(value) = self.observed.at(hour).filter(|_| hour == self.x) {
             return (value, Kind::Live);
         }
-        let weights = Weights::fitted(hour - self.x);
+        let fitted = Weights::fitted(hour - self.x);
         let (added, kind) = match self.covered(hour) {
-            Some(parts) => (weighted(&parts, &weights.covered), Kind::Live),
+            Some(parts) => {
+                let learned = weighted(&parts, &learned.covered);
+                (weighted(&parts, &fitted.covered) + learned, Kind::Live)
+            }
             None => {
                 let parts = self.uncovered(hour);
-                (weighted(&parts, &weights.uncovered), Kind::Profile)
+                let learned = weighted(&parts, &learned.uncovered);
+                let learned = if self.is_history { learned } else { 0.0 };
+                (weighted(&parts, &fitted.uncovered) + learned, Kind::Profile)
             }
         };
         (self.usual(hour) + added, kind)

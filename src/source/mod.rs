@@ -229,6 +229,7 @@ fn join(recorded: Recorded, zone: &str, source: &str, notes: &mut Vec<String>) -
         profile: usual.profile,
         profile_same_accounting: same,
         yearly_average: usual.yearly_average.filter(|_| same),
+        lessons: None,
     }
 }
 
