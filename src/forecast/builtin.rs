@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use jiff::tz::Offset;
 
 use super::{Basis, Scope, Signal};
 use crate::units::GramsPerKwh;
@@ -46,7 +46,7 @@ pub struct Profile {
 impl Profile {
     /// The mean at the hour of day and in the month of `at`, in UTC.
     pub fn mean_at(&self, at: Timestamp) -> GramsPerKwh {
-        let utc = at.to_zoned(TimeZone::UTC);
+        let utc = Offset::UTC.to_datetime(at);
         let (month, hour) = (utc.month() as usize - 1, utc.hour() as usize);
         GramsPerKwh(self.hours[month][hour][0])
     }

@@ -2,10 +2,14 @@
 //!
 //! A [`Series`] is a sorted list of half-open UTC intervals, each with its intensity and kind; holes
 //! stay holes. [`Knowledge`] is everything a source chain knows of a zone. [`ahead`] turns it into
-//! an [`Outlook`], the intensity ahead that the planner works with.
+//! an [`Outlook`], the intensity ahead that the planner works with: by the hour (`hourly`), blended of
+//! parts (`blend`), each trusted as far as [`learn`] found it right.
 
 pub mod ahead;
+mod blend;
 pub mod builtin;
+mod hourly;
+pub mod learn;
 pub mod windows;
 pub mod zones;
 
@@ -17,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::units::GramsPerKwh;
+use learn::Lessons;
 
 /// What the intensity is the intensity of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +170,7 @@ pub struct Point {
 pub struct Series {
     points: Vec<Point>,
     /// The means by the hour, made on first use: outlooks are made of the same series many times.
-    hourly: OnceLock<ahead::Hourly>,
+    hourly: OnceLock<hourly::Hourly<'static>>,
 }
 
 impl PartialEq for Series {
@@ -318,6 +323,8 @@ pub struct Knowledge {
     pub profile_same_accounting: bool,
     /// A flat fallback where nothing else is known: never holds or pauses.
     pub yearly_average: Option<GramsPerKwh>,
+    /// What is learned from how well all this foretold what came; `None`: nothing is learned.
+    pub lessons: Option<Lessons>,
 }
 
 /// A forecast as it was issued.

@@ -25,6 +25,7 @@ pub fn knowledge(zone: &str) -> Knowledge {
         yearly_average: average
             .filter(|average| average.basis == basis)
             .map(|average| average.intensity),
+        lessons: None,
     }
 }
 

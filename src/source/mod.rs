@@ -15,9 +15,15 @@ use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::forecast::learn::Lessons;
 use crate::forecast::{Basis, Knowledge, Span, zones};
 use crate::{parse, words};
 use file::{FileError, Recorded};
+
+/// Observed time before lessons begin: of what is expected with less behind it, little is learned
+/// that holds later. The learned corrections were tried on half a year with
+/// origins from this hour on.
+const LEARN_AFTER: SignedDuration = SignedDuration::from_hours(480);
 
 /// A source by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,6 +225,9 @@ fn join(recorded: Recorded, zone: &str, source: &str, notes: &mut Vec<String>) -
     notes.extend(recorded.notes);
     notes.push(format!("{source} is taken to be {basis}"));
     let same = usual.basis == basis;
+    let lessons = (recorded.observations.span())
+        .and_then(|span| span.start.checked_add(LEARN_AFTER).ok())
+        .map(Lessons::since);
     Knowledge {
         zone: zone.to_owned(),
         basis,
@@ -228,6 +237,7 @@ fn join(recorded: Recorded, zone: &str, source: &str, notes: &mut Vec<String>) -
         profile: usual.profile,
         profile_same_accounting: same,
         yearly_average: usual.yearly_average.filter(|_| same),
+        lessons,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use catrain::forecast::ahead::ahead;
+use catrain::forecast::learn::Lessons;
 use catrain::forecast::{Basis, Kind};
 use catrain::source::file::{self, LARGEST};
 use catrain::source::{Name, builtin, gather, replay};
@@ -282,6 +283,9 @@ fn a_file_is_joined_with_the_usual_day_of_its_zone() {
     assert_eq!(gathered.knowledge.basis, Basis::AVERAGE_LIFECYCLE);
     assert!(gathered.knowledge.profile.is_some());
     assert!(gathered.knowledge.profile_same_accounting);
+    // Twenty days after its first value.
+    let lessons = Some(Lessons::since(at("2021-11-29T00:00:00Z")));
+    assert_eq!(gathered.knowledge.lessons, lessons);
     assert_eq!(
         gathered.notes,
         ["file DE_2021-11.csv is taken to be average, lifecycle"]

@@ -55,6 +55,7 @@ fn knowledge(hours: &[f64]) -> Arc<Knowledge> {
         profile: None,
         profile_same_accounting: true,
         yearly_average: None,
+        lessons: None,
     })
 }
 
