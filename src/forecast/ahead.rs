@@ -23,14 +23,25 @@ use crate::units::GramsPerKwh;
 /// issued. What is more than 60 days old is of another season and is left out; lessons look back
 /// further. `None` where nothing is known at all, or at the ends of time.
 pub fn ahead(now: Timestamp, known: &Knowledge, hours: usize) -> Option<Outlook> {
+    ahead_as_of(now, now, known, hours)
+}
+
+/// The same, with nothing that came after `seen`, at or before `now`: as when sources have failed
+/// since.
+pub fn ahead_as_of(
+    now: Timestamp,
+    seen: Timestamp,
+    known: &Knowledge,
+    hours: usize,
+) -> Option<Outlook> {
     let this = hour_of(now);
     // Everything used below lies between these two.
     begin(this - (BIAS_DAYS as i64 + 2 * OLDEST_DAYS) * 24)?;
     begin(this + 2 * FURTHEST)?;
     let hours = i64::try_from(hours).map_or(FURTHEST, |hours| hours.min(FURTHEST));
 
-    let observed = observed_by(now, known);
-    let past = issued_by(known, now);
+    let observed = observed_by(seen, this, known);
+    let past = issued_by(known, seen);
     let issued = Issued::newest(past, this);
     let newest = issued.as_ref().map(|issued| issued.at);
 
@@ -42,7 +53,7 @@ pub fn ahead(now: Timestamp, known: &Knowledge, hours: usize) -> Option<Outlook>
     if let Some(x) = Blend::begins(&observed, issued.as_ref(), known) {
         let blend = Blend::new(x, observed, past, issued, known);
         let learned = (known.lessons.as_ref())
-            .map(|lessons| lessons.corrections(now, x, known))
+            .map(|lessons| lessons.corrections(seen, x, known))
             .unwrap_or_default();
         values = (this..this + hours)
             .map(|hour| blend.at(hour, &learned.at(hour - x)))
@@ -92,7 +103,7 @@ pub fn ahead(now: Timestamp, known: &Knowledge, hours: usize) -> Option<Outlook>
         kind,
         confidence,
         issued_at: newest
-            .max(newest_observation(now, known).map(|point| point.span.start))
+            .max(newest_observation(seen, known).map(|point| point.span.start))
             .filter(|_| !is_builtin),
         expected: series(this, values),
         mean: GramsPerKwh(mean.max(0.0)),
@@ -132,25 +143,25 @@ fn series(first: i64, values: Vec<(f64, Kind)>) -> Series {
     Series::new(points.collect())
 }
 
-/// The newest observation that had begun by `now`.
-fn newest_observation(now: Timestamp, known: &Knowledge) -> Option<Point> {
+/// The newest observation that had begun by `seen`.
+fn newest_observation(seen: Timestamp, known: &Knowledge) -> Option<Point> {
     let points = known.observations.points();
-    let begun = points.partition_point(|point| point.span.start <= now);
+    let begun = points.partition_point(|point| point.span.start <= seen);
     points[..begun].last().copied()
 }
 
-/// The hours observed by `now`, as far back as is looked. Of the hour of `now` only what has begun
-/// counts.
-fn observed_by(now: Timestamp, known: &Knowledge) -> Hourly<'_> {
-    let this = hour_of(now);
-    let before = observed(known, this, this);
+/// The hours observed by `seen`, as far back from `this` as is looked. Of the hour of `seen` only
+/// what has begun counts.
+fn observed_by(seen: Timestamp, this: i64, known: &Knowledge) -> Hourly<'_> {
+    let last = hour_of(seen);
+    let before = observed(known, this, last);
     let points = known.observations.points();
-    let begun = points.partition_point(|point| point.span.start <= now);
-    let current = begin(this).map_or(begun, |start| {
+    let begun = points.partition_point(|point| point.span.start <= seen);
+    let current = begin(last).map_or(begun, |start| {
         points.partition_point(|point| point.span.end <= start)
     });
-    match Hourly::new(&points[current.min(begun)..begun], this, this + 1).at(this) {
-        Some(value) => before.with(this, value),
+    match Hourly::new(&points[current.min(begun)..begun], last, last + 1).at(last) {
+        Some(value) => before.with(last, value),
         None => before,
     }
 }

@@ -14,7 +14,7 @@ pub mod windows;
 pub mod zones;
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -168,7 +168,8 @@ pub struct Point {
 /// Intensities over time: sorted, disjoint, with holes where nothing is known.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
-    points: Vec<Point>,
+    /// Shared: copies of a long series are many.
+    points: Arc<Vec<Point>>,
     /// The means by the hour, made on first use: outlooks are made of the same series many times.
     hourly: OnceLock<hourly::Hourly<'static>>,
 }
@@ -193,19 +194,22 @@ impl Series {
             point.span.start < point.span.end
                 && (0.0..=Self::GREATEST.0).contains(&point.intensity.0)
         });
-        points.sort_by_key(|point| point.span.start);
-        let mut kept: Vec<Point> = Vec::with_capacity(points.len());
-        for point in points {
-            if let Some(last) = kept.last_mut() {
-                last.span.end = last.span.end.min(point.span.start);
-                if last.span.start == last.span.end {
-                    kept.pop();
-                }
-            }
-            kept.push(point);
+        if !points.is_sorted_by_key(|point| point.span.start) {
+            points.sort_by_key(|point| point.span.start);
         }
+        let mut kept = 0;
+        for index in 0..points.len() {
+            let point = points[index];
+            if let Some(last) = points[..kept].last_mut() {
+                last.span.end = last.span.end.min(point.span.start);
+                kept -= usize::from(last.span.start == last.span.end);
+            }
+            points[kept] = point;
+            kept += 1;
+        }
+        points.truncate(kept);
         Self {
-            points: kept,
+            points: Arc::new(points),
             hourly: OnceLock::new(),
         }
     }

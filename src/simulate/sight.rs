@@ -42,6 +42,7 @@ impl World {
         let profile = Arc::new(Knowledge {
             observations: crate::forecast::Series::default(),
             issues: Vec::new(),
+            lessons: None,
             ..Knowledge::clone(&known)
         });
         let view = |known: Arc<Knowledge>| View {

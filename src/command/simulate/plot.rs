@@ -132,14 +132,19 @@ fn head(width: f64, height: f64, entries: &[Entry]) -> String {
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{what}">
 <style>
-svg {{ background: #fff; font: 13px system-ui, sans-serif; --ink: #222; --faint: #ddd }}
-text {{ fill: var(--ink) }}
+svg {{ background: #fff; font: 13px system-ui, sans-serif }}
+text {{ fill: #222 }}
 .title {{ font-size: 17px; font-weight: 600 }}
-.grid {{ stroke: var(--faint) }}
-.zero {{ stroke: var(--ink) }}
+.grid {{ stroke: #ddd }}
+.zero {{ stroke: #222 }}
 .line {{ fill: none; stroke-width: 2.5; stroke-linejoin: round }}
 .lead {{ fill: none; stroke-width: 1; opacity: .5 }}
-@media (prefers-color-scheme: dark) {{ svg {{ background: #181818; --ink: #e6e6e6; --faint: #3a3a3a }} }}
+@media (prefers-color-scheme: dark) {{
+svg {{ background: #181818 }}
+text {{ fill: #e6e6e6 }}
+.grid {{ stroke: #3a3a3a }}
+.zero {{ stroke: #e6e6e6 }}
+}}
 </style>
 <title>{what}</title>
 <text class="title" x="64" y="30">Emissions saved against running at once</text>

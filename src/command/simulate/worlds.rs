@@ -140,7 +140,7 @@ fn world(
         known.issues.retain(|issue| !issue.series.is_empty());
     }
     if args.no_learning {
-        //known.lessons = None;
+        known.lessons = None;
     }
     let begin = known.observations.span().map_or(Timestamp::MIN, |span| span.start);
     let outages = args.outage.map(|(length, every)| Outages {

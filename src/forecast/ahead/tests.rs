@@ -69,7 +69,7 @@ fn the_worked_cases_come_out_to_a_millionth() {
                 "{name}: {what} is {is}, not {wanted}"
             );
         };
-        let observed = observed_by(now, &known);
+        let observed = observed_by(now, hour_of(now), &known);
         let past = issued_by(&known, now);
         let issued = Issued::newest(past, hour_of(now));
         let x = observed.newest().unwrap();
