@@ -70,23 +70,18 @@ pub fn estimate(work: Work) -> Duration {
     }
 }
 
-/// The upper estimate: a margin on the rate, and a reserve of 10 % of the slack, at most 15 min.
+/// The upper estimate: a margin, and a reserve of 10 % of the slack, at most 15 min.
 fn upper(work: Work, to_deadline: Option<SignedDuration>) -> Duration {
     let estimate = estimate(work);
     let Work::Known { margin, .. } = work else {
         return estimate;
-    };
-    let margin = if margin.is_finite() {
-        margin.clamp(0.0, 10.0)
-    } else {
-        10.0
     };
     let slack = to_deadline.map_or(Duration::ZERO, |left| {
         Duration::try_from(left)
             .unwrap_or_default()
             .saturating_sub(estimate)
     });
-    estimate.mul_f64(1.0 + margin) + (slack / 10).min(15 * MINUTE)
+    estimate + margin.min(EVER) + (slack / 10).min(15 * MINUTE)
 }
 
 fn signed(time: Duration) -> SignedDuration {

@@ -98,8 +98,10 @@ pub enum Work {
     Known {
         /// Best estimate of the productive time left.
         remaining: Duration,
-        /// The `m` of the rules: 0 when the figure is exact, 0.25 from a user's figure, 0.5 from past runs.
-        margin: f64,
+        /// By how much more it may be. Where progress is measured, the `m` of the rules times
+        /// `remaining`; where only the length of the whole was said, that much of the whole: what
+        /// was said too low shows only at the end.
+        margin: Duration,
     },
     /// Nobody knows.
     Unknown {

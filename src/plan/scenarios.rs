@@ -110,10 +110,14 @@ fn live(grid: Grid, job: &Job, seed: u32) -> Lived {
         let outlook = grid.expected(now, seed);
         let work = match job.said {
             // Progress is measured: what is said to be left shrinks with what is truly left.
-            Some(said) => Work::Known {
-                remaining: said.mul_f64((job.work - done).as_secs_f64() / job.work.as_secs_f64()),
-                margin: job.margin,
-            },
+            Some(said) => {
+                let remaining =
+                    said.mul_f64((job.work - done).as_secs_f64() / job.work.as_secs_f64());
+                Work::Known {
+                    remaining,
+                    margin: remaining.mul_f64(job.margin),
+                }
+            }
             None => Work::Unknown { productive: done },
         };
         let allowance = match job.allowance {

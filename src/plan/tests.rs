@@ -73,7 +73,7 @@ fn situation(outlook: &Outlook) -> Situation<'_> {
         state: State::Fresh,
         work: Work::Known {
             remaining: hours(4.0),
-            margin: 0.0,
+            margin: Duration::ZERO,
         },
         deadline: None,
         allowance: Allowance::Given(hours(24.0)),
@@ -162,7 +162,7 @@ fn with_nothing_left_there_is_nothing_to_do() {
     let s = Situation {
         work: Work::Known {
             remaining: Duration::ZERO,
-            margin: 0.25,
+            margin: Duration::ZERO,
         },
         ..situation(&outlook)
     };
@@ -183,7 +183,7 @@ fn a_job_past_its_duration_is_not_paused_again() {
             deadline: Some(after(40.0)),
             work: Work::Known {
                 remaining: Duration::ZERO,
-                margin: 0.25,
+                margin: Duration::ZERO,
             },
             ..situation(&outlook)
         };
@@ -338,7 +338,7 @@ fn holes_and_what_lies_beyond_the_forecast_are_priced_at_the_mean() {
     let mut s = situation(&outlook);
     s.work = Work::Known {
         remaining: hours(2.0),
-        margin: 0.0,
+        margin: Duration::ZERO,
     };
     s.allowance = Allowance::Given(hours(3.0));
     let outline = plan(&s).plan.unwrap();
@@ -353,7 +353,7 @@ fn a_tight_deadline_runs_without_pausing_and_says_so() {
     s.allowance = Allowance::Deadline;
     s.work = Work::Known {
         remaining: hours(4.0),
-        margin: 0.25,
+        margin: hours(1.0),
     };
     s.deadline = Some(after(4.5));
     let decision = plan(&s);
@@ -383,7 +383,7 @@ fn a_deadline_long_past_is_no_trouble() {
     s.deadline = Some(Timestamp::MAX);
     s.work = Work::Known {
         remaining: Duration::MAX,
-        margin: f64::INFINITY,
+        margin: Duration::MAX,
     };
     s.allowance = Allowance::Given(Duration::MAX);
     assert_eq!(plan(&s).act, Act::Pause);
@@ -525,15 +525,15 @@ fn waiting_that_saves_little_is_not_begun_where_it_must_be_worth_it() {
 fn an_observation_of_the_last_day_is_more_than_a_usual_day() {
     let values: Vec<f64> = (0..48).map(|hour| 900.0 - 20.0 * f64::from(hour)).collect();
     let mut outlook = outlook(Kind::Profile, &values);
-    let mut held_until = |observed: f64| {
-        outlook.issued_at = Some(after(-observed));
+    let mut held_until = |observed: i64| {
+        outlook.issued_at = Some(start() - jiff::SignedDuration::from_hours(observed));
         let mut s = situation(&outlook);
         s.allowance = Allowance::Given(hours(12.0));
         s.asked_for = false;
         plan(&s).until
     };
-    assert_eq!(held_until(23.0), Some(after(12.0 - 1.0 / 60.0)));
-    assert_eq!(held_until(24.0), Some(after(6.0)));
+    assert_eq!(held_until(23), Some(after(12.0 - 1.0 / 60.0)));
+    assert_eq!(held_until(24), Some(after(6.0)));
 }
 
 #[test]
@@ -579,7 +579,7 @@ fn work_of_weeks_is_planned_in_hours() {
     let s = Situation {
         work: Work::Known {
             remaining: hours(2000.0),
-            margin: 0.1,
+            margin: hours(200.0),
         },
         allowance: Allowance::Given(hours(40.0)),
         ..situation(&outlook)
@@ -618,7 +618,7 @@ fn a_window_is_one_run_without_a_pause() {
     let mut s = situation(&outlook);
     s.work = Work::Known {
         remaining: hours(3.0),
-        margin: 0.0,
+        margin: Duration::ZERO,
     };
     let decision = decide(start(), &Policy::Window, &s);
     assert_eq!(
@@ -669,7 +669,7 @@ fn a_budget_ends_as_early_as_it_allows() {
     let mut s = situation(&outlook);
     s.work = Work::Known {
         remaining: hours(2.0),
-        margin: 0.0,
+        margin: Duration::ZERO,
     };
     let budget = |grams| decide(start(), &Policy::Budget(GramsCo2e(grams)), &s);
     let at_once = budget(700.0);
@@ -695,7 +695,7 @@ fn a_plan_for_the_upper_estimate_is_told_for_the_best_one() {
     let s = Situation {
         work: Work::Known {
             remaining: hours(4.0),
-            margin: 0.5,
+            margin: hours(2.0),
         },
         ..situation(&outlook)
     };

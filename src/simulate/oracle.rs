@@ -32,7 +32,7 @@ pub(super) fn outcome(job: &Job, world: &World, costs: &Costs) -> Outcome {
         state: State::Fresh,
         work: Work::Known {
             remaining: job.running_time,
-            margin: 0.0,
+            margin: Duration::ZERO,
         },
         deadline: Some(latest),
         allowance: Allowance::Deadline,

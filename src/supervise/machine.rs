@@ -94,7 +94,7 @@ pub struct Settings {
 pub struct Expected {
     /// Productive time of the whole job.
     pub duration: Duration,
-    /// The planner's safety margin on what is left: 0 exact, 0.25 given, 0.5 learned.
+    /// By which part of it the job may take longer: 0 exact, 0.25 given, 0.5 learned.
     pub margin: f64,
     /// Whether it was given by hand; a learned one gives no right to hold by itself.
     pub given: bool,

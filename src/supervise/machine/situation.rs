@@ -118,10 +118,16 @@ impl Machine {
         match self.settings.duration {
             Some(Expected {
                 duration, margin, ..
-            }) if duration > productive || self.settings.deadline.is_some() => Work::Known {
-                remaining: duration.saturating_sub(productive),
-                margin,
-            },
+            }) if duration > productive || self.settings.deadline.is_some() => {
+                let remaining = duration.saturating_sub(productive);
+                // Running time tells nothing of how far the job is: all of the margin is needed to
+                // the end.
+                let at_most = duration.saturating_add(duration.mul_f64(margin));
+                Work::Known {
+                    remaining,
+                    margin: at_most.saturating_sub(productive).saturating_sub(remaining),
+                }
+            }
             // A duration that is passed: from there as unknown work with what is left of the delay.
             _ => Work::Unknown { productive },
         }

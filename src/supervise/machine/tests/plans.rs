@@ -180,6 +180,24 @@ fn knowledge_that_comes_late_is_used() {
     assert!(run.is_paused(), "{:?}", run.machine.decision());
 }
 
+/// What was said too low shows only at the end: until then all of the margin has to be kept.
+#[test]
+fn a_job_that_takes_a_quarter_longer_than_said_still_keeps_its_deadline() {
+    for (said, more) in [(4, 1.0), (4, 1.25), (10, 1.2), (20, 1.25)] {
+        let said = said * HOUR;
+        let mut settings = due(said, 48.0);
+        settings.duration = settings.duration.map(|known| Expected {
+            margin: 0.25,
+            ..known
+        });
+        let work = said.mul_f64(more);
+        let mut run = Run::new(settings).working(work).begin(dirty_first(18));
+        run.pass(72 * HOUR);
+        assert!(run.has_ended());
+        assert!(run.now().utc <= at(48.0), "{said:?} × {more}: {}", run.now().utc);
+    }
+}
+
 #[test]
 fn a_planner_that_panics_leads_to_a_running_job() {
     fn panics(_: Timestamp, _: &Policy, _: &Situation<'_>) -> Decision {
