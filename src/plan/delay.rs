@@ -48,9 +48,9 @@ pub fn earned(productive: Duration, delay_so_far: Duration) -> Duration {
 pub(super) struct Room {
     /// Best estimate of the work.
     pub(super) estimate: Duration,
-    /// Upper estimate, which is planned with.
-    pub(super) upper: Duration,
-    /// Time to the deadline.
+    /// The work that is planned: the best estimate and its margin.
+    pub(super) planned: Duration,
+    /// Time until it has to be done: to the deadline, less the reserve.
     pub(super) to_deadline: Option<Duration>,
     /// Delay left.
     pub(super) delay_left: Option<Duration>,
@@ -70,18 +70,31 @@ pub fn estimate(work: Work) -> Duration {
     }
 }
 
-/// The upper estimate: a margin, and a reserve of 10 % of the slack, at most 15 min.
-fn upper(work: Work, to_deadline: Option<SignedDuration>) -> Duration {
-    let estimate = estimate(work);
-    let Work::Known { margin, .. } = work else {
-        return estimate;
+/// The work that is planned: the best estimate and its margin.
+fn planned(work: Work) -> Duration {
+    let margin = match work {
+        Work::Known { margin, .. } => margin.min(EVER),
+        Work::Unknown { .. } => Duration::ZERO,
+    };
+    estimate(work) + margin
+}
+
+/// Time before the deadline that no plan uses: 10 % of the slack, at most 15 min.
+fn reserve(work: Work, to_deadline: Option<SignedDuration>) -> Duration {
+    let Work::Known { .. } = work else {
+        return Duration::ZERO;
     };
     let slack = to_deadline.map_or(Duration::ZERO, |left| {
         Duration::try_from(left)
             .unwrap_or_default()
-            .saturating_sub(estimate)
+            .saturating_sub(estimate(work))
     });
-    estimate + margin.min(EVER) + (slack / 10).min(15 * MINUTE)
+    (slack / 10).min(15 * MINUTE)
+}
+
+/// The upper estimate: what is planned, and the reserve.
+fn upper(work: Work, to_deadline: Option<SignedDuration>) -> Duration {
+    planned(work) + reserve(work, to_deadline)
 }
 
 fn signed(time: Duration) -> SignedDuration {
@@ -218,8 +231,11 @@ pub(super) fn room(now: Timestamp, s: &Situation<'_>) -> Result<Room, Reason> {
     }
     Ok(Room {
         estimate: estimate(s.work),
-        upper,
-        to_deadline: to_deadline.map(|left| Duration::try_from(left).unwrap_or_default()),
+        planned: planned(s.work),
+        to_deadline: to_deadline.map(|left| {
+            (Duration::try_from(left).unwrap_or_default())
+                .saturating_sub(reserve(s.work, to_deadline))
+        }),
         delay_left,
         hold_at_most: longest_hold(now, s, delay_left),
         until_guard: Duration::try_from(spare - poll).unwrap_or_default(),

@@ -105,13 +105,13 @@ pub(super) struct Grid {
 impl Grid {
     /// The situation with room to wait.
     pub(super) fn new(now: Timestamp, s: &Situation<'_>, room: &Room) -> Self {
-        let by_delay = room.delay_left.map(|left| room.upper.saturating_add(left));
+        let by_delay = room.delay_left.map(|left| room.planned.saturating_add(left));
         let span = match (room.to_deadline, by_delay) {
             (Some(deadline), Some(delay)) => deadline.min(delay),
-            (deadline, delay) => deadline.or(delay).unwrap_or(room.upper),
+            (deadline, delay) => deadline.or(delay).unwrap_or(room.planned),
         };
         let tick = tick_length(span);
-        let work = ticks_up(room.upper, tick);
+        let work = ticks_up(room.planned, tick);
         let by_deadline = room.to_deadline.map(|left| ticks_down(left, tick));
         // Delay rounds by itself: work that is rounded up must not eat it.
         let by_delay = room.delay_left.map(|left| work + ticks_down(left, tick));
