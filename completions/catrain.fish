@@ -32,6 +32,7 @@ complete -c catrain -n "__fish_catrain_needs_command" -s V -l version -d 'Print 
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "run" -d 'Run a command under carbon-aware supervision'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "forecast" -d 'Show the intensity ahead and the cleanest windows'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "report" -d 'Account for past runs: energy, emissions, what waiting avoided'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "simulate" -d 'What policies would have saved on past intensities'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "status" -d 'Show the runs of this user'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "pause" -d 'Hold a run until `catrain resume`; the plan does not lift it'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "resume" -d 'Let a held or paused run go on now'
@@ -97,6 +98,45 @@ complete -c catrain -n "__fish_catrain_using_subcommand report" -l color -d 'Col
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l trace -d 'Past intensities: `datetime,carbon_intensity_gco2_per_kwh`; may be repeated' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l forecasts -d 'Forecasts as they were issued, with what came: `issued_at,target_time,forecast,actual`; a directory means all files in it' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l run -d 'One of your own runs, as it was recorded' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -s z -l zone -d 'Only this zone of the files; for one file, the zone that it is of; with --run, the zone to move the run to [default: by the files\' names]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l profiles -d 'Usual days in place of the built-in ones: `zone,month,hour_utc,mean`' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l horizon -d 'How far issued forecasts reach: `24h`, or `day`: to the end of the zone\'s local day' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l outage -d 'Times without news from the sources, such as `6h@3d`: six hours in every three days' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l jobs -d 'Jobs, a line each: `job_id,arrival,duration_minutes[,deadline][,power_w][,interruptible]`' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -s d -l duration -d 'Running time of the jobs; several make several cells' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l slack -d 'How much later than necessary each job is due; several make several cells [default: what a run without a deadline may take]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l every -d 'A job arrives so often' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l from -d 'Jobs arrive from here on (UTC) [default: where the data begins]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l until -d 'Jobs arrive before this (UTC) [default: where the data ends]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l duration-error -d 'Jobs take so much longer or shorter than was said, one or the other: `20%`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l rate-noise -d 'Speed of a job from hour to hour, as a standard deviation: `2%`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l seed -d 'Another draw of what is random' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l policy -d 'What is compared' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l power -d 'Power of a job while it runs, in watts [default: 300; with --run as recorded]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l idle-power -d 'Power that stays on while paused: watts, or a share of the job\'s: `30`, `10%` [default: 0; with --run as recorded]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l pause-cost -d 'Running time that a pause costs before the job stands' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l resume-cost -d 'Running time that a resume costs before there is progress' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l min-run -d 'Least time from a start or resume to the next pause' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l min-pause -d 'Least time paused' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l max-pauses -d 'Most pauses of a job [default: no limit]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l tick -d 'Time between two decisions, and the grid of oracle and k-lowest [default: the step of the data, 5m to 1h]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l start -d 'With --run: when it is started instead; may be repeated' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l format -d 'How it is printed' -r -f -a "table\t'A chart and a table for people'
+json\t'One document, `catrain.forecast/1`'
+csv\t'One line an hour and zone'"
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l plot -d 'Draw saved percent against slack, a line a policy' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l threads -d 'Threads to use; the results are the same for any number [default: one a core]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l no-learning -d 'Do not learn from past forecasts how far to trust them'
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l paired -d 'Pair the durations with the slacks one by one, instead of each with each'
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l unknown-duration -d 'Policies do not know how long jobs take; the slack is the most delay they are given'
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l duration-exact -d 'Policies know the durations for sure and keep no margin'
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand status" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"

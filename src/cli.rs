@@ -295,18 +295,18 @@ pub struct ForecastArgs {
     pub deadline: Option<String>,
 
     /// How to print it.
-    #[arg(long, value_enum, default_value_t = ForecastFormat::Table)]
-    pub format: ForecastFormat,
+    #[arg(long, value_enum, default_value_t = TableFormat::Table)]
+    pub format: TableFormat,
 }
 
-/// How a forecast is printed.
+/// How a forecast or a simulation is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ForecastFormat {
-    /// A chart and a table for people.
+pub enum TableFormat {
+    /// For people.
     Table,
-    /// One document, `catrain.forecast/1`.
+    /// One JSON document.
     Json,
-    /// One line an hour and zone.
+    /// Comma-separated values, with a header.
     Csv,
 }
 
@@ -391,12 +391,18 @@ pub struct SimulateArgs {
     pub forecasts: Vec<PathBuf>,
 
     /// One of your own runs, as it was recorded
-    #[arg(long, value_name = "RUN", help_heading = "World", conflicts_with_all = ["jobs", "duration", "every", "slack"])]
+    #[arg(long, value_name = "RUN", help_heading = "World", conflicts_with_all = ["jobs", "duration", "paired", "from", "until", "duration_error", "rate_noise", "plot"])]
     pub run: Option<String>,
 
     /// Only this zone of the files; for one file, the zone that it is of; with --run, the zone to
     /// move the run to [default: by the files' names]
-    #[arg(short, long, value_name = "ZONE", value_delimiter = ',', help_heading = "World")]
+    #[arg(
+        short,
+        long,
+        value_name = "ZONE",
+        value_delimiter = ',',
+        help_heading = "World"
+    )]
     pub zone: Vec<String>,
 
     /// Usual days in place of the built-in ones: `zone,month,hour_utc,mean`
@@ -465,16 +471,23 @@ pub struct SimulateArgs {
     pub seed: u64,
 
     /// What is compared
-    #[arg(long, value_name = "NAME[,NAME…]", value_delimiter = ',', default_value = "now,k-lowest,window,plan,oracle", help_heading = "Policy")]
+    #[arg(
+        long,
+        value_name = "NAME[,NAME…]",
+        value_delimiter = ',',
+        default_value = "now,k-lowest,window,plan,oracle",
+        help_heading = "Policy"
+    )]
     pub policy: Vec<Policy>,
 
-    /// Power of a job while it runs, in watts
-    #[arg(long, value_name = "W", value_parser = watts, default_value = "300", help_heading = "Policy")]
-    pub power: Watts,
+    /// Power of a job while it runs, in watts [default: 300; with --run as recorded]
+    #[arg(long, value_name = "W", value_parser = watts, help_heading = "Policy")]
+    pub power: Option<Watts>,
 
     /// Power that stays on while paused: watts, or a share of the job's: `30`, `10%`
-    #[arg(long, value_name = "W|P%", default_value = "0", value_parser = idle, help_heading = "Policy")]
-    pub idle_power: Idle,
+    /// [default: 0; with --run as recorded]
+    #[arg(long, value_name = "W|P%", value_parser = idle, help_heading = "Policy")]
+    pub idle_power: Option<Idle>,
 
     /// Running time that a pause costs before the job stands
     #[arg(long, value_name = "DUR", default_value = "0", value_parser = parse::duration, help_heading = "Policy")]
@@ -506,8 +519,8 @@ pub struct SimulateArgs {
     pub start: Vec<String>,
 
     /// How it is printed
-    #[arg(long, value_enum, default_value_t = ForecastFormat::Table, help_heading = "Output")]
-    pub format: ForecastFormat,
+    #[arg(long, value_enum, default_value_t = TableFormat::Table, help_heading = "Output")]
+    pub format: TableFormat,
 
     /// Draw saved percent against slack, a line a policy
     #[arg(long, value_name = "FILE.svg", value_hint = ValueHint::FilePath, help_heading = "Output")]
@@ -526,7 +539,6 @@ pub enum Horizon {
     /// To the end of the zone's local day.
     LocalDay,
 }
-
 
 /// `catrain status`.
 #[derive(Debug, Args)]
@@ -576,8 +588,8 @@ fn horizon(text: &str) -> Result<Horizon, String> {
 }
 
 fn outage(text: &str) -> Result<(Duration, Duration), String> {
-    let (length, every) = (text.split_once('@'))
-        .ok_or_else(|| "expected DUR@EVERY, such as 6h@3d".to_owned())?;
+    let (length, every) =
+        (text.split_once('@')).ok_or_else(|| "expected DUR@EVERY, such as 6h@3d".to_owned())?;
     let (length, every) = (
         parse::positive_duration(length)?,
         parse::positive_duration(every)?,

@@ -6,13 +6,14 @@
 //! give [`forecast::Knowledge`], [`forecast::ahead`] makes of it the intensity ahead, [`plan::decide`]
 //! what to do now, [`supervise::machine`] what follows from that and from all that happens, the driver
 //! in [`supervise`] has it done by [`executor`], told by [`talk`], written down by [`ledger`]; and
-//! [`report`] accounts for it with [`emissions`].
+//! [`report`] accounts for it with [`emissions`]. [`simulate`] lets the same machine live through the
+//! past on a virtual clock.
 //!
 //! # Layers
 //!
 //! | core: pure | adapters: I/O | shell |
 //! |---|---|---|
-//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] `supervise::machine` `ledger::entry` `report` but for the command | [`source`] [`executor`] [`meter`] [`ledger`] [`control`] [`talk`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
+//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] `supervise::machine` `ledger::entry` `report` but for the command, [`simulate`] | [`source`] [`executor`] [`meter`] [`ledger`] [`control`] [`talk`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
 //!
 //! Everything may use what stands to its left. The core names no I/O, no runtime, no clock and no
 //! randomness: time is a [`clock::Moment`] and an argument, and only `clock.rs` reads one. The driver

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::cli::{ForecastArgs, ForecastFormat};
+use crate::cli::{ForecastArgs, TableFormat};
 use crate::error::{Failure, Kind as FailureKind};
 use crate::forecast::ahead::ahead;
 use crate::forecast::builtin::Average;
@@ -91,16 +91,16 @@ pub fn run(
         duration: args.duration,
     };
     super::written(match (args.format, views.as_slice()) {
-        (ForecastFormat::Table, [one]) => page.one(one, out),
-        (ForecastFormat::Table, several) => page.several(several, out),
-        (ForecastFormat::Json, [one]) => json(
+        (TableFormat::Table, [one]) => page.one(one, out),
+        (TableFormat::Table, several) => page.several(several, out),
+        (TableFormat::Json, [one]) => json(
             &Single {
                 schema: SCHEMA,
                 zone: Document::new(one, now),
             },
             out,
         ),
-        (ForecastFormat::Json, several) => json(
+        (TableFormat::Json, several) => json(
             &Several {
                 schema: SCHEMA,
                 zones: several
@@ -110,7 +110,7 @@ pub fn run(
             },
             out,
         ),
-        (ForecastFormat::Csv, views) => csv(views, out),
+        (TableFormat::Csv, views) => csv(views, out),
     })
 }
 

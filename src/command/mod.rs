@@ -45,7 +45,7 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
             let state = crate::dirs::state().ok_or_else(no_state)?;
             report::run(&args, look, out, now, &zone(), &state)?;
         }
-        Command::Simulate(args) => simulate::run(&args, look, out)?,
+        Command::Simulate(args) => simulate::run(&args, look, out, now)?,
         Command::Status(args) => status::status(&args, look, out, now, &zone())?,
         Command::Pause(name) => status::send(Word::Pause, name.run.as_deref(), out)?,
         Command::Resume(name) => status::send(Word::Resume, name.run.as_deref(), out)?,

@@ -100,7 +100,8 @@ fn failure(unreadable: Vec<anyhow::Error>) -> Option<Failure> {
     }))
 }
 
-fn not_found(why: NotFound) -> Failure {
+/// No run is called so: what happened and what to do.
+pub(super) fn not_found(why: NotFound) -> Failure {
     // What was typed may hold anything.
     let failure = Failure::new(Kind::Usage, anyhow::Error::msg(harmless(&why.to_string())));
     match why {

@@ -124,8 +124,10 @@ const OPERATORS: [(&str, &str); 7] = [
 pub fn time_zone(zone: &str) -> Option<&'static str> {
     let operator = OPERATORS.into_iter().find(|(name, _)| *name == zone);
     let mut rows = TIME_ZONES.lines().filter_map(|line| line.split_once(','));
-    (operator.map(|(_, time_zone)| time_zone))
-        .or_else(|| rows.find(|(_, name)| *name == zone).map(|(time_zone, _)| time_zone))
+    (operator.map(|(_, time_zone)| time_zone)).or_else(|| {
+        rows.find(|(_, name)| *name == zone)
+            .map(|(time_zone, _)| time_zone)
+    })
 }
 
 /// The zone to work with, and where it is from.

@@ -105,7 +105,9 @@ pub(super) struct Grid {
 impl Grid {
     /// The situation with room to wait.
     pub(super) fn new(now: Timestamp, s: &Situation<'_>, room: &Room) -> Self {
-        let by_delay = room.delay_left.map(|left| room.planned.saturating_add(left));
+        let by_delay = room
+            .delay_left
+            .map(|left| room.planned.saturating_add(left));
         let span = match (room.to_deadline, by_delay) {
             (Some(deadline), Some(delay)) => deadline.min(delay),
             (deadline, delay) => deadline.or(delay).unwrap_or(room.planned),

@@ -78,7 +78,9 @@ fn cheapest(ci: &[f64], needed: usize) -> Vec<usize> {
 fn window(ci: &[f64], needed: usize) -> Vec<usize> {
     let cost = |start: usize| ci[start..start + needed].iter().sum::<f64>();
     let starts = 0..=ci.len() - needed;
-    let best = starts.min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(0);
+    let best = starts
+        .min_by(|a, b| cost(*a).total_cmp(&cost(*b)))
+        .unwrap_or(0);
     (best..best + needed).collect()
 }
 

@@ -181,32 +181,13 @@ fn segments(stretches: &[Stretch], job: &Job, costs: &Costs) -> Vec<Segment> {
 fn price(segments: &[Segment], job: &Job, world: &World, pauses: u32) -> Outcome {
     let truth = &world.known.observations;
     let account = account(segments, truth, Pue::NONE);
-    let running = segments.iter().filter(|segment| segment.part == Part::Running);
+    let running = segments
+        .iter()
+        .filter(|segment| segment.part == Part::Running);
     let covered: Duration = (running)
         .flat_map(|segment| truth.within(priced_span(segment)))
         .map(|point| point.span.length())
         .sum();
     let end = segments.last().map_or(job.arrival, |segment| segment.end);
     Outcome::ended(job, end, account.g.total(), pauses, covered)
-}
-
-impl Outcome {
-    /// Of a job that ended at `end`.
-    pub(super) fn ended(
-        job: &Job,
-        end: Timestamp,
-        grams: crate::units::GramsCo2e,
-        pauses: u32,
-        covered: Duration,
-    ) -> Self {
-        let since = |from: Timestamp| Duration::try_from(end.duration_since(from)).unwrap_or_default();
-        Self {
-            grams,
-            delay: since(job.arrival).saturating_sub(job.running_time),
-            pauses,
-            late: since(job.latest_end()),
-            covered,
-            uncovered: job.running_time.saturating_sub(covered),
-        }
-    }
 }

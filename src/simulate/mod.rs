@@ -142,6 +142,28 @@ pub struct Outcome {
     pub uncovered: Duration,
 }
 
+impl Outcome {
+    /// Of a job that ended at `end`, and of whose running time so much is `covered`.
+    pub fn ended(
+        job: &Job,
+        end: Timestamp,
+        grams: GramsCo2e,
+        pauses: u32,
+        covered: Duration,
+    ) -> Self {
+        let since =
+            |from: Timestamp| Duration::try_from(end.duration_since(from)).unwrap_or_default();
+        Self {
+            grams,
+            delay: since(job.arrival).saturating_sub(job.running_time),
+            pauses,
+            late: since(job.latest_end()),
+            covered,
+            uncovered: job.running_time.saturating_sub(covered),
+        }
+    }
+}
+
 /// Why a job cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unjudged {

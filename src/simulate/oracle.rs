@@ -57,8 +57,7 @@ pub(super) fn outcome(job: &Job, world: &World, costs: &Costs) -> Outcome {
     });
     let surplus = (tick * work).saturating_sub(job.running_time);
     let last = problem.ci_g_per_kwh.get(solution.end_tick as usize - 1);
-    let surplus_g =
-        last.copied().unwrap_or(0.0) * problem.run_kw * surplus.as_secs_f64() / 3600.0;
+    let surplus_g = last.copied().unwrap_or(0.0) * problem.run_kw * surplus.as_secs_f64() / 3600.0;
     let end = forward(job.arrival, tick * solution.end_tick)
         .saturating_sub(SignedDuration::try_from(surplus).unwrap_or_default())
         .unwrap_or(latest);

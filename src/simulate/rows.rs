@@ -12,10 +12,15 @@ pub struct Row {
     pub jobs: usize,
     /// Their emissions.
     pub grams: GramsCo2e,
-    /// Saved against running at once, in percent; none where that emits nothing.
+    /// Saved against running at once, in percent; none where that emits nothing, or where some
+    /// intensity is not known.
     pub saved_percent: Option<f64>,
+    /// What the oracle saves, in percent.
+    pub oracle_saved_percent: Option<f64>,
     /// Saved as a share of what the oracle saves; none where it saves nothing.
     pub share_of_oracle: Option<f64>,
+    /// Emissions beyond those of the oracle.
+    pub regret: GramsCo2e,
     /// Mean delay in seconds.
     pub delay_mean_s: f64,
     /// 99th percentile of the delay in seconds, by nearest rank.
@@ -60,7 +65,13 @@ impl Row {
             sum(|job| job.oracle),
             sum(|job| job.policy),
         );
-        let saved = |grams: GramsCo2e| (now.0 > 0.0).then(|| (now - grams) / now * 100.0);
+        // What has no intensity emits as well: without it a sum only says how much at least.
+        let is_covered =
+            |of: fn(&Compared) -> Outcome| jobs.iter().all(|job| of(job).uncovered.is_zero());
+        let is_comparable = now.0 > 0.0 && is_covered(|job| job.now);
+        let saved = |grams: GramsCo2e| is_comparable.then(|| (now - grams) / now * 100.0);
+        let best_saved = saved(best);
+        let saved = saved(grams).filter(|_| is_covered(|job| job.policy));
         let mut delays: Vec<Duration> = jobs.iter().map(|job| job.policy.delay).collect();
         delays.sort_unstable();
         let rank = (count * 99).div_ceil(100).max(1) - 1;
@@ -76,11 +87,16 @@ impl Row {
         Some(Self {
             jobs: count,
             grams,
-            saved_percent: saved(grams),
-            share_of_oracle: share(saved(grams), saved(best)),
+            saved_percent: saved,
+            oracle_saved_percent: best_saved,
+            share_of_oracle: share(saved, best_saved),
+            regret: grams - best,
             delay_mean_s: total.as_secs_f64() / count as f64,
             delay_p99_s: delays.get(rank)?.as_secs_f64(),
-            pauses_mean: jobs.iter().map(|job| f64::from(job.policy.pauses)).sum::<f64>()
+            pauses_mean: jobs
+                .iter()
+                .map(|job| f64::from(job.policy.pauses))
+                .sum::<f64>()
                 / count as f64,
             missed: late().filter(|late| !late.is_zero()).count(),
             missed_max_s: late().max()?.as_secs_f64(),
@@ -124,6 +140,20 @@ mod tests {
         assert_eq!(row.share_of_oracle, Some(0.0));
         assert_eq!((row.worse_percent, row.jobs, row.covered_h), (50.0, 2, 2.0));
         assert_eq!(Row::of(&[]), None);
+    }
+
+    #[test]
+    fn what_is_not_known_saves_nothing() {
+        let mut job = Compared {
+            now: outcome(100.0, 0, 0),
+            oracle: outcome(50.0, 0, 0),
+            policy: outcome(60.0, 0, 0),
+        };
+        job.policy.uncovered = Duration::from_secs(1);
+        let row = Row::of(&[job]).unwrap();
+        assert_eq!((row.saved_percent, row.share_of_oracle), (None, None));
+        assert_eq!(row.oracle_saved_percent, Some(50.0));
+        assert!(row.uncovered_h > 0.0);
     }
 
     #[test]

@@ -109,7 +109,9 @@ impl AsThen {
 
 impl fmt::Debug for AsThen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsThen").field("zone", &self.known.zone).finish_non_exhaustive()
+        f.debug_struct("AsThen")
+            .field("zone", &self.known.zone)
+            .finish_non_exhaustive()
     }
 }
 

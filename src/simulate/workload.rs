@@ -179,9 +179,16 @@ mod tests {
         assert!(lengths.iter().all(|hours| (hours - 10.0).abs() < 0.5));
         let mean = lengths.iter().sum::<f64>() / 200.0;
         assert!((mean - 10.0).abs() < 0.02, "{mean}");
-        let deviation = lengths.iter().map(|hours| (hours - mean).powi(2)).sum::<f64>() / 200.0;
+        let deviation = lengths
+            .iter()
+            .map(|hours| (hours - mean).powi(2))
+            .sum::<f64>()
+            / 200.0;
         // Ten hours of 2 % each.
         assert!((deviation.sqrt() - 0.063).abs() < 0.015, "{deviation}");
-        assert_eq!(lengths[7], running_time(10 * HOUR, 0.0, 0.02, 7).as_secs_f64() / 3600.0);
+        assert_eq!(
+            lengths[7],
+            running_time(10 * HOUR, 0.0, 0.02, 7).as_secs_f64() / 3600.0
+        );
     }
 }

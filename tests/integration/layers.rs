@@ -25,6 +25,7 @@ const CORE: &[&str] = &[
     "report/text.rs",
     "report/text",
     "report/json.rs",
+    "simulate",
 ];
 /// What the core must not name.
 const IMPURE: &[&str] = &[
@@ -108,6 +109,24 @@ fn layers_use_only_what_stands_to_their_left() {
     assert!(
         found.is_empty(),
         "uses against the layers:\n{}",
+        found.join("\n")
+    );
+}
+
+/// What a simulation shows of a policy must be what a run does: only the two to compare with plan
+/// by themselves.
+#[test]
+fn a_simulation_plans_nothing_by_itself() {
+    let mut found = Vec::new();
+    for (file, number, line) in code_of("simulate") {
+        let may_plan = file.ends_with("oracle.rs") || file.ends_with("k_lowest.rs");
+        if !may_plan && line.contains("plan::") {
+            found.push(format!("{}:{number}: {}", file.display(), line.trim()));
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "planning in a simulation:\n{}",
         found.join("\n")
     );
 }

@@ -15,6 +15,7 @@ mod promises;
 mod report;
 mod run;
 mod signals;
+mod simulate;
 mod sources;
 mod supervisor;
 mod support;

@@ -22,9 +22,15 @@ pub(super) struct Cell {
     pub(super) world: usize,
     pub(super) duration: Option<Duration>,
     pub(super) slack: Option<Duration>,
+    /// Of a run of one's own: when it is started.
+    pub(super) start: Option<Timestamp>,
     pub(super) jobs: Vec<Job>,
 }
 
+/// What a job draws that does not say so.
+pub(super) const POWER: Watts = Watts(300.0);
+/// What is known after a job's latest end, so that one that is a little late can be priced.
+const ROOM: Duration = Duration::from_hours(1);
 /// More jobs than anybody waits for.
 const MOST_JOBS: usize = 1_000_000;
 
@@ -50,12 +56,16 @@ pub(super) fn cells(args: &SimulateArgs, worlds: &[&World]) -> Result<Vec<Cell>,
             .filter(|job| from <= job.arrival && job.arrival < until)
             .collect();
         if jobs.is_empty() {
-            return Err(Failure::usage(format!("`{}` has no job in that time", path.display())));
+            return Err(Failure::usage(format!(
+                "`{}` has no job in that time",
+                path.display()
+            )));
         }
         let cell = |world| Cell {
             world,
             duration: None,
             slack: None,
+            start: None,
             jobs: jobs.clone(),
         };
         return Ok((0..worlds.len()).map(cell).collect());
@@ -70,6 +80,7 @@ pub(super) fn cells(args: &SimulateArgs, worlds: &[&World]) -> Result<Vec<Cell>,
                 world: index,
                 duration: Some(duration),
                 slack,
+                start: None,
                 jobs: arrivals(args, duration, slack, from.max(data.start), until, data.end),
             };
             if cell.jobs.is_empty() {
@@ -78,8 +89,9 @@ pub(super) fn cells(args: &SimulateArgs, worlds: &[&World]) -> Result<Vec<Cell>,
                     crate::words::duration(duration),
                     world.zone
                 );
-                return Err(Failure::usage(what)
-                    .hint("shorter jobs, less slack, or an earlier --from"));
+                return Err(
+                    Failure::usage(what).hint("shorter jobs, less slack, or an earlier --from")
+                );
             }
             cells.push(cell);
         }
@@ -115,7 +127,8 @@ fn shapes(args: &SimulateArgs) -> Result<Vec<(Duration, Option<Duration>)>, Fail
     })
 }
 
-/// A job every so often, for as long as its latest end lies within the data.
+/// A job every so often, for as long as its latest end lies within the data, with some room after it
+/// for a policy that is late.
 fn arrivals(
     args: &SimulateArgs,
     duration: Duration,
@@ -133,11 +146,11 @@ fn arrivals(
             duration,
             deadline: slack.map(|slack| Span::new(arrival, duration + slack).end),
             slack,
-            power: args.power,
+            power: args.power.unwrap_or(POWER),
             can_pause: true,
         };
         let job = given.job(args, jobs.len());
-        if job.latest_end() > end {
+        if Span::new(job.latest_end(), ROOM).end > end {
             break;
         }
         jobs.push(job);
@@ -201,7 +214,11 @@ fn read(path: &Path, args: &SimulateArgs) -> Result<Vec<Job>, Failure> {
         .from_reader(input);
     let header = reader.headers().cloned();
     let header = header.map_err(|error| failure(format!("`{name}`: {error}")))?;
-    let column = |wanted: &str| header.iter().position(|field| field.eq_ignore_ascii_case(wanted));
+    let column = |wanted: &str| {
+        header
+            .iter()
+            .position(|field| field.eq_ignore_ascii_case(wanted))
+    };
     let needed = |wanted: &str| {
         column(wanted).ok_or_else(|| failure(format!("`{name}` has no column `{wanted}`")))
     };
@@ -241,11 +258,16 @@ fn read(path: &Path, args: &SimulateArgs) -> Result<Vec<Job>, Failure> {
             duration,
             deadline: stated.or(slack.map(|slack| Span::new(arrival, duration + slack).end)),
             slack,
-            power: power.map_or(args.power, Watts),
-            can_pause: match optional(interruptible).map(str::to_ascii_lowercase).as_deref() {
+            power: power.map_or(args.power.unwrap_or(POWER), Watts),
+            can_pause: match optional(interruptible)
+                .map(str::to_ascii_lowercase)
+                .as_deref()
+            {
                 None | Some("true" | "yes" | "1") => true,
                 Some("false" | "no" | "0") => false,
-                Some(other) => return Err(wrong(format!("interruptible is `{other}`, not yes or no"))),
+                Some(other) => {
+                    return Err(wrong(format!("interruptible is `{other}`, not yes or no")));
+                }
             },
         };
         jobs.push(given.job(args, jobs.len()));

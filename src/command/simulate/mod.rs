@@ -1,6 +1,7 @@
 //! `catrain simulate`: what policies would have saved, in a table, JSON, CSV or a picture.
 
 mod jobs;
+mod own;
 mod page;
 mod plot;
 mod spread;
@@ -11,14 +12,16 @@ use std::num::NonZero;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, anyhow};
+use jiff::Timestamp;
 
 use self::jobs::Cell;
 use self::page::{Entry, Page};
-use crate::cli::{ForecastFormat, SimulateArgs};
+use crate::cli::{SimulateArgs, TableFormat};
 use crate::error::{Failure, Kind};
 use crate::simulate::live::live;
 use crate::simulate::rows::{Compared, Row};
-use crate::simulate::{Costs, Policy, World, judge};
+use crate::simulate::{Costs, Idle, Outcome, Policy, World, judge};
+use crate::units::Watts;
 use crate::words::Look;
 
 /// Margin on a duration that is not exact, as `catrain run` keeps it.
@@ -36,13 +39,24 @@ pub(crate) struct LeftOut {
 /// # Errors
 /// Contradictory flags, files that cannot be used, nothing that can be judged, or an interruption,
 /// after what was done by then is printed.
-pub fn run(args: &SimulateArgs, look: Look, out: &mut dyn Write) -> Result<(), Failure> {
-    let told = worlds::read(args)?;
+pub fn run(
+    args: &SimulateArgs,
+    look: Look,
+    out: &mut dyn Write,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Setting {
+        told,
+        cells,
+        recorded,
+        idle,
+    } = setting(args, now)?;
     let worlds: Vec<&World> = told.iter().map(|told| &told.world).collect();
-    let cells = jobs::cells(args, &worlds)?;
     if args.plot.is_some() && args.slack.is_empty() {
-        return Err(Failure::usage("--plot draws against the slack, and there is none")
-            .hint("add --slack 6h,12h,24h"));
+        return Err(
+            Failure::usage("--plot draws against the slack, and there is none")
+                .hint("add --slack 6h,12h,24h"),
+        );
     }
     let policies = policies(&args.policy);
 
@@ -74,15 +88,21 @@ pub fn run(args: &SimulateArgs, look: Look, out: &mut dyn Write) -> Result<(), F
         return Err(Failure::new(Kind::Failed, anyhow!(what))
             .hint("a job needs intensities from its arrival to its latest end"));
     }
-    let costs: Vec<Costs> = worlds.iter().map(|world| costs(args, world)).collect();
-    let threads = args
-        .threads
-        .map_or_else(|| available_parallelism().map_or(1, NonZero::get), usize::from);
+    let costs: Vec<Costs> = worlds
+        .iter()
+        .map(|world| costs(args, idle, world))
+        .collect();
+    let threads = args.threads.map_or_else(
+        || available_parallelism().map_or(1, NonZero::get),
+        usize::from,
+    );
     let done = spread::spread(order.len(), threads, look, |at| {
         let (cell, number) = order[at];
         let cell = &cells[cell];
         let (job, world) = (&cell.jobs[number], worlds[cell.world]);
-        compare(&policies, |policy| live(job, world, policy, &costs[cell.world]))
+        compare(&policies, |policy| {
+            live(job, world, policy, &costs[cell.world])
+        })
     });
 
     let mut by_cell: Vec<Vec<Vec<Compared>>> = vec![vec![Vec::new(); policies.len()]; cells.len()];
@@ -92,17 +112,28 @@ pub fn run(args: &SimulateArgs, look: Look, out: &mut dyn Write) -> Result<(), F
         }
     }
     let mut entries = Vec::new();
-    for (cell, rows) in cells.iter().zip(&by_cell) {
+    for (at, (cell, rows)) in cells.iter().zip(&by_cell).enumerate() {
+        let mut put = |name: String, jobs: &[Compared]| {
+            let row = Row::of(jobs).map(|row| Entry::new(name, worlds[cell.world], cell, row));
+            entries.extend(row);
+        };
+        let as_it_was = recorded.filter(|(recorded_in, _)| *recorded_in == at);
+        if let (Some((_, policy)), Some([job])) = (as_it_was, rows.first().map(Vec::as_slice)) {
+            put("recorded".to_owned(), &[Compared { policy, ..*job }]);
+        }
         for (policy, jobs) in policies.iter().zip(rows) {
-            if let Some(row) = Row::of(jobs) {
-                entries.push(entry(*policy, worlds[cell.world], cell, row));
-            }
+            put(policy.to_string(), jobs);
         }
     }
     let finished = done.results.iter().flatten().count();
     let page = Page {
         args,
         costs: &costs[0],
+        headline: args
+            .run
+            .as_ref()
+            .and_then(|_| cells[0].jobs.first())
+            .map(own::headline),
         policies: &policies,
         entries: &entries,
         left_out: &left_out,
@@ -111,9 +142,9 @@ pub fn run(args: &SimulateArgs, look: Look, out: &mut dyn Write) -> Result<(), F
         look,
     };
     super::written(match args.format {
-        ForecastFormat::Table => page.table(out),
-        ForecastFormat::Json => page.json(out),
-        ForecastFormat::Csv => page.csv(out),
+        TableFormat::Table => page.table(out),
+        TableFormat::Json => page.json(out),
+        TableFormat::Csv => page.csv(out),
     })?;
     if let Some(path) = &args.plot {
         let picture = plot::draw(&policies, &entries);
@@ -141,10 +172,7 @@ fn policies(typed: &[Policy]) -> Vec<Policy> {
 }
 
 /// How one job fares under each policy, and at once and at best, which each is compared with.
-fn compare(
-    policies: &[Policy],
-    live: impl Fn(Policy) -> crate::simulate::Outcome,
-) -> Vec<Compared> {
+fn compare(policies: &[Policy], live: impl Fn(Policy) -> Outcome) -> Vec<Compared> {
     let (now, oracle) = (live(Policy::NOW), live(Policy::ORACLE));
     (policies.iter())
         .map(|policy| Compared {
@@ -159,9 +187,41 @@ fn compare(
         .collect()
 }
 
-fn costs(args: &SimulateArgs, world: &World) -> Costs {
+/// What is lived out, and where.
+struct Setting {
+    told: Vec<worlds::Told>,
+    cells: Vec<Cell>,
+    /// The cell of a run as it was, and how that went.
+    recorded: Option<(usize, Outcome)>,
+    idle: Idle,
+}
+
+fn setting(args: &SimulateArgs, now: Timestamp) -> Result<Setting, Failure> {
+    if let Some(run) = &args.run {
+        let own = own::read(args, run, now)?;
+        return Ok(Setting {
+            told: own.worlds,
+            cells: own.cells,
+            recorded: own.recorded,
+            idle: own.idle,
+        });
+    }
+    let told = worlds::read(args, None)?;
+    let cells = jobs::cells(
+        args,
+        &told.iter().map(|told| &told.world).collect::<Vec<_>>(),
+    )?;
+    Ok(Setting {
+        told,
+        cells,
+        recorded: None,
+        idle: args.idle_power.unwrap_or(Idle::Power(Watts::ZERO)),
+    })
+}
+
+fn costs(args: &SimulateArgs, idle: Idle, world: &World) -> Costs {
     Costs {
-        idle: args.idle_power,
+        idle,
         pause: args.pause_cost,
         resume: args.resume_cost,
         min_run: args.min_run,
@@ -169,15 +229,5 @@ fn costs(args: &SimulateArgs, world: &World) -> Costs {
         max_pauses: args.max_pauses,
         tick: args.tick.unwrap_or_else(|| worlds::step(world)),
         margin: if args.duration_exact { 0.0 } else { MARGIN },
-    }
-}
-
-fn entry(policy: Policy, world: &World, cell: &Cell, row: Row) -> Entry {
-    Entry {
-        policy,
-        zone: world.zone.clone(),
-        duration: cell.duration,
-        slack: cell.slack,
-        row,
     }
 }

@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::LeftOut;
+use super::jobs::Cell;
 use crate::cli::{Horizon, SimulateArgs};
 use crate::simulate::rows::{Row, share};
-use crate::simulate::{Costs, Idle, Policy};
+use crate::simulate::{Costs, Idle, Policy, World};
 use crate::words::{self, Look, Paint};
 
 const SCHEMA: &str = "catrain.simulate/1";
@@ -17,17 +20,38 @@ const NAMED: usize = 5;
 
 /// One policy in one cell.
 pub(super) struct Entry {
-    pub(super) policy: Policy,
+    /// The policy's name, or `recorded`.
+    pub(super) policy: String,
     pub(super) zone: String,
     pub(super) duration: Option<Duration>,
     pub(super) slack: Option<Duration>,
+    pub(super) start: Option<Timestamp>,
     pub(super) row: Row,
+}
+
+impl Entry {
+    pub(super) fn new(policy: String, world: &World, cell: &Cell, row: Row) -> Self {
+        Self {
+            policy,
+            zone: world.zone.clone(),
+            duration: cell.duration,
+            slack: cell.slack,
+            start: cell.start,
+            row,
+        }
+    }
+
+    fn cell(&self) -> (&str, Option<Duration>, Option<Duration>, Option<Timestamp>) {
+        (&self.zone, self.duration, self.slack, self.start)
+    }
 }
 
 /// What is printed.
 pub(super) struct Page<'a> {
     pub(super) args: &'a SimulateArgs,
     pub(super) costs: &'a Costs,
+    /// With `--run`: what it is.
+    pub(super) headline: Option<String>,
     pub(super) policies: &'a [Policy],
     pub(super) entries: &'a [Entry],
     pub(super) left_out: &'a [LeftOut],
@@ -56,12 +80,9 @@ pub(super) struct Mean {
 impl Page<'_> {
     /// Savings are averaged over the cells, then divided by those of the oracle.
     fn means(&self) -> Vec<Mean> {
-        let oracle = mean(self.of(Policy::ORACLE).map(|entry| entry.row.saved_percent));
-        let best = oracle.or_else(|| {
-            // Not asked for, but every row knows its share of it.
-            let best = |entry: &Entry| Some(entry.row.saved_percent? / entry.row.share_of_oracle?);
-            mean(self.of(*self.policies.first()?).map(best))
-        });
+        // Every row knows the oracle's, asked for or not.
+        let best = (self.policies.first())
+            .and_then(|policy| mean(self.of(*policy).map(|entry| entry.row.oracle_saved_percent)));
         (self.policies.iter())
             .map(|policy| {
                 let of = || self.of(*policy).map(|entry| entry.row);
@@ -89,7 +110,10 @@ impl Page<'_> {
     }
 
     fn of(&self, policy: Policy) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(move |entry| entry.policy == policy)
+        let name = policy.to_string();
+        self.entries
+            .iter()
+            .filter(move |entry| entry.policy == name)
     }
 
     fn say(&self, out: &mut dyn Write, text: &str) -> io::Result<()> {
@@ -97,33 +121,45 @@ impl Page<'_> {
     }
 
     pub(super) fn table(&self, out: &mut dyn Write) -> io::Result<()> {
-        let cells = self.entries.chunk_by(|a, b| {
-            (&a.zone, a.duration, a.slack) == (&b.zone, b.duration, b.slack)
-        });
+        let cells = self.entries.chunk_by(|a, b| a.cell() == b.cell());
         let many = cells.clone().count() > 1;
+        if let Some(headline) = &self.headline {
+            self.say(out, &self.look.paint(Paint::Bold, headline))?;
+        }
         for cell in cells {
             self.say(out, &self.look.paint(Paint::Bold, &heading(&cell[0])))?;
+            // Of a single run the spread of delays says nothing, and the regret much.
+            let of_one = self.headline.is_some();
             let head = format!(
                 "{:<19}{:>9}{:>8}{:>7}{:>10}{:>10}{:>7}{:>8}",
-                "policy", "emitted", "saved", "share", "delay", "p99", "pauses", "missed"
+                "policy",
+                "emitted",
+                "saved",
+                "share",
+                "delay",
+                if of_one { "regret" } else { "p99" },
+                "pauses",
+                "missed"
             );
             self.say(out, &self.look.paint(Paint::Dim, &head))?;
             for entry in cell {
                 let row = &entry.row;
-                let missed = match row.missed {
-                    0 => "none".to_owned(),
-                    missed => missed.to_string(),
+                let pauses = match of_one {
+                    true => format!("{:.0}", row.pauses_mean),
+                    false => format!("{:.1}", row.pauses_mean),
                 };
                 let line = format!(
-                    "{:<19}{:>9}{:>8}{:>7}{:>10}{:>10}{:>7.1}{:>8}",
-                    entry.policy.to_string(),
+                    "{:<19}{:>9}{:>8}{:>7}{:>10}{:>10}{pauses:>7}{:>8}",
+                    entry.policy,
                     words::mass(row.grams),
                     percent(row.saved_percent),
                     fraction(row.share_of_oracle),
-                    words::duration(Duration::from_secs_f64(row.delay_mean_s)),
-                    words::duration(Duration::from_secs_f64(row.delay_p99_s)),
-                    row.pauses_mean,
-                    missed,
+                    seconds(row.delay_mean_s),
+                    match of_one {
+                        true => words::mass(row.regret),
+                        false => seconds(row.delay_p99_s),
+                    },
+                    missed(row.missed),
                 );
                 self.say(out, &line)?;
             }
@@ -132,7 +168,7 @@ impl Page<'_> {
             }
             self.say(out, "")?;
         }
-        if many {
+        if many && self.headline.is_none() {
             self.summary(out)?;
         }
         self.footer(out)
@@ -142,7 +178,7 @@ impl Page<'_> {
     fn remarks(&self, entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
         let row = &entry.row;
         if row.missed > 0 {
-            let by = words::duration(Duration::from_secs_f64(row.missed_max_s));
+            let by = seconds(row.missed_max_s);
             self.say(out, &format!("  {}: late by up to {by}", entry.policy))?;
         }
         if row.uncovered_h > 0.0 {
@@ -168,18 +204,16 @@ impl Page<'_> {
         );
         self.say(out, &self.look.paint(Paint::Dim, &head))?;
         for mean in means {
-            let missed = match mean.missed {
-                0 => "none".to_owned(),
-                missed => missed.to_string(),
-            };
             let line = format!(
                 "{:<19}{:>9}{:>8}{:>10}{:>18}{:>8}",
                 mean.policy,
-                mean.saved_percent.map_or("?".to_owned(), |saved| signed(saved, 2)),
-                mean.share_of_oracle.map_or("–".to_owned(), |share| format!("{share:.3}")),
-                words::duration(Duration::from_secs_f64(mean.delay_mean_s)),
+                mean.saved_percent
+                    .map_or("?".to_owned(), |saved| signed(saved, 2)),
+                mean.share_of_oracle
+                    .map_or("–".to_owned(), |share| format!("{share:.3}")),
+                seconds(mean.delay_mean_s),
                 format!("{:.0} % of jobs", mean.worse_percent),
-                missed,
+                missed(mean.missed),
             );
             self.say(out, &line)?;
         }
@@ -198,19 +232,28 @@ impl Page<'_> {
             words::duration(self.costs.resume),
             words::duration(self.costs.tick),
         );
-        for line in wrapped(&settings, self.look.width.min(100)) {
-            self.say(out, &dim(&line))?;
-        }
-        for note in self.told_once() {
-            self.say(out, &dim(&format!("note: {note}")))?;
+        let notes = self
+            .told_once()
+            .into_iter()
+            .map(|note| format!("note: {note}"));
+        for text in std::iter::once(settings).chain(notes) {
+            for line in wrapped(&text, self.look.width.min(100)) {
+                self.say(out, &dim(&line))?;
+            }
         }
         let more = self.left_out.len().saturating_sub(NAMED);
         if !self.left_out.is_empty() {
             let count = self.left_out.len();
-            self.say(out, &format!("{count} jobs cannot be judged and are in no row:"))?;
+            self.say(
+                out,
+                &format!("{count} jobs cannot be judged and are in no row:"),
+            )?;
         }
         for job in self.left_out.iter().take(NAMED) {
-            self.say(out, &format!("  `{}` in {}: {}", job.job, job.zone, job.why))?;
+            self.say(
+                out,
+                &format!("  `{}` in {}: {}", job.job, job.zone, job.why),
+            )?;
         }
         if more > 0 {
             self.say(out, &format!("  and {more} more; --format json names all"))?;
@@ -251,13 +294,32 @@ impl Page<'_> {
     pub(super) fn csv(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut writer = csv::Writer::from_writer(out);
         for entry in self.entries {
-            writer.serialize(Flat::of(entry)).map_err(super::super::csv_error)?;
+            writer
+                .serialize(Flat::of(entry))
+                .map_err(super::super::csv_error)?;
         }
         writer.flush()
     }
 }
 
+fn seconds(seconds: f64) -> String {
+    words::duration(Duration::from_secs_f64(seconds))
+}
+
+fn missed(jobs: usize) -> String {
+    match jobs {
+        0 => "none".to_owned(),
+        jobs => jobs.to_string(),
+    }
+}
+
 fn heading(entry: &Entry) -> String {
+    if let Some(start) = entry.start {
+        let at = start
+            .to_zoned(TimeZone::UTC)
+            .strftime("%a %Y-%m-%d %H:%M UTC");
+        return format!("{} · started {at}", entry.zone);
+    }
     let jobs = match entry.row.jobs {
         1 => "1 job".to_owned(),
         jobs => format!("{jobs} jobs"),
@@ -335,7 +397,7 @@ struct UnjudgedJob<'a> {
 
 #[derive(Serialize)]
 struct Settings {
-    power_w: f64,
+    power_w: Option<f64>,
     idle_power_w: Option<f64>,
     idle_power_share: Option<f64>,
     pause_cost_s: f64,
@@ -362,7 +424,7 @@ impl Settings {
             Idle::Share(share) => (None, Some(share)),
         };
         Self {
-            power_w: args.power.0,
+            power_w: args.power.map(|watts| watts.0),
             idle_power_w: watts,
             idle_power_share: of_run,
             pause_cost_s: costs.pause.as_secs_f64(),
@@ -392,12 +454,14 @@ impl Settings {
 struct Flat {
     policy: String,
     zone: String,
+    start: Option<Timestamp>,
     duration_h: Option<f64>,
     slack_h: Option<f64>,
     jobs: usize,
     grams: f64,
     saved_percent: Option<f64>,
     share_of_oracle: Option<f64>,
+    regret_g: f64,
     delay_mean_s: f64,
     delay_p99_s: f64,
     pauses_mean: f64,
@@ -413,14 +477,16 @@ impl Flat {
         let hours = |time: Duration| time.as_secs_f64() / 3600.0;
         let row = &entry.row;
         Self {
-            policy: entry.policy.to_string(),
+            policy: entry.policy.clone(),
             zone: entry.zone.clone(),
+            start: entry.start,
             duration_h: entry.duration.map(hours),
             slack_h: entry.slack.map(hours),
             jobs: row.jobs,
             grams: row.grams.0,
             saved_percent: row.saved_percent,
             share_of_oracle: row.share_of_oracle,
+            regret_g: row.regret.0,
             delay_mean_s: row.delay_mean_s,
             delay_p99_s: row.delay_p99_s,
             pauses_mean: row.pauses_mean,

@@ -24,13 +24,16 @@ const COLOURS: [(&str, &str); 7] = [
 
 /// One line: its name and its points, as slack in hours and saved percent.
 struct Line {
-    policy: Policy,
+    name: String,
     points: Vec<(f64, f64)>,
 }
 
 /// The picture. Where several zones or durations have the same slack, their mean is drawn.
 pub(super) fn draw(policies: &[Policy], entries: &[Entry]) -> String {
-    let lines: Vec<Line> = policies.iter().map(|policy| line(*policy, entries)).collect();
+    let lines: Vec<Line> = policies
+        .iter()
+        .map(|policy| line(*policy, entries))
+        .collect();
     let all = || lines.iter().flat_map(|line| &line.points);
     let most_slack = all().map(|point| point.0).fold(1.0, f64::max);
     let high = all().map(|point| point.1).fold(1.0, f64::max);
@@ -48,13 +51,20 @@ pub(super) fn draw(policies: &[Policy], entries: &[Entry]) -> String {
     for tick in 0..=ticks {
         let value = low + tick as f64 * step;
         let at = y(value);
-        let class = if value.abs() < step / 10.0 { "zero" } else { "grid" };
+        let class = if value.abs() < step / 10.0 {
+            "zero"
+        } else {
+            "grid"
+        };
         let number = format!("{value:.0} %").replace('-', "−");
-        put(&mut svg, &format!(
-            r#"<line class="{class}" x1="{left}" y1="{at:.1}" x2="{right}" y2="{at:.1}"/><text x="{:.1}" y="{:.1}" text-anchor="end">{number}</text>"#,
-            left - 8.0,
-            at + 4.0
-        ));
+        put(
+            &mut svg,
+            &format!(
+                r#"<line class="{class}" x1="{left}" y1="{at:.1}" x2="{right}" y2="{at:.1}"/><text x="{:.1}" y="{:.1}" text-anchor="end">{number}</text>"#,
+                left - 8.0,
+                at + 4.0
+            ),
+        );
     }
     let mut slacks: Vec<f64> = all().map(|point| point.0).collect();
     slacks.sort_by(f64::total_cmp);
@@ -67,17 +77,23 @@ pub(super) fn draw(policies: &[Policy], entries: &[Entry]) -> String {
             continue;
         }
         free = at;
-        put(&mut svg, &format!(
-            r#"<line class="grid" x1="{at:.1}" y1="{bottom}" x2="{at:.1}" y2="{:.1}"/><text x="{at:.1}" y="{:.1}" text-anchor="middle">{slack:.0} h</text>"#,
-            bottom + 5.0,
-            bottom + 21.0
-        ));
+        put(
+            &mut svg,
+            &format!(
+                r#"<line class="grid" x1="{at:.1}" y1="{bottom}" x2="{at:.1}" y2="{:.1}"/><text x="{at:.1}" y="{:.1}" text-anchor="middle">{slack:.0} h</text>"#,
+                bottom + 5.0,
+                bottom + 21.0
+            ),
+        );
     }
-    put(&mut svg, &format!(
-        r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">slack: how much later than necessary a job is due</text>"#,
-        f64::midpoint(left, right),
-        bottom + 44.0
-    ));
+    put(
+        &mut svg,
+        &format!(
+            r#"<text x="{:.1}" y="{:.1}" text-anchor="middle">slack: how much later than necessary a job is due</text>"#,
+            f64::midpoint(left, right),
+            bottom + 44.0
+        ),
+    );
     let labels = labels(&lines, y);
     for (index, (line, label)) in lines.iter().zip(labels).enumerate() {
         let (colour, dash) = COLOURS[index % COLOURS.len()];
@@ -86,27 +102,36 @@ pub(super) fn draw(policies: &[Policy], entries: &[Entry]) -> String {
             let command = if path.is_empty() { 'M' } else { 'L' };
             let _ = write!(path, "{command}{:.1} {:.1}", x(*slack), y(*saved));
         }
-        let name = line.policy.to_string();
-        put(&mut svg, &format!(
-            r#"<g stroke="{colour}" fill="{colour}"><path class="line" stroke-dasharray="{dash}" d="{path}"/>"#
-        ));
+        let name = escaped(&line.name);
+        put(
+            &mut svg,
+            &format!(
+                r#"<g stroke="{colour}" fill="{colour}"><path class="line" stroke-dasharray="{dash}" d="{path}"/>"#
+            ),
+        );
         for (slack, saved) in &line.points {
             let saved_words = format!("{saved:.1} %").replace('-', "−");
-            put(&mut svg, &format!(
-                r#"<circle cx="{:.1}" cy="{:.1}" r="3.5"><title>{name}, {slack:.0} h of slack: {saved_words} saved</title></circle>"#,
-                x(*slack),
-                y(*saved)
-            ));
+            put(
+                &mut svg,
+                &format!(
+                    r#"<circle cx="{:.1}" cy="{:.1}" r="3.5"><title>{name}, {slack:.0} h of slack: {saved_words} saved</title></circle>"#,
+                    x(*slack),
+                    y(*saved)
+                ),
+            );
         }
         if let (Some((slack, saved)), Some(label)) = (line.points.last(), label) {
-            put(&mut svg, &format!(
-                r#"<path class="lead" d="M{:.1} {:.1}L{:.1} {label:.1}"/></g><text x="{:.1}" y="{:.1}">{name}</text>"#,
-                x(*slack) + 5.0,
-                y(*saved),
-                right + 18.0,
-                right + 22.0,
-                label + 4.0
-            ));
+            put(
+                &mut svg,
+                &format!(
+                    r#"<path class="lead" d="M{:.1} {:.1}L{:.1} {label:.1}"/></g><text x="{:.1}" y="{:.1}">{name}</text>"#,
+                    x(*slack) + 5.0,
+                    y(*saved),
+                    right + 18.0,
+                    right + 22.0,
+                    label + 4.0
+                ),
+            );
         } else {
             put(&mut svg, "</g>");
         }
@@ -128,7 +153,9 @@ fn head(width: f64, height: f64, entries: &[Entry]) -> String {
         0..=6 => zones.join(", "),
         many => format!("{many} zones"),
     };
-    let what = escaped(&format!("Emissions saved against running at once, by slack: {shown}"));
+    let what = escaped(&format!(
+        "Emissions saved against running at once, by slack: {shown}"
+    ));
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-label="{what}">
 <style>
@@ -155,8 +182,9 @@ text {{ fill: #e6e6e6 }}
 }
 
 fn line(policy: Policy, entries: &[Entry]) -> Line {
+    let name = policy.to_string();
     let mut points: Vec<(f64, f64, f64)> = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.policy == policy) {
+    for entry in entries.iter().filter(|entry| entry.policy == name) {
         let (Some(slack), Some(saved)) = (entry.slack, entry.row.saved_percent) else {
             continue;
         };
@@ -171,7 +199,7 @@ fn line(policy: Policy, entries: &[Entry]) -> Line {
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     Line {
-        policy,
+        name,
         points: (points.into_iter())
             .map(|(slack, sum, count)| (slack, sum / count))
             .collect(),
@@ -182,7 +210,9 @@ fn line(policy: Policy, entries: &[Entry]) -> Line {
 fn step(span: f64) -> f64 {
     let rough = span / 6.0;
     let power = 10_f64.powf(rough.log10().floor());
-    let fits = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= rough);
+    let fits = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .find(|factor| factor * power >= rough);
     (fits.unwrap_or(10.0) * power).max(1.0)
 }
 
@@ -209,5 +239,9 @@ fn labels(lines: &[Line], y: impl Fn(f64) -> f64) -> Vec<Option<f64>> {
 }
 
 fn escaped(text: &str) -> String {
-    (text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")).replace('"', "&quot;")
+    (text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;"))
+    .replace('"', "&quot;")
 }

@@ -21,8 +21,9 @@ pub(super) struct Told {
     pub(super) notes: Vec<String>,
 }
 
-/// The worlds that `args` name, in the order in which they are named.
-pub(super) fn read(args: &SimulateArgs) -> Result<Vec<Told>, Failure> {
+/// The worlds that `args` name, in the order in which they are named; of several files without a
+/// zone that is `usual`, where there is one.
+pub(super) fn read(args: &SimulateArgs, usual: Option<&str>) -> Result<Vec<Told>, Failure> {
     let profiles = match &args.profiles {
         Some(path) => Some(
             source::profiles::read(path)
@@ -30,7 +31,10 @@ pub(super) fn read(args: &SimulateArgs) -> Result<Vec<Told>, Failure> {
         ),
         None => None,
     };
-    let wanted = wanted(&args.zone)?;
+    let wanted = match (args.zone.is_empty(), usual) {
+        (true, Some(zone)) => vec![zone.to_owned()],
+        _ => wanted(&args.zone)?,
+    };
     let files = files(args)?;
     let alone = files.len() == 1;
     let mut worlds = Vec::new();
@@ -53,14 +57,18 @@ pub(super) fn read(args: &SimulateArgs) -> Result<Vec<Told>, Failure> {
     let has = |zone: &&String| !worlds.iter().any(|told| told.world.zone == **zone);
     if let Some(missing) = wanted.iter().find(has) {
         left_out.extend(worlds.iter().map(|told| told.world.zone.clone()));
-        let what = format!("no file is of zone {missing}; they are of {}", left_out.join(", "));
+        let what = format!(
+            "no file is of zone {missing}; they are of {}",
+            left_out.join(", ")
+        );
         return Err(Failure::usage(what)
             .hint("a file's zone is the beginning of its name, such as DE_2021.csv"));
     }
     Ok(worlds)
 }
 
-fn wanted(zones: &[String]) -> Result<Vec<String>, Failure> {
+/// Zones by their ids.
+pub(super) fn wanted(zones: &[String]) -> Result<Vec<String>, Failure> {
     (zones.iter())
         .map(|zone| match zones::find(zone) {
             Ok(known) => Ok(known.zone.to_owned()),
@@ -96,8 +104,9 @@ fn files(args: &SimulateArgs) -> Result<Vec<(PathBuf, bool)>, Failure> {
         files.extend(inside.into_iter().map(|path| (path, true)));
     }
     if files.is_empty() {
-        return Err(Failure::usage("nothing to simulate on")
-            .hint("name past intensities: --trace FILE, or --forecasts FILE with what was issued"));
+        return Err(Failure::usage("nothing to simulate on").hint(
+            "name past intensities: --trace FILE, or --forecasts FILE with what was issued",
+        ));
     }
     Ok(files)
 }
@@ -119,7 +128,10 @@ fn world(
         _ => {}
     }
     if known.observations.is_empty() {
-        let what = format!("`{}` does not say what came: it has no `actual`", path.display());
+        let what = format!(
+            "`{}` does not say what came: it has no `actual`",
+            path.display()
+        );
         return Err(Failure::new(Kind::Failed, anyhow!(what))
             .hint("grams are counted by what came; add the column"));
     }
@@ -142,7 +154,10 @@ fn world(
     if args.no_learning {
         known.lessons = None;
     }
-    let begin = known.observations.span().map_or(Timestamp::MIN, |span| span.start);
+    let begin = known
+        .observations
+        .span()
+        .map_or(Timestamp::MIN, |span| span.start);
     let outages = args.outage.map(|(length, every)| Outages {
         // The first comes after a while, so that something is known.
         from: begin + SignedDuration::try_from(every - length).unwrap_or_default(),
@@ -185,15 +200,21 @@ fn cut(issue: &Issue, end: Timestamp) -> Issue {
     let points = issue.series.points().iter();
     Issue {
         issued_at: issue.issued_at,
-        series: Series::new(points.filter(|point| point.span.start < end).copied().collect()),
+        series: Series::new(
+            points
+                .filter(|point| point.span.start < end)
+                .copied()
+                .collect(),
+        ),
     }
 }
 
 /// The step of the data, as far as decisions can follow it: 5 minutes to an hour.
 pub(super) fn step(world: &World) -> Duration {
     let points = world.known.observations.points();
-    let mut lengths: Vec<Duration> =
-        (points.iter().take(100)).map(|point| point.span.length()).collect();
+    let mut lengths: Vec<Duration> = (points.iter().take(100))
+        .map(|point| point.span.length())
+        .collect();
     lengths.sort_unstable();
     let usual = lengths.get(lengths.len() / 2).copied();
     let (least, most) = (Duration::from_mins(5), Duration::from_hours(1));

@@ -194,7 +194,11 @@ fn a_job_that_takes_a_quarter_longer_than_said_still_keeps_its_deadline() {
         let mut run = Run::new(settings).working(work).begin(dirty_first(18));
         run.pass(72 * HOUR);
         assert!(run.has_ended());
-        assert!(run.now().utc <= at(48.0), "{said:?} × {more}: {}", run.now().utc);
+        assert!(
+            run.now().utc <= at(48.0),
+            "{said:?} × {more}: {}",
+            run.now().utc
+        );
     }
 }
 
