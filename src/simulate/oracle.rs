@@ -74,10 +74,10 @@ fn tick(most: Duration, work: Duration, span: Duration) -> Duration {
             .map(|minutes| Duration::from_secs(minutes * 60))
             .filter(fits)
     };
-    let divides = |whole: Duration, tick: &Duration| whole.as_nanos() % tick.as_nanos() == 0;
+    let divides = |whole: Duration, tick: &Duration| whole.as_nanos().is_multiple_of(tick.as_nanos());
     lengths()
         .find(|tick| divides(work, tick) && divides(span, tick))
         .or_else(|| lengths().find(|tick| divides(work, tick)))
-        .or_else(|| lengths().last())
+        .or_else(|| lengths().next_back())
         .unwrap_or(most)
 }
