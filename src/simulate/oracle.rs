@@ -74,7 +74,8 @@ fn tick(most: Duration, work: Duration, span: Duration) -> Duration {
             .map(|minutes| Duration::from_secs(minutes * 60))
             .filter(fits)
     };
-    let divides = |whole: Duration, tick: &Duration| whole.as_nanos().is_multiple_of(tick.as_nanos());
+    let divides =
+        |whole: Duration, tick: &Duration| whole.as_nanos().is_multiple_of(tick.as_nanos());
     lengths()
         .find(|tick| divides(work, tick) && divides(span, tick))
         .or_else(|| lengths().find(|tick| divides(work, tick)))

@@ -12,6 +12,7 @@ mod layers;
 mod ledger;
 mod planner;
 mod promises;
+mod published;
 mod report;
 mod run;
 mod signals;
