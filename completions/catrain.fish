@@ -82,9 +82,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s s -l source
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l hours -d 'How far ahead to look, up to 168' -r
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s d -l duration -d 'How long the work takes: the cleanest windows of that length are listed' -r
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l deadline -d 'Only windows that end by then: \'tomorrow 09:00\', \'2026-11-25 09:00\', +36h, RFC 3339' -r
-complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l format -d 'How to print it' -r -f -a "table\t'A chart and a table for people'
-json\t'One document, `catrain.forecast/1`'
-csv\t'One line an hour and zone'"
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l format -d 'How to print it' -r -f -a "table\t'For people'
+json\t'One JSON document'
+csv\t'Comma-separated values, with a header'"
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -124,9 +124,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l min-pause -
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l max-pauses -d 'Most pauses of a job [default: no limit]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l tick -d 'Time between two decisions, and the grid of oracle and k-lowest [default: the step of the data, 5m to 1h]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l start -d 'With --run: when it is started instead; may be repeated' -r
-complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l format -d 'How it is printed' -r -f -a "table\t'A chart and a table for people'
-json\t'One document, `catrain.forecast/1`'
-csv\t'One line an hour and zone'"
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l format -d 'How it is printed' -r -f -a "table\t'For people'
+json\t'One JSON document'
+csv\t'Comma-separated values, with a header'"
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l plot -d 'Draw saved percent against slack, a line a policy' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l threads -d 'Threads to use; the results are the same for any number [default: one a core]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
