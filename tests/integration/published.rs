@@ -14,12 +14,13 @@ use serde_json::Value;
 use super::support::Sandbox;
 
 /// A file or folder of the data, where it is there.
+#[expect(clippy::print_stderr, reason = "what was not tried must be said")]
 fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data")
         .join(name);
     if !path.exists() {
-        println!("passed by: {name} is not beside the repository");
+        eprintln!("passed by: {name} is not beside the repository");
         return None;
     }
     Some(path)
