@@ -1,8 +1,8 @@
 //! Where `catrain` keeps its things, and that nobody else can have put them there.
 //!
-//! XDG directories, each overruled by `CATRAIN_CACHE_DIR`, `CATRAIN_STATE_DIR`,
-//! `CATRAIN_RUNTIME_DIR`. Made with mode 0700, opened without following links, owner and mode checked
-//! on the descriptor.
+//! XDG directories, each overruled by `CATRAIN_STATE_DIR`, `CATRAIN_RUNTIME_DIR`. Made with mode
+//! 0700, opened without following links, owner and mode checked on the descriptor.
+
 use std::env;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
