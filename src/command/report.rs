@@ -42,8 +42,8 @@ pub fn run(
     let mut summaries = Vec::new();
     let mut unreadable = Vec::new();
     for run in chosen {
-        match summary(run, now) {
-            Ok(summary) => summaries.push(summary),
+        match read(run, now) {
+            Ok((_, summary)) => summaries.push(summary),
             Err(why) => unreadable.push(why),
         }
     }
@@ -62,18 +62,20 @@ pub fn run(
     failure(unreadable).map_or(Ok(()), Err)
 }
 
-fn summary(run: &RunRef, now: Timestamp) -> anyhow::Result<Summary> {
+/// A run's ledger, and all that it says by `now`.
+pub(super) fn read(run: &RunRef, now: Timestamp) -> anyhow::Result<(Ledger, Summary)> {
     let ledger: Ledger = ledger::read(&run.path)?;
     // A clock that was set back since must not hide the newest entries.
     let newest = ledger.entries.iter().map(|entry| entry.at).max();
     let as_of = newest.map_or(now, |newest| newest.max(now));
-    summarise(&ledger, as_of).with_context(|| {
+    let summary = summarise(&ledger, as_of).with_context(|| {
         let path = run.path.display();
         format!(
             "nothing is recorded of run {}: {path} has no whole line",
             run.id
         )
-    })
+    })?;
+    Ok((ledger, summary))
 }
 
 fn in_words(summaries: &[Summary], look: Look, now: Timestamp, zone: &TimeZone) -> String {

@@ -28,6 +28,16 @@ pub struct Entry {
     pub what: What,
 }
 
+impl Entry {
+    /// The stretch of the run that it tells of, if it does.
+    pub fn segment(&self) -> Option<&Segment> {
+        match &self.what {
+            What::Segment(segment) => Some(segment),
+            _ => None,
+        }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]

@@ -146,7 +146,10 @@ pub fn summarise(ledger: &Ledger, as_of: Timestamp) -> Option<Summary> {
     let (first, begin) = ledger.begin()?;
     let known = |entry: &&Entry| entry.at <= as_of || entry.seq == first.seq;
     let entries: Vec<&Entry> = ledger.entries.iter().filter(known).collect();
-    let segments: Vec<Segment> = entries.iter().filter_map(|e| segment(e)).collect();
+    let segments: Vec<Segment> = entries
+        .iter()
+        .filter_map(|e| e.segment().cloned())
+        .collect();
     let last = entries.last()?;
     let end = entries.iter().find_map(|entry| match &entry.what {
         What::End { exit, why } => Some((entry.at, *exit, why.clone())),
@@ -297,13 +300,6 @@ impl Summary {
     /// Seconds from the start to the end or the last record.
     pub fn elapsed_s(&self) -> f64 {
         self.duration_s.total() + self.unrecorded_s
-    }
-}
-
-fn segment(entry: &Entry) -> Option<Segment> {
-    match &entry.what {
-        What::Segment(segment) => Some(segment.clone()),
-        _ => None,
     }
 }
 

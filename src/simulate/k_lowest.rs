@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::forward;
 use crate::forecast::{Knowledge, Outlook, Span};
 use crate::plan::{Act, Allowance, Decision, Policy, Reason, Situation, delay};
 use crate::supervise::machine::Planner;
@@ -55,7 +54,7 @@ impl Planned {
         let dearest = chosen.iter().map(|tick| ci[*tick]).fold(0.0, f64::max);
         let mut slots: Vec<Span> = Vec::new();
         for tick in chosen {
-            let span = Span::new(forward(now, self.tick * tick as u32), self.tick);
+            let span = Span::new(Span::new(now, self.tick * tick as u32).end, self.tick);
             match slots.last_mut() {
                 Some(last) if last.end == span.start => last.end = span.end,
                 _ => slots.push(span),

@@ -7,17 +7,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::policy::{Policy, Rule, Sight};
-use super::{Costs, Job, Outcome, World, forward, k_lowest, oracle};
+use super::{Costs, Job, Outcome, World, k_lowest, oracle};
 use crate::clock::Moment;
 use crate::emissions::{account, priced_span};
+use crate::forecast::Span;
 use crate::ledger::entry::{EnergyKind, Exit, Part, Reading, Segment};
 use crate::supervise::machine::{
-    self, Effect, Event, Machine, Phase, Planner, Settings, Stretch, Wakeup,
+    self, Effect, Event, Machine, POLL, Phase, Planner, Settings, Stretch, Wakeup,
 };
 use crate::units::Pue;
 
-/// A run looks at its deadline once a minute.
-const POLL: Duration = Duration::from_mins(1);
 /// A machine that is asked more often than this about one job would never let it end.
 const MOST_STEPS: u32 = 1_000_000;
 
@@ -86,9 +85,9 @@ pub fn live(job: &Job, world: &World, policy: Policy, costs: &Costs) -> Outcome 
             Event::Wake
         });
     }
-    let pauses = machine.pauses();
     let segments = segments(&stretches, job, costs);
-    price(&segments, job, world, pauses)
+    let end = segments.last().map_or(job.arrival, |segment| segment.end);
+    price(&segments, job, world, end, machine.pauses())
 }
 
 /// What a run is told that is started for this job.
@@ -115,7 +114,7 @@ fn settings(job: &Job, policy: machine::Policy, costs: &Costs, replan: Duration)
 /// Time as in a replay of infinite speed: what is real in a run takes no time here.
 fn moment(arrival: Timestamp, elapsed: Duration) -> Moment {
     Moment {
-        utc: forward(arrival, elapsed),
+        utc: Span::new(arrival, elapsed).end,
         elapsed,
         monotonic: Duration::ZERO,
         suspended: Duration::ZERO,
@@ -178,7 +177,14 @@ fn segments(stretches: &[Stretch], job: &Job, costs: &Costs) -> Vec<Segment> {
     segments
 }
 
-fn price(segments: &[Segment], job: &Job, world: &World, pauses: u32) -> Outcome {
+/// What a run of `job` with these segments, that ended at `end`, comes to in `world`.
+pub fn price(
+    segments: &[Segment],
+    job: &Job,
+    world: &World,
+    end: Timestamp,
+    pauses: u32,
+) -> Outcome {
     let truth = &world.known.observations;
     let account = account(segments, truth, Pue::NONE);
     let running = segments
@@ -188,6 +194,5 @@ fn price(segments: &[Segment], job: &Job, world: &World, pauses: u32) -> Outcome
         .flat_map(|segment| truth.within(priced_span(segment)))
         .map(|point| point.span.length())
         .sum();
-    let end = segments.last().map_or(job.arrival, |segment| segment.end);
     Outcome::ended(job, end, account.g.total(), pauses, covered)
 }

@@ -19,7 +19,7 @@ pub mod workload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::forecast::{Knowledge, Outlook, Span};
 use crate::supervise::machine::{Power, Switching};
@@ -40,6 +40,7 @@ pub struct World {
     history: sight::View,
     profile: sight::View,
     perfect: sight::View,
+    /// The future as it came.
     foresight: Arc<Outlook>,
 }
 
@@ -62,7 +63,7 @@ impl Outages {
         };
         let into = Duration::from_nanos_u128(since.as_nanos() % self.every.as_nanos().max(1));
         match into < self.length {
-            true => back(now, into),
+            true => Span::new(self.from, since - into).end,
             false => now,
         }
     }
@@ -144,7 +145,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Of a job that ended at `end`, and of whose running time so much is `covered`.
-    pub fn ended(
+    pub(super) fn ended(
         job: &Job,
         end: Timestamp,
         grams: GramsCo2e,
@@ -199,7 +200,7 @@ pub fn judge(job: &Job, world: &World) -> Result<(), Unjudged> {
     if job.arrival < span.start {
         return Err(Unjudged::BeforeTheData);
     }
-    if forward(job.arrival, job.running_time) > latest {
+    if Span::new(job.arrival, job.running_time).end > latest {
         return Err(Unjudged::TooLong);
     }
     if latest > span.end {
@@ -219,15 +220,4 @@ pub fn judge(job: &Job, world: &World) -> Result<(), Unjudged> {
         true => Err(Unjudged::Hole(reached)),
         false => Ok(()),
     }
-}
-
-/// `at`, later by `by`.
-fn forward(at: Timestamp, by: Duration) -> Timestamp {
-    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
-    at.saturating_add(by).unwrap_or(Timestamp::MAX)
-}
-
-fn back(at: Timestamp, by: Duration) -> Timestamp {
-    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
-    at.saturating_sub(by).unwrap_or(Timestamp::MIN)
 }

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
-
-use super::{Costs, Job, Outcome, World, forward};
+use super::{Costs, Job, Outcome, World};
+use crate::forecast::Span;
 use crate::plan::exact::{self, Phase};
 use crate::plan::{Allowance, Situation, State, Work, problem};
 use crate::units::GramsCo2e;
 
 /// Lengths of a tick in minutes, as planners have them and in between.
-const TICKS_MIN: [u64; 14] = [60, 45, 30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1, 1];
+const TICKS_MIN: [u64; 13] = [60, 45, 30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1];
 /// Finer grids take seconds a job.
 const MOST_TICKS: u64 = 2000;
 
@@ -24,7 +23,7 @@ pub(super) fn outcome(job: &Job, world: &World, costs: &Costs) -> Outcome {
     let tick = tick(costs.tick, job.running_time, span);
     let work = job.running_time.as_nanos().div_ceil(tick.as_nanos()) as u32;
     let ticks = ((span.as_nanos() / tick.as_nanos()) as u32).max(work);
-    let outlook = world.outlook();
+    let outlook = &*world.foresight;
     let situation = Situation {
         outlook,
         power: costs.power(job.load.mean()),
@@ -58,9 +57,7 @@ pub(super) fn outcome(job: &Job, world: &World, costs: &Costs) -> Outcome {
     let surplus = (tick * work).saturating_sub(job.running_time);
     let last = problem.ci_g_per_kwh.get(solution.end_tick as usize - 1);
     let surplus_g = last.copied().unwrap_or(0.0) * problem.run_kw * surplus.as_secs_f64() / 3600.0;
-    let end = forward(job.arrival, tick * solution.end_tick)
-        .saturating_sub(SignedDuration::try_from(surplus).unwrap_or_default())
-        .unwrap_or(latest);
+    let end = Span::new(job.arrival, tick * solution.end_tick - surplus).end;
     let grams = GramsCo2e(solution.grams - surplus_g);
     Outcome::ended(job, end, grams, solution.pauses, job.running_time)
 }

@@ -26,7 +26,7 @@ pub enum Rule {
 }
 
 /// How much of the world a policy sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
     /// Forecasts as they were issued and observations, up to its present.
     AsKnown,

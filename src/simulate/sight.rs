@@ -1,7 +1,6 @@
 //! How much of a world a policy may see, and the planners that see it.
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -9,15 +8,13 @@ use jiff::Timestamp;
 use super::policy::Sight;
 use super::{Outages, World};
 use crate::forecast::ahead::ahead_as_of;
-use crate::forecast::{Kind, Knowledge, Outlook};
-use crate::supervise::machine::Planner;
+use crate::forecast::{Kind, Knowledge, Outlook, Series};
+use crate::supervise::machine::{HORIZON_HOURS, Planner};
 use crate::units::GramsPerKwh;
 
 /// Outlooks that are kept: jobs are lived out in the order of their arrival, so that those of one
 /// time look ahead at the same moments.
 const MOST_KEPT: usize = 512;
-/// How far the outlook looks, in hours: the horizon of the planning rules.
-const HORIZON_HOURS: usize = 168;
 
 /// A world as a policy sees it.
 #[derive(Clone, Debug)]
@@ -31,30 +28,28 @@ impl World {
     pub fn new(known: Knowledge, outages: Option<Outages>) -> Self {
         let foresight = Arc::new(foresight(&known));
         let known = Arc::new(known);
-        // The numbers are shared: a long trace is large.
-        let history = match known.issues.is_empty() {
-            true => known.clone(),
-            false => Arc::new(Knowledge {
-                issues: Vec::new(),
-                ..Knowledge::clone(&known)
-            }),
-        };
         let profile = Arc::new(Knowledge {
-            observations: crate::forecast::Series::default(),
+            observations: Series::default(),
             issues: Vec::new(),
             lessons: None,
             ..Knowledge::clone(&known)
         });
         let view = |known: Arc<Knowledge>| View {
-            planner: Arc::new(AsThen::new(known.clone(), outages)),
             known,
+            planner: Arc::new(AsThen {
+                outages,
+                kept: Mutex::default(),
+            }),
         };
         let as_known = view(known.clone());
         Self {
             zone: known.zone.clone(),
             history: match known.issues.is_empty() {
                 true => as_known.clone(),
-                false => view(history),
+                false => view(Arc::new(Knowledge {
+                    issues: Vec::new(),
+                    ..Knowledge::clone(&known)
+                })),
             },
             as_known,
             profile: view(profile),
@@ -76,54 +71,32 @@ impl World {
             Sight::Perfect => &self.perfect,
         }
     }
-
-    /// The future as it came.
-    pub(super) fn outlook(&self) -> &Outlook {
-        &self.foresight
-    }
 }
 
-/// The intensity ahead as a run had it, kept for the next job that looks at the same moment.
+/// The intensity ahead as a run had it, kept for the next job that looks at the same moment. Belongs
+/// to one [`Knowledge`].
+#[derive(Debug)]
 struct AsThen {
-    known: Arc<Knowledge>,
     outages: Option<Outages>,
     kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Kept {
     outlooks: HashMap<Timestamp, Option<Arc<Outlook>>>,
     /// Oldest first.
     order: VecDeque<Timestamp>,
 }
 
-impl AsThen {
-    fn new(known: Arc<Knowledge>, outages: Option<Outages>) -> Self {
-        Self {
-            known,
-            outages,
-            kept: Mutex::default(),
-        }
-    }
-}
-
-impl fmt::Debug for AsThen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AsThen")
-            .field("zone", &self.known.zone)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Planner for AsThen {
-    fn outlook(&self, now: Timestamp, _: &Knowledge) -> Option<Arc<Outlook>> {
+    fn outlook(&self, now: Timestamp, known: &Knowledge) -> Option<Arc<Outlook>> {
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(outlook) = kept().outlooks.get(&now) {
             return outlook.clone();
         }
         // Not under the lock: two threads that make the same one make it equal.
         let seen = self.outages.map_or(now, |outages| outages.last_news(now));
-        let outlook = ahead_as_of(now, seen, &self.known, HORIZON_HOURS).map(Arc::new);
+        let outlook = ahead_as_of(now, seen, known, HORIZON_HOURS).map(Arc::new);
         let mut kept = kept();
         if kept.outlooks.insert(now, outlook.clone()).is_none() {
             kept.order.push_back(now);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use super::forward;
+use crate::forecast::Span;
 use crate::supervise::machine::{Expected, delay_allowed};
 use crate::units::Watts;
 
@@ -42,8 +42,8 @@ impl Job {
             self.deadline,
             self.running_time,
         );
-        let by_delay =
-            allowed.map(|delay| forward(self.arrival, self.running_time.saturating_add(delay)));
+        let by_delay = allowed
+            .map(|delay| Span::new(self.arrival, self.running_time.saturating_add(delay)).end);
         match (self.deadline, by_delay) {
             (Some(deadline), Some(delay)) => deadline.min(delay),
             (deadline, delay) => deadline.or(delay).unwrap_or(Timestamp::MAX),

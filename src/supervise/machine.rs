@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use self::planner::{AsShipped, Planner};
+pub use self::planner::{AsShipped, HORIZON_HOURS, Planner};
 pub use self::situation::delay_allowed;
 pub use super::event::{Effect, Event, Meaning, News, Signal, Stretch, Wakeup, Word};
 use super::segments::{Segments, jump};
@@ -35,6 +35,10 @@ use crate::plan::{Act, Decision, Reason};
 pub use crate::plan::{Limit, Policy, Power, Switching};
 use crate::units::{GramsCo2e, Joules, Watts};
 
+/// Longest time between two decisions of a run: a minute.
+pub const POLL: Duration = Duration::from_mins(1);
+/// By which part of it a job may take longer than was said.
+pub const GIVEN_MARGIN: f64 = 0.25;
 /// A refused pause is not tried again for so long.
 const AFTER_REFUSAL: Duration = Duration::from_mins(30);
 /// A pause that is neither confirmed nor refused by then is given up.

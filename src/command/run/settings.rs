@@ -11,7 +11,7 @@ use crate::error::Failure;
 use crate::executor::{Inherited, names_a_launcher};
 use crate::meter::Figures;
 use crate::plan::{Limit, Policy, Switching};
-use crate::supervise::machine::{Expected, Settings};
+use crate::supervise::machine::{Expected, GIVEN_MARGIN, POLL, Settings};
 use crate::surroundings::Limit as TimeLimit;
 use crate::units::KilowattHours;
 use crate::words;
@@ -20,8 +20,6 @@ use crate::words;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest wait for intensities before a start that need not wait for them.
 const START_PATIENCE: Duration = Duration::from_millis(50);
-/// Longest time between two decisions.
-const POLL: Duration = Duration::from_secs(60);
 /// Time that is kept between the end of the job and the end of its surroundings, beside the grace.
 const BEFORE_LIMIT: Duration = Duration::from_mins(5);
 /// Running time that planning takes a resume to cost (caches, clocks, connections), so that a pause
@@ -240,7 +238,11 @@ fn expected(
     notices: &mut Vec<String>,
 ) -> Option<Expected> {
     if let Some(duration) = args.duration {
-        let margin = if args.duration_exact { 0.0 } else { 0.25 };
+        let margin = if args.duration_exact {
+            0.0
+        } else {
+            GIVEN_MARGIN
+        };
         return Some(Expected {
             duration,
             margin,

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use crate::cli::SimulateArgs;
 use crate::error::{Failure, Kind};
 use crate::forecast::Span;
-use crate::parse;
 use crate::simulate::workload::running_time;
 use crate::simulate::{Job, Load, World};
 use crate::source::file;
@@ -28,7 +27,7 @@ pub(super) struct Cell {
 }
 
 /// What a job draws that does not say so.
-pub(super) const POWER: Watts = Watts(300.0);
+const POWER: Watts = Watts(300.0);
 /// What is known after a job's latest end, so that one that is a little late can be priced.
 const ROOM: Duration = Duration::from_hours(1);
 /// More jobs than anybody waits for.
@@ -36,17 +35,11 @@ const MOST_JOBS: usize = 1_000_000;
 
 /// The cells that `args` ask for in these worlds.
 pub(super) fn cells(args: &SimulateArgs, worlds: &[&World]) -> Result<Vec<Cell>, Failure> {
-    let time = |text: &Option<String>, flag: &str| {
-        let parsed = text.as_deref().map(|text| {
-            parse::utc_time(text).ok_or_else(|| {
-                Failure::usage(format!("{flag}: `{text}` is not a time"))
-                    .hint("expected `2021-07-29`, `2021-07-29T18:00` (UTC) or RFC 3339")
-            })
-        });
-        parsed.transpose()
+    let given = |text: &Option<String>, flag, otherwise: Timestamp| {
+        (text.as_deref()).map_or(Ok(otherwise), |text| super::time(text, flag))
     };
-    let from = time(&args.from, "--from")?.unwrap_or(Timestamp::MIN);
-    let until = time(&args.until, "--until")?.unwrap_or(Timestamp::MAX);
+    let from = given(&args.from, "--from", Timestamp::MIN)?;
+    let until = given(&args.until, "--until", Timestamp::MAX)?;
     if until <= from {
         return Err(Failure::usage("--until is not after --from"));
     }

@@ -18,14 +18,13 @@ use self::jobs::Cell;
 use self::page::{Entry, Page};
 use crate::cli::{SimulateArgs, TableFormat};
 use crate::error::{Failure, Kind};
+use crate::parse;
 use crate::simulate::live::live;
 use crate::simulate::rows::{Compared, Row};
 use crate::simulate::{Costs, Idle, Outcome, Policy, World, judge};
+use crate::supervise::machine::GIVEN_MARGIN;
 use crate::units::Watts;
 use crate::words::Look;
-
-/// Margin on a duration that is not exact, as `catrain run` keeps it.
-const MARGIN: f64 = 0.25;
 
 /// A job that cannot be judged, and why.
 pub(crate) struct LeftOut {
@@ -60,26 +59,7 @@ pub fn run(
     }
     let policies = policies(&args.policy);
 
-    // In order of time, so that jobs side by side look at the same intensities.
-    let mut order: Vec<(usize, usize)> = Vec::new();
-    let mut left_out = Vec::new();
-    for (at, cell) in cells.iter().enumerate() {
-        let world = worlds[cell.world];
-        for (number, job) in cell.jobs.iter().enumerate() {
-            match judge(job, world) {
-                Ok(()) => order.push((at, number)),
-                Err(why) => left_out.push(LeftOut {
-                    zone: world.zone.clone(),
-                    job: job.id.clone(),
-                    why: why.to_string(),
-                }),
-            }
-        }
-    }
-    order.sort_by_key(|(cell, number)| {
-        let cell = &cells[*cell];
-        (cell.world, cell.jobs[*number].arrival)
-    });
+    let (order, left_out) = in_order(&cells, &worlds);
     if order.is_empty() {
         let first = left_out.first().map_or(String::new(), |job| {
             format!(": `{}` in {} {}", job.job, job.zone, job.why)
@@ -105,26 +85,7 @@ pub fn run(
         })
     });
 
-    let mut by_cell: Vec<Vec<Vec<Compared>>> = vec![vec![Vec::new(); policies.len()]; cells.len()];
-    for ((cell, _), outcomes) in order.iter().zip(&done.results) {
-        for (row, compared) in by_cell[*cell].iter_mut().zip(outcomes.iter().flatten()) {
-            row.push(*compared);
-        }
-    }
-    let mut entries = Vec::new();
-    for (at, (cell, rows)) in cells.iter().zip(&by_cell).enumerate() {
-        let mut put = |name: String, jobs: &[Compared]| {
-            let row = Row::of(jobs).map(|row| Entry::new(name, worlds[cell.world], cell, row));
-            entries.extend(row);
-        };
-        let as_it_was = recorded.filter(|(recorded_in, _)| *recorded_in == at);
-        if let (Some((_, policy)), Some([job])) = (as_it_was, rows.first().map(Vec::as_slice)) {
-            put("recorded".to_owned(), &[Compared { policy, ..*job }]);
-        }
-        for (policy, jobs) in policies.iter().zip(rows) {
-            put(policy.to_string(), jobs);
-        }
-    }
+    let entries = entries(&policies, &worlds, &cells, &order, &done.results, recorded);
     let finished = done.results.iter().flatten().count();
     let page = Page {
         args,
@@ -138,7 +99,7 @@ pub fn run(
         entries: &entries,
         left_out: &left_out,
         notes: told.iter().flat_map(|told| &told.notes).collect(),
-        interrupted: done.is_interrupted.then_some((finished, order.len())),
+        is_complete: !done.is_interrupted,
         look,
     };
     super::written(match args.format {
@@ -158,6 +119,71 @@ pub fn run(
             Err(Failure::new(Kind::Failed, anyhow!(what)))
         }
     }
+}
+
+/// A moment of the past that was typed for `flag`.
+fn time(text: &str, flag: &str) -> Result<Timestamp, Failure> {
+    parse::utc_time(text).ok_or_else(|| {
+        Failure::usage(format!("{flag}: `{text}` is not a time"))
+            .hint("expected `2021-07-29`, `2021-07-29T18:00` (UTC) or RFC 3339")
+    })
+}
+
+/// The jobs that can be judged, by cell and number, and the others. In order of time, so that jobs
+/// side by side look at the same intensities.
+fn in_order(cells: &[Cell], worlds: &[&World]) -> (Vec<(usize, usize)>, Vec<LeftOut>) {
+    let mut order: Vec<(usize, usize)> = Vec::new();
+    let mut left_out = Vec::new();
+    for (at, cell) in cells.iter().enumerate() {
+        let world = worlds[cell.world];
+        for (number, job) in cell.jobs.iter().enumerate() {
+            match judge(job, world) {
+                Ok(()) => order.push((at, number)),
+                Err(why) => left_out.push(LeftOut {
+                    zone: world.zone.clone(),
+                    job: job.id.clone(),
+                    why: why.to_string(),
+                }),
+            }
+        }
+    }
+    order.sort_by_key(|(cell, number)| {
+        let cell = &cells[*cell];
+        (cell.world, cell.jobs[*number].arrival)
+    });
+    (order, left_out)
+}
+
+/// A row for each cell and policy, those of a run as it was before them.
+fn entries(
+    policies: &[Policy],
+    worlds: &[&World],
+    cells: &[Cell],
+    order: &[(usize, usize)],
+    results: &[Option<Vec<Compared>>],
+    recorded: Option<(usize, Outcome)>,
+) -> Vec<Entry> {
+    let mut by_cell: Vec<Vec<Vec<Compared>>> = vec![vec![Vec::new(); policies.len()]; cells.len()];
+    for ((cell, _), outcomes) in order.iter().zip(results) {
+        for (row, compared) in by_cell[*cell].iter_mut().zip(outcomes.iter().flatten()) {
+            row.push(*compared);
+        }
+    }
+    let mut entries = Vec::new();
+    for (at, (cell, rows)) in cells.iter().zip(&by_cell).enumerate() {
+        let mut put = |name: String, jobs: &[Compared]| {
+            let row = Row::of(jobs).map(|row| Entry::new(name, worlds[cell.world], cell, row));
+            entries.extend(row);
+        };
+        let as_it_was = recorded.filter(|(recorded_in, _)| *recorded_in == at);
+        if let (Some((_, policy)), Some([job])) = (as_it_was, rows.first().map(Vec::as_slice)) {
+            put("recorded".to_owned(), &[Compared { policy, ..*job }]);
+        }
+        for (policy, jobs) in policies.iter().zip(rows) {
+            put(policy.to_string(), jobs);
+        }
+    }
+    entries
 }
 
 /// The policies without repetition, in the order in which they were typed.
@@ -228,6 +254,10 @@ fn costs(args: &SimulateArgs, idle: Idle, world: &World) -> Costs {
         min_pause: args.min_pause,
         max_pauses: args.max_pauses,
         tick: args.tick.unwrap_or_else(|| worlds::step(world)),
-        margin: if args.duration_exact { 0.0 } else { MARGIN },
+        margin: if args.duration_exact {
+            0.0
+        } else {
+            GIVEN_MARGIN
+        },
     }
 }

@@ -9,16 +9,17 @@ use jiff::{SignedDuration, Timestamp};
 use super::jobs::Cell;
 use super::worlds::{self, Told};
 use crate::cli::SimulateArgs;
-use crate::emissions::{Intensities, Prices, account, counted, length};
+use crate::command::{self, report};
+use crate::emissions::{Intensities, Prices, counted, length};
 use crate::error::{Failure, Kind as FailureKind};
 use crate::forecast::{Kind, Knowledge, Point, Series, Span, builtin};
 use crate::ledger::entry::{Begin, IntensityKind, IntensityPoint, Part, Segment, What};
 use crate::ledger::{self, Ledger};
-use crate::parse;
-use crate::report::{Summary, summarise};
+use crate::report::Summary;
+use crate::simulate::live::price;
 use crate::simulate::{Idle, Job, Load, Outcome, World};
 use crate::source;
-use crate::units::{Joules, Pue, Watts};
+use crate::units::{Joules, Watts};
 use crate::words;
 
 /// What the usual day of a zone stands for where its intensity was not recorded, in notes.
@@ -62,8 +63,12 @@ pub(super) fn read(args: &SimulateArgs, name: &str, now: Timestamp) -> Result<Ow
         for job in &jobs {
             let is_as_it_was =
                 told.world.zone == run.begin.zone && job.arrival == run.summary.started_at;
-            if is_as_it_was && run.has_energy && run.summary.ended_at.is_some() {
-                recorded = Some((cells.len(), as_it_was(&run, job, &told.world)));
+            if is_as_it_was
+                && run.has_energy
+                && let Some(end) = run.summary.ended_at
+            {
+                let outcome = price(&run.segments, job, &told.world, end, run.summary.pauses);
+                recorded = Some((cells.len(), outcome));
             }
             let due = job.latest_end().duration_since(job.arrival);
             let slack = Duration::try_from(due).unwrap_or_default();
@@ -88,21 +93,15 @@ pub(super) fn read(args: &SimulateArgs, name: &str, now: Timestamp) -> Result<Ow
 }
 
 fn recorded(name: &str, now: Timestamp, args: &SimulateArgs) -> Result<Recorded, Failure> {
-    let state = crate::dirs::state().ok_or_else(super::super::no_state)?;
+    let state = crate::dirs::state().ok_or_else(command::no_state)?;
     let runs = ledger::list_runs(&state)
         .with_context(|| format!("cannot list the runs in {}", state.display()))?;
-    let chosen = ledger::select(&runs, &[name.to_owned()], None, None)
-        .map_err(super::super::report::not_found)?;
+    let chosen =
+        ledger::select(&runs, &[name.to_owned()], None, None).map_err(report::not_found)?;
     let chosen = chosen.first().context("no run is called so")?;
-    let ledger = ledger::read(&chosen.path).map_err(anyhow::Error::new)?;
-    let newest = ledger.entries.iter().map(|entry| entry.at).max();
-    let summary = summarise(&ledger, newest.map_or(now, |newest| newest.max(now)))
-        .with_context(|| format!("nothing is recorded of run {}", chosen.id))?;
+    let (ledger, summary) = report::read(chosen, now)?;
     let segments: Vec<Segment> = (ledger.entries.iter())
-        .filter_map(|entry| match &entry.what {
-            What::Segment(segment) => Some(segment.clone()),
-            _ => None,
-        })
+        .filter_map(|entry| entry.segment().cloned())
         .collect();
     let running = || {
         segments
@@ -148,12 +147,7 @@ fn starts(args: &SimulateArgs, as_it_was: Timestamp) -> Result<Vec<Timestamp>, F
         return Ok(vec![as_it_was]);
     }
     (args.start.iter())
-        .map(|text| {
-            parse::utc_time(text).ok_or_else(|| {
-                Failure::usage(format!("--start: `{text}` is not a time"))
-                    .hint("expected `2021-07-29`, `2021-07-29T18:00` (UTC) or RFC 3339")
-            })
-        })
+        .map(|text| super::time(text, "--start"))
         .collect()
 }
 
@@ -185,19 +179,6 @@ fn job(args: &SimulateArgs, run: &Recorded, start: Timestamp) -> Job {
     }
 }
 
-/// What it emitted as it was, priced like the others.
-fn as_it_was(run: &Recorded, job: &Job, world: &World) -> Outcome {
-    let truth = &world.known.observations;
-    let grams = account(&run.segments, truth, Pue::NONE).g.total();
-    let covered = (run.segments.iter())
-        .filter(|segment| segment.part == Part::Running)
-        .flat_map(|segment| truth.within(crate::emissions::priced_span(segment)))
-        .map(|point| point.span.length())
-        .sum();
-    let end = run.summary.ended_at.unwrap_or(run.summary.last_at);
-    Outcome::ended(job, end, grams, run.summary.pauses, covered)
-}
-
 /// Worlds without files: what the ledger knows of the run's own time, and usual days around it and
 /// in other zones.
 fn by_ledger(args: &SimulateArgs, run: &Recorded, jobs: &[Job]) -> Result<Vec<Told>, Failure> {
@@ -213,17 +194,12 @@ fn by_ledger(args: &SimulateArgs, run: &Recorded, jobs: &[Job]) -> Result<Vec<To
     // Whoever is late runs on after the latest end.
     let late = |job: &Job| Span::new(job.latest_end(), job.running_time).end;
     let to = jobs.iter().map(late).max().unwrap_or(from);
+    let span = Span {
+        start: from,
+        end: to,
+    };
     (wanted.iter())
-        .map(|zone| {
-            by_ledger_in(
-                run,
-                zone,
-                Span {
-                    start: from,
-                    end: to,
-                },
-            )
-        })
+        .map(|zone| by_ledger_in(run, zone, span))
         .collect()
 }
 

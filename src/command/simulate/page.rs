@@ -56,8 +56,8 @@ pub(super) struct Page<'a> {
     pub(super) entries: &'a [Entry],
     pub(super) left_out: &'a [LeftOut],
     pub(super) notes: Vec<&'a String>,
-    /// How many of how many jobs were done when somebody had enough.
-    pub(super) interrupted: Option<(usize, usize)>,
+    /// Whether all jobs were done before somebody had enough.
+    pub(super) is_complete: bool,
     pub(super) look: Look,
 }
 
@@ -275,7 +275,7 @@ impl Page<'_> {
         let document = Document {
             schema: SCHEMA,
             settings: Settings::of(self.args, self.costs),
-            complete: self.interrupted.is_none(),
+            complete: self.is_complete,
             rows: self.entries.iter().map(Flat::of).collect(),
             means: self.means(),
             unjudged: (self.left_out.iter())
@@ -296,7 +296,7 @@ impl Page<'_> {
         for entry in self.entries {
             writer
                 .serialize(Flat::of(entry))
-                .map_err(super::super::csv_error)?;
+                .map_err(crate::command::csv_error)?;
         }
         writer.flush()
     }

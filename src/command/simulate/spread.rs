@@ -74,7 +74,7 @@ pub(super) fn spread<T: Send>(
     }
 }
 
-/// Ctrl-C as something to read; it is not ours where it came ignored.
+/// Ctrl-C as something to read.
 fn interrupts() -> Option<SignalFd> {
     let watched = SigSet::from(Signal::SIGINT);
     watched.thread_block().ok()?;

@@ -10,7 +10,7 @@ use crate::forecast::{Knowledge, Outlook};
 use crate::plan::{Decision, Policy, Situation, decide};
 
 /// How far the outlook looks, in hours: the horizon of the planning rules.
-const HORIZON_HOURS: usize = 168;
+pub const HORIZON_HOURS: usize = 168;
 
 /// What decides. Simulation and tests put another in place of one half or the other.
 pub trait Planner: Debug + Send + Sync {
