@@ -391,7 +391,7 @@ pub struct SimulateArgs {
     pub forecasts: Vec<PathBuf>,
 
     /// One of your own runs, as it was recorded
-    #[arg(long, value_name = "RUN", help_heading = "World", conflicts_with_all = ["jobs", "duration", "paired", "from", "until", "duration_error", "rate_noise", "plot"])]
+    #[arg(long, value_name = "RUN", help_heading = "World", conflicts_with_all = ["jobs", "duration", "every", "paired", "from", "until", "duration_error", "rate_noise", "seed", "plot"])]
     pub run: Option<String>,
 
     /// Only this zone of the files; for one file, the zone that it is of; with --run, the zone to
@@ -422,7 +422,7 @@ pub struct SimulateArgs {
     pub no_learning: bool,
 
     /// Jobs, a line each: `job_id,arrival,duration_minutes[,deadline][,power_w][,interruptible]`
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["duration", "every"], help_heading = "Workload")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["duration", "every", "paired", "plot"], help_heading = "Workload")]
     pub jobs: Option<PathBuf>,
 
     /// Running time of the jobs; several make several cells

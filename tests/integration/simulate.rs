@@ -438,6 +438,8 @@ fn bad_input_is_named_with_its_place_and_what_to_do() {
     assert!(text.contains("--from: `tomorrow` is not a time"), "{text}");
     let text = said(&format!("--forecasts {germany} -d 6h --plot x.svg"), 2);
     assert!(text.contains("--plot draws against the slack"), "{text}");
+    let text = said(&format!("--trace {germany} -d 6h --horizon 24h"), 2);
+    assert!(text.contains("--horizon cuts issued forecasts"), "{text}");
     let text = said("--run zzzz", 1);
     assert!(text.contains("no run"), "{text}");
 
@@ -529,6 +531,38 @@ fn the_picture_has_a_line_a_policy_and_no_scripts() {
     assert!(picture.contains(">24 h</text>") && picture.contains(">oracle</text>"));
     assert!(picture.contains("plan, 12 h of slack: "));
     assert!(!picture.contains("script") && !picture.contains("NaN"));
+}
+
+#[test]
+fn worlds_of_different_steps_have_no_tick_in_common() {
+    let sandbox = Sandbox::new();
+    let mut text = "datetime,carbon_intensity_gco2_per_kwh\n".to_owned();
+    for half in 0..96 {
+        let (day, hour, minute) = (half / 48 + 1, half / 2 % 24, half % 2 * 30);
+        writeln!(
+            text,
+            "2021-06-{day:02}T{hour:02}:{minute:02}:00Z,{}",
+            100 + half
+        )
+        .unwrap();
+    }
+    let halves = sandbox.write("halves.csv", &text);
+    let line = format!(
+        "--trace {},{} -d 6h --policy now",
+        germany(),
+        halves.display()
+    );
+    assert_eq!(document(&sandbox, &line)["settings"]["tick_s"], Value::Null);
+    let table = stdout(&simulate(&sandbox, &line));
+    assert!(
+        table.contains("decisions every step of the data"),
+        "{table}"
+    );
+    let alone = document(
+        &sandbox,
+        &format!("--trace {} -d 6h --policy now", halves.display()),
+    );
+    assert_eq!(alone["settings"]["tick_s"], 1800.0);
 }
 
 #[test]
@@ -638,6 +672,23 @@ fn a_run_of_ones_own_is_lived_out_under_other_policies() {
         text.contains("the built-in usual day stands for what came"),
         "{text}"
     );
+    for (line, wanted) in [
+        (
+            "--outage 6h@3d",
+            "--outage says how files are seen, and there is none",
+        ),
+        ("--no-learning", "--no-learning says how files are seen"),
+        ("--slack 6h,12h", "with --run only one --slack makes sense"),
+        ("--every 3h", "cannot be used with"),
+    ] {
+        let text = refused(&sandbox, &format!("--run latest {line}"), 2);
+        assert!(text.contains(wanted), "{text}");
+    }
+    let twice = document(&sandbox, &format!("{line} --power 600"));
+    let twice = rows(&twice);
+    assert!(!twice.contains_key("recorded"), "it drew less");
+    let double = number(&twice["now"], "grams") / number(&lived["now"], "grams");
+    assert!((double - 2.0).abs() < 1e-6, "{double}");
     let moved = document(&sandbox, "--run latest -z SE,PL --policy now");
     let grams = |at: usize| number(&moved["rows"][at], "grams");
     assert!(

@@ -90,6 +90,9 @@ pub fn run(
     let page = Page {
         args,
         costs: &costs[0],
+        tick: (costs.iter().map(|costs| costs.tick))
+            .all(|tick| tick == costs[0].tick)
+            .then_some(costs[0].tick),
         headline: args
             .run
             .as_ref()

@@ -44,12 +44,15 @@ struct Recorded {
     /// Running time.
     productive: Duration,
     load: Load,
-    /// Whether its energy was recorded, or is made up from `--power`.
+    /// Whether its power is as it was recorded.
     has_energy: bool,
 }
 
 /// Reads the run that `args` name and sets it into its worlds.
 pub(super) fn read(args: &SimulateArgs, name: &str, now: Timestamp) -> Result<Own, Failure> {
+    if args.slack.len() > 1 {
+        return Err(Failure::usage("with --run only one --slack makes sense"));
+    }
     let run = recorded(name, now, args)?;
     let starts = starts(args, run.summary.started_at)?;
     let jobs: Vec<Job> = starts.iter().map(|start| job(args, &run, *start)).collect();
@@ -122,11 +125,9 @@ fn recorded(name: &str, now: Timestamp, args: &SimulateArgs) -> Result<Recorded,
         return Err(Failure::new(FailureKind::Failed, anyhow!(what)));
     }
     let recorded = Load::recorded(pieces);
-    let has_energy = recorded.mean().0 > 0.0;
-    let load = match args.power {
-        Some(power) if !has_energy => Load::constant(power),
-        _ => recorded,
-    };
+    // With another power it is no longer what was recorded.
+    let has_energy = args.power.is_none();
+    let load = args.power.map_or(recorded, Load::constant);
     if load.mean().0 <= 0.0 {
         let what = format!("no energy is recorded of run {}", chosen.id);
         return Err(Failure::new(FailureKind::Failed, anyhow!(what)).hint("say it: --power W"));
@@ -182,6 +183,16 @@ fn job(args: &SimulateArgs, run: &Recorded, start: Timestamp) -> Job {
 /// Worlds without files: what the ledger knows of the run's own time, and usual days around it and
 /// in other zones.
 fn by_ledger(args: &SimulateArgs, run: &Recorded, jobs: &[Job]) -> Result<Vec<Told>, Failure> {
+    let of_files = [
+        ("--horizon", args.horizon.is_some()),
+        ("--outage", args.outage.is_some()),
+        ("--profiles", args.profiles.is_some()),
+        ("--no-learning", args.no_learning),
+    ];
+    if let Some((flag, _)) = of_files.iter().find(|(_, is_given)| *is_given) {
+        let what = format!("{flag} says how files are seen, and there is none");
+        return Err(Failure::usage(what).hint("add --trace FILE or --forecasts FILE"));
+    }
     let wanted: Vec<String> = match args.zone.is_empty() {
         true => vec![run.begin.zone.clone()],
         false => worlds::wanted(&args.zone)?,

@@ -50,6 +50,8 @@ impl Entry {
 pub(super) struct Page<'a> {
     pub(super) args: &'a SimulateArgs,
     pub(super) costs: &'a Costs,
+    /// Time between two decisions; none where it differs by the step of the data.
+    pub(super) tick: Option<Duration>,
     /// With `--run`: what it is.
     pub(super) headline: Option<String>,
     pub(super) policies: &'a [Policy],
@@ -230,7 +232,7 @@ impl Page<'_> {
             "idle power {idle}; a resume costs {}; decisions every {}; saved: against now; \
              share: of what the oracle saves",
             words::duration(self.costs.resume),
-            words::duration(self.costs.tick),
+            (self.tick).map_or("step of the data".to_owned(), words::duration),
         );
         let notes = self
             .told_once()
@@ -274,7 +276,7 @@ impl Page<'_> {
     pub(super) fn json(&self, out: &mut dyn Write) -> io::Result<()> {
         let document = Document {
             schema: SCHEMA,
-            settings: Settings::of(self.args, self.costs),
+            settings: Settings::of(self.args, self.costs, self.tick),
             complete: self.is_complete,
             rows: self.entries.iter().map(Flat::of).collect(),
             means: self.means(),
@@ -405,7 +407,7 @@ struct Settings {
     min_run_s: f64,
     min_pause_s: f64,
     max_pauses: Option<u32>,
-    tick_s: f64,
+    tick_s: Option<f64>,
     duration_margin: f64,
     duration_error: f64,
     rate_noise: f64,
@@ -418,7 +420,7 @@ struct Settings {
 }
 
 impl Settings {
-    fn of(args: &SimulateArgs, costs: &Costs) -> Self {
+    fn of(args: &SimulateArgs, costs: &Costs, tick: Option<Duration>) -> Self {
         let (watts, of_run) = match costs.idle {
             Idle::Power(watts) => (Some(watts.0), None),
             Idle::Share(share) => (None, Some(share)),
@@ -432,7 +434,7 @@ impl Settings {
             min_run_s: costs.min_run.as_secs_f64(),
             min_pause_s: costs.min_pause.as_secs_f64(),
             max_pauses: costs.max_pauses,
-            tick_s: costs.tick.as_secs_f64(),
+            tick_s: tick.map(|tick| tick.as_secs_f64()),
             duration_margin: costs.margin,
             duration_error: args.duration_error,
             rate_noise: args.rate_noise,

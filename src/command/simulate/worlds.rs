@@ -103,6 +103,12 @@ fn files(args: &SimulateArgs) -> Result<Vec<(PathBuf, bool)>, Failure> {
         }
         files.extend(inside.into_iter().map(|path| (path, true)));
     }
+    if args.horizon.is_some() && args.forecasts.is_empty() && !files.is_empty() {
+        return Err(
+            Failure::usage("--horizon cuts issued forecasts, and there are none")
+                .hint("name them: --forecasts FILE"),
+        );
+    }
     if files.is_empty() {
         return Err(Failure::usage("nothing to simulate on").hint(
             "name past intensities: --trace FILE, or --forecasts FILE with what was issued",
