@@ -1,0 +1,180 @@
+//! What is asked of a provider and what its answer means, without a network: each provider is a
+//! file beside this one that makes [`Ask`]s of a zone and reads [`Answer`]s into [`Said`].
+//!
+//! The status decides first, the body is read second and trusted never: whatever cannot be
+//! understood is [`Refused`], with its class for who decides about trying again, and an intensity that
+//! cannot be one is a hole.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::forecast::{Basis, Issue, Point};
+
+/// A provider: how it is asked and how it is read.
+pub trait Provider: fmt::Debug + Send + Sync {
+    /// Its name in flags, messages and `CATRAIN_<NAME>_KEY`: `energy-charts`.
+    fn name(&self) -> &'static str;
+
+    /// What it can do, for `catrain zones` and messages.
+    fn offers(&self) -> Offers;
+
+    /// Its own name for one of our zones; none where it does not serve it.
+    fn place(&self, zone: &str) -> Option<String>;
+
+    /// What to ask for what was observed of late and what lies ahead of a place.
+    fn asks(&self, place: &str, now: Timestamp) -> Vec<Ask>;
+
+    /// What an answer to `ask` says of a place.
+    ///
+    /// # Errors
+    /// Why it says nothing that can be used.
+    fn read(&self, ask: &Ask, place: &str, answer: &Answer<'_>) -> Result<Said, Refused>;
+}
+
+/// What a provider can do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Offers {
+    /// Where it is asked unless told otherwise, without a slash at the end.
+    pub base_url: &'static str,
+    /// Which zones, in words: `Great Britain and its 17 regions`.
+    pub zones: &'static str,
+    /// What its numbers mean.
+    pub basis: Basis,
+    /// How far ahead it looks, if at all.
+    pub horizon: Option<Duration>,
+    /// Length of its intervals.
+    pub step: Duration,
+    /// Whether it tells what was measured.
+    pub has_observations: bool,
+    /// How often there is something new.
+    pub cadence: Duration,
+    /// What it wants to see before it answers.
+    pub credential: Credential,
+}
+
+/// What has to come with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// The key as it is in a header of this name.
+    Header(&'static str),
+    /// The token that a login gave, as `Authorization: Bearer`.
+    Token,
+    /// User and password, as `Authorization: Basic`: a login.
+    Basic,
+}
+
+/// One GET request, relative to the base URL of a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// What it is for; one provider gives each of its asks another.
+    pub what: &'static str,
+    /// Path below the base URL, with the slash, each segment percent-encoded where needed.
+    pub path: String,
+    /// Query, not yet encoded.
+    pub query: Vec<(&'static str, String)>,
+    /// What has to come with it.
+    pub credential: Credential,
+}
+
+/// An answer that arrived whole, within the bounds of size and time.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The status.
+    pub status: u16,
+    /// `Content-Type`, as it was sent.
+    pub content_type: Option<&'a str>,
+    /// `Retry-After`, as it was sent.
+    pub retry_after: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
+    /// When it arrived.
+    pub at: Timestamp,
+}
+
+/// What a provider says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Said {
+    /// What was measured or estimated of the past and present.
+    pub observations: Vec<Point>,
+    /// What is expected.
+    pub issue: Option<Issue>,
+    /// What these numbers mean, where the answer says so or it is not always the same.
+    pub basis: Option<Basis>,
+    /// What was repaired, dropped or is worth knowing, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Why an answer is none.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Refused {
+    /// A fault on the other side that may pass: 500, 502, 503, 504.
+    #[error("{0}")]
+    Faulty(String),
+    /// Too many requests; with the time to wait, where the answer or the provider's rules say.
+    #[error("too many requests{}", .after.map_or(String::new(), |after| format!(", wait {} s", after.as_secs())))]
+    Throttled {
+        /// How long.
+        after: Option<Duration>,
+    },
+    /// No answer that can be understood, with success: HTML, cut off, an error in it.
+    #[error("{0}")]
+    NotAnAnswer(String),
+    /// It has no data for that place or time.
+    #[error("{0}")]
+    NoData(String),
+    /// It does not know the place, or answered for another.
+    #[error("{0}")]
+    OtherPlace(String),
+    /// It wants a key and got none.
+    #[error("a key is needed")]
+    KeyMissing,
+    /// It does not take the key.
+    #[error("the key is refused: {0}")]
+    KeyWrong(String),
+    /// The key is good, and its plan does not cover what was asked.
+    #[error("the key is good, but its plan does not cover this: {0}")]
+    NotCovered(String),
+    /// The token is over: log in again, once.
+    #[error("the token is over")]
+    TokenOver,
+    /// It refuses the request as it is made; asking again changes nothing.
+    #[error("{0}")]
+    Ours(String),
+}
+
+/// What follows from a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Try again after a delay that grows.
+    Retry,
+    /// Try again once.
+    RetryOnce,
+    /// Wait as long as told, then try again.
+    Wait(Option<Duration>),
+    /// Log in again, once, then ask again.
+    LogIn,
+    /// Never try again.
+    Never,
+}
+
+impl Refused {
+    /// What follows from it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Faulty(_) => Class::Retry,
+            Self::NotAnAnswer(_) => Class::RetryOnce,
+            Self::Throttled { after } => Class::Wait(*after),
+            Self::TokenOver => Class::LogIn,
+            Self::NoData(_)
+            | Self::OtherPlace(_)
+            | Self::KeyMissing
+            | Self::KeyWrong(_)
+            | Self::NotCovered(_)
+            | Self::Ours(_) => Class::Never,
+        }
+    }
+}
