@@ -1,7 +1,8 @@
 //! Where `catrain` keeps its things, and that nobody else can have put them there.
 //!
-//! XDG directories, each overruled by `CATRAIN_STATE_DIR`, `CATRAIN_RUNTIME_DIR`. Made with mode
-//! 0700, opened without following links, owner and mode checked on the descriptor.
+//! XDG directories, each overruled by `CATRAIN_CACHE_DIR`, `CATRAIN_STATE_DIR`,
+//! `CATRAIN_RUNTIME_DIR`. Made with mode 0700, opened without following links, owner and mode checked
+//! on the descriptor.
 
 use std::env;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -14,6 +15,11 @@ use nix::unistd::{Uid, gethostname};
 /// What outlives a run: ledgers and what was learned.
 pub fn state() -> Option<PathBuf> {
     own("CATRAIN_STATE_DIR", "XDG_STATE_HOME", ".local/state")
+}
+
+/// What can be had again: answers of providers.
+pub fn cache() -> Option<PathBuf> {
+    own("CATRAIN_CACHE_DIR", "XDG_CACHE_HOME", ".cache")
 }
 
 /// What lives as long as a run: its control socket. Without a runtime directory of the user's,

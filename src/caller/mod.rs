@@ -1,0 +1,3 @@
+//! The one way to a provider.
+
+pub mod limits;
