@@ -1,3 +1,4 @@
 //! The one way to a provider.
 
+mod cache;
 pub mod limits;
