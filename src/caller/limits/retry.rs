@@ -94,10 +94,11 @@ impl Tries {
                 .unwrap_or(self.again.throttled)
                 .saturating_add(self.again.delay.mul_f64(draw)),
         };
-        if self.failed >= self.again.attempts {
-            Next::GiveUp
-        } else if wait > left {
+        // That a provider wants much time is worth telling even after the last attempt.
+        if wait > left {
             Next::TooLong(wait)
+        } else if self.failed >= self.again.attempts {
+            Next::GiveUp
         } else {
             Next::After(wait)
         }
