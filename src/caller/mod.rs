@@ -177,7 +177,7 @@ impl Caller {
         let line = self.line(to);
         line.count(|counters| counters.asks += 1);
         let key = Key::new(to.provider.name(), to.base_url, to.place, ask);
-        let kept = self.from_disk(&key, Cache::get).await;
+        let kept = self.read_disk(&key, Cache::get).await;
         if let Some(heard) = self.valid(to, ask, kept, By::Cache) {
             line.count(|counters| counters.cache_hits += 1);
             return Ok(heard);
@@ -208,7 +208,7 @@ impl Caller {
             Err(error) => {
                 if let CallError::Throttled { wait, .. } = error {
                     let until = utc_now() + signed(wait);
-                    self.to_disk(&key, move |cache, key| cache.keep_away(key, until))
+                    self.write_disk(&key, move |cache, key| cache.keep_away(key, until))
                         .await;
                 }
                 return Err(error);
@@ -228,7 +228,7 @@ impl Caller {
     /// [`Self::ask`] has none. Whether it still reaches into the future is for who asks to judge.
     pub async fn last(&self, to: &To<'_>, ask: &Ask) -> Option<Heard> {
         let key = Key::new(to.provider.name(), to.base_url, to.place, ask);
-        let kept = self.from_disk(&key, Cache::newest).await?;
+        let kept = self.read_disk(&key, Cache::newest).await?;
         self.read(to, ask, &kept, By::Cache)
     }
 
@@ -265,7 +265,7 @@ impl Caller {
     /// What another process was told: not to ask for a while.
     async fn heed(&self, to: &To<'_>, line: &Line, key: &Key) -> Result<(), CallError> {
         let now = utc_now();
-        let wait = self.from_disk(key, move |cache, key| cache.away_for(key, now));
+        let wait = self.read_disk(key, move |cache, key| cache.away_for(key, now));
         let Some(wait) = wait.await else {
             return Ok(());
         };
@@ -289,7 +289,7 @@ impl Caller {
         let give_up = monotonic() + cache.keep().share;
         let mut by = By::Cache;
         loop {
-            let turn = self.to_disk(key, |cache, key| {
+            let turn = self.write_disk(key, |cache, key| {
                 let turn = cache.turn(key)?;
                 // It may have been kept between our look and our turn.
                 let kept = turn.is_some().then(|| cache.get(key)).flatten();
@@ -328,7 +328,7 @@ impl Caller {
             at,
             valid_until: at + signed(valid),
         };
-        self.to_disk(&key, move |cache, key| {
+        self.write_disk(&key, move |cache, key| {
             let put = cache.put(key, &kept, at);
             // Only now may others look.
             drop(turn);
@@ -338,7 +338,7 @@ impl Caller {
     }
 
     /// Reads from the cache, if there is one that answers.
-    async fn from_disk<T: Send + 'static>(
+    async fn read_disk<T: Send + 'static>(
         &self,
         key: &Key,
         work: impl FnOnce(&Cache, &Key) -> Option<T> + Send + 'static,
@@ -357,7 +357,7 @@ impl Caller {
     }
 
     /// Writes to the cache, if there is one that takes it.
-    async fn to_disk<T: Send + 'static>(
+    async fn write_disk<T: Send + 'static>(
         &self,
         key: &Key,
         work: impl FnOnce(&Cache, &Key) -> io::Result<T> + Send + 'static,
@@ -366,7 +366,7 @@ impl Caller {
             return None;
         }
         let work = |cache: &Cache, key: &Key| Some(work(cache, key));
-        match self.from_disk(key, work).await? {
+        match self.read_disk(key, work).await? {
             Ok(done) => Some(done),
             Err(error) => {
                 self.tell_once(&self.is_read_only, &error.to_string());

@@ -592,6 +592,7 @@ fn loopback_is_never_asked_through_a_proxy() {
 /// Not a test of speed: what a call and a hit cost is printed with `--nocapture`.
 #[test]
 #[ignore = "needs a machine that is otherwise idle"]
+#[expect(clippy::print_stderr, reason = "what it is for")]
 fn what_a_call_and_a_hit_cost() {
     let server = Server::saying(vec![Reply::good()]);
     let (base, mut resilience) = with_cache();
@@ -600,7 +601,7 @@ fn what_a_call_and_a_hit_cost() {
         ..ask(Credential::None)
     };
     let to = to(&server.base_url);
-    let mut measure = |what: &str, resilience: &Resilience, offset: usize| {
+    let measure = |what: &str, resilience: &Resilience, offset: usize| {
         let caller = Caller::new(resilience.clone(), Some(base.path().join("a")), false);
         let mut took = block_on(async {
             let mut took = Vec::new();
