@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use super::limits::Keep;
 use crate::dirs;
-use crate::source::wire::{Answer, Ask};
+use crate::caller::wire::{Answer, Ask};
 
 /// The form of a file; part of its name, so that other versions neither read nor disturb it.
 const SCHEMA: &str = "catrain.answer/1";
@@ -408,7 +408,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::source::wire::Credential;
+    use crate::caller::wire::Credential;
 
     fn ask(path: &str) -> Ask {
         Ask {

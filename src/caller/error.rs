@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::source::wire::{Class, Refused};
+use crate::caller::wire::{Class, Refused};
 use crate::words;
 
 /// Why there is no answer. None of them holds a key, a token or a query.

@@ -1,6 +1,6 @@
 //! The one way to a provider: cache → bulkhead → rate → breaker → time-out → retry.
 //!
-//! [`Caller::ask`] carries out what `source::wire` says is to be asked, and gives back what the
+//! [`Caller::ask`] carries out what [`wire`] says is to be asked, and gives back what the
 //! provider makes of the answer. When and how long is decided by [`limits`], which does nothing
 //! itself; what was heard is shared on disk, so that ten processes that want the same make one call.
 //! One caller serves all providers of a process; each has limits of its own, and one that hangs or
@@ -14,6 +14,7 @@ mod cache;
 mod error;
 pub mod limits;
 mod transport;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::{monotonic, utc_now};
-use crate::source::wire::{Answer, Ask, Class, Credential, Provider, Refused, Said};
+use crate::caller::wire::{Answer, Ask, Class, Credential, Provider, Refused, Said};
 use cache::{Cache, Kept, Key, Turn};
 pub use error::CallError;
 use limits::{Breaker, Bucket, Counters, Next, Resilience, Timeouts, Tries, retry_after};

@@ -16,7 +16,7 @@ use self::server::{Reply, Server, gzip};
 use super::limits::{Again, Bounds, Keep, Patience};
 use super::*;
 use crate::forecast::Basis;
-use crate::source::wire::Offers;
+use crate::caller::wire::Offers;
 
 const SECRET: &str = "hush-hush";
 

@@ -8,7 +8,6 @@
 pub mod builtin;
 pub mod file;
 pub mod profiles;
-pub mod wire;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
-use crate::source::wire::Class;
+use crate::caller::wire::Class;
 
 /// How often, and after which delays.
 #[derive(Clone, Copy, Debug, PartialEq)]
