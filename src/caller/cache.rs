@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::limits::Keep;
-use crate::dirs;
 use crate::caller::wire::{Answer, Ask};
+use crate::dirs;
 
 /// The form of a file; part of its name, so that other versions neither read nor disturb it.
 const SCHEMA: &str = "catrain.answer/1";

@@ -20,7 +20,6 @@ pub mod wire;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -35,11 +34,11 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::clock::{monotonic, utc_now};
-use crate::caller::wire::{Answer, Ask, Class, Credential, Provider, Refused, Said};
 use cache::{Cache, Kept, Key, Turn};
 pub use error::CallError;
 use limits::{Breaker, Bucket, Counters, Next, Resilience, Timeouts, Tries, retry_after};
 use transport::{Arrived, Broken, Carried, Transport, is_loopback, off_thread};
+use wire::{Answer, Ask, Class, Credential, Provider, Refused, Said};
 
 /// How often to look whether another process has heard what we want to know.
 const LOOK: Duration = Duration::from_millis(20);
@@ -55,29 +54,6 @@ pub struct To<'a> {
     pub place: &'a str,
     /// The key; for [`Credential::Basic`] and [`Credential::Token`] `USER:PASSWORD`.
     pub key: Option<&'a SecretString>,
-    /// How a token is had, where the provider wants one.
-    pub login: Option<&'a dyn Login>,
-}
-
-/// How a provider hands out tokens.
-pub trait Login: fmt::Debug + Send + Sync {
-    /// The request for one, with [`Credential::Basic`].
-    fn ask(&self) -> Ask;
-
-    /// The token in an answer to it.
-    ///
-    /// # Errors
-    /// Why there is none.
-    fn token(&self, answer: &Answer<'_>) -> Result<Token, Refused>;
-}
-
-/// A token, and how long to use it before a new one is fetched.
-#[derive(Clone, Debug)]
-pub struct Token {
-    /// What is sent.
-    pub secret: SecretString,
-    /// Shorter than it is valid, so that none is over on its way.
-    pub lasts: Duration,
 }
 
 /// What a provider said, and how we know.
@@ -452,7 +428,7 @@ impl Way<'_> {
                     left = left.saturating_sub(wait);
                     sleep(wait).await;
                 }
-                Next::LogIn => match (self.to.login, used) {
+                Next::LogIn => match (self.to.provider.login(), used) {
                     (Some(_), Some(used)) => self.forget(&used).await,
                     _ => return Err(error),
                 },
@@ -634,7 +610,7 @@ impl Way<'_> {
         let login = match ask.credential {
             Credential::Header(name) => return Ok(Carried::Header(name, key.clone())),
             Credential::Basic => return Ok(Carried::Basic(key.clone())),
-            Credential::Token | Credential::None => self.to.login.ok_or_else(missing)?,
+            Credential::Token | Credential::None => self.to.provider.login().ok_or_else(missing)?,
         };
         // Held over the login: those who come meanwhile use its token.
         let mut pass = self.line.token.lock().await;

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use self::server::{Reply, Server, gzip};
 use super::limits::{Again, Bounds, Keep, Patience};
 use super::*;
+use crate::caller::wire::{Login, Offers, Token};
 use crate::forecast::Basis;
-use crate::caller::wire::Offers;
 
 const SECRET: &str = "hush-hush";
 
@@ -63,6 +63,10 @@ impl Provider for Fake {
             _ => Err(Refused::Ours("no".to_owned())),
         }
     }
+
+    fn login(&self) -> Option<&dyn Login> {
+        Some(self)
+    }
 }
 
 impl Login for Fake {
@@ -101,7 +105,6 @@ fn to(base_url: &str) -> To<'_> {
         base_url,
         place: "DE",
         key: None,
-        login: None,
     }
 }
 
@@ -509,7 +512,6 @@ fn a_token_is_fetched_used_again_and_renewed_once_when_it_is_over() {
     let go = |caller: &Caller, server: &Server| {
         let to = To {
             key: Some(&key),
-            login: Some(&Fake),
             ..to(&server.base_url)
         };
         block_on(caller.ask(&to, &ask)).unwrap()

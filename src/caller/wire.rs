@@ -1,5 +1,5 @@
 //! What is asked of a provider and what its answer means, without a network: each provider is a
-//! file beside this one that makes [`Ask`]s of a zone and reads [`Answer`]s into [`Said`].
+//! file in `source/` that makes [`Ask`]s of a zone and reads [`Answer`]s into [`Said`].
 //!
 //! The status decides first, the body is read second and trusted never: whatever cannot be
 //! understood is [`Refused`], with its class for who decides about trying again, and an intensity that
@@ -9,6 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 
 use crate::forecast::{Basis, Issue, Point};
 
@@ -31,6 +32,46 @@ pub trait Provider: fmt::Debug + Send + Sync {
     /// # Errors
     /// Why it says nothing that can be used.
     fn read(&self, ask: &Ask, place: &str, answer: &Answer<'_>) -> Result<Said, Refused>;
+
+    /// How it hands out tokens, where it does.
+    fn login(&self) -> Option<&dyn Login> {
+        None
+    }
+
+    /// What to ask to learn what the key's plan covers, where it tells.
+    fn plan(&self) -> Option<Ask> {
+        None
+    }
+
+    /// What the plan covers, in words for a person, out of an answer to [`Self::plan`]:
+    /// `it covers FR only`.
+    ///
+    /// # Errors
+    /// Why it says nothing that can be used.
+    fn read_plan(&self, _place: &str, _answer: &Answer<'_>) -> Result<String, Refused> {
+        Err(Refused::NotAnAnswer("plans are not told".to_owned()))
+    }
+}
+
+/// How a provider hands out tokens.
+pub trait Login: fmt::Debug + Send + Sync {
+    /// The request for one, with [`Credential::Basic`].
+    fn ask(&self) -> Ask;
+
+    /// The token in an answer to it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn token(&self, answer: &Answer<'_>) -> Result<Token, Refused>;
+}
+
+/// A token, and how long to use it before a new one is fetched.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// What is sent.
+    pub secret: SecretString,
+    /// Shorter than it is valid, so that none is over on its way.
+    pub lasts: Duration,
 }
 
 /// What a provider can do.

@@ -86,6 +86,8 @@ impl fmt::Display for Basis {
 pub enum Kind {
     /// Answered by a source, or read from a file that holds what one said.
     Live,
+    /// What a source states of the past, and calls an estimate.
+    Estimated,
     /// The last good answer.
     Cached,
     /// A gap bridged from its neighbours.
@@ -104,6 +106,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Live => "live",
+            Self::Estimated => "estimated",
             Self::Cached => "cached",
             Self::Interpolated => "interpolated",
             Self::Rescaled => "rescaled",

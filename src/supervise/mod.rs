@@ -577,12 +577,12 @@ where
         }
         points.push(point.clone());
         // What was expected may come from elsewhere than what was observed.
-        let source = match (point.kind, state.machine.outlook()) {
-            (IntensityKind::Observed, _) | (_, None) => knowledge.source.clone(),
-            (_, Some(outlook)) => outlook.source.clone(),
+        // It may even mean another thing.
+        let (source, basis) = match (point.forecast, state.machine.outlook()) {
+            (Some(_), Some(outlook)) => (outlook.source.clone(), outlook.basis),
+            (None, _) | (_, None) => (knowledge.source.clone(), knowledge.basis),
         };
         state.intensity = Some(point);
-        let basis = knowledge.basis;
         self.recorder.record(
             now,
             What::Intensity {
@@ -644,7 +644,10 @@ fn intensity_at(
             start: seen.span.start,
             end: seen.span.end,
             g_per_kwh: seen.intensity,
-            kind: IntensityKind::Observed,
+            kind: match seen.kind {
+                Kind::Estimated => IntensityKind::Preliminary,
+                _ => IntensityKind::Observed,
+            },
             forecast: None,
         });
     }
@@ -655,7 +658,7 @@ fn intensity_at(
 
 fn expected_in(span: Span, outlook: &Outlook) -> impl Iterator<Item = IntensityPoint> {
     let kind = match outlook.kind {
-        Kind::Live | Kind::Cached | Kind::Interpolated => IntensityKind::Forecast,
+        Kind::Live | Kind::Estimated | Kind::Cached | Kind::Interpolated => IntensityKind::Forecast,
         Kind::Profile | Kind::Rescaled => IntensityKind::Profile,
         Kind::RegionalAverage | Kind::Static => IntensityKind::Average,
     };
