@@ -33,11 +33,11 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
-use crate::clock::{monotonic, utc_now};
+use crate::words;
 use cache::{Cache, Kept, Key, Turn};
 pub use error::CallError;
 use limits::{Breaker, Bucket, Counters, Next, Resilience, Timeouts, Tries, retry_after};
-use transport::{Arrived, Broken, Carried, Transport, is_loopback, off_thread};
+use transport::{Arrived, Broken, Carried, Network, World, is_loopback, off_thread};
 use wire::{Answer, Ask, Class, Credential, Provider, Refused, Said};
 
 /// How often to look whether another process has heard what we want to know.
@@ -87,10 +87,12 @@ pub struct Caller {
     is_read_only: AtomicBool,
     /// Set once the disk hung; nothing is tried there again.
     is_hung: AtomicBool,
-    /// None: offline.
-    transport: Option<Transport>,
+    world: Arc<dyn World>,
+    is_offline: bool,
     lines: Mutex<BTreeMap<(String, String), Arc<Line>>>,
     notes: Mutex<Vec<String>>,
+    /// Providers that were given up and those that came back, a sentence each.
+    changes: Mutex<Vec<String>>,
 }
 
 /// The way to one provider at one base URL.
@@ -104,6 +106,8 @@ struct Line {
 
 #[derive(Debug)]
 struct State {
+    /// The key was good at least once.
+    key_worked: bool,
     bucket: Option<Bucket>,
     breaker: Option<Breaker>,
     timeouts: Option<Timeouts>,
@@ -132,15 +136,26 @@ impl Caller {
     /// A caller that keeps answers in `directory` (none: it keeps nothing). An `offline` one never
     /// opens a socket or looks up a name: it knows what is kept.
     pub fn new(resilience: Resilience, directory: Option<PathBuf>, offline: bool) -> Self {
+        let network = Network::new(resilience.bounds);
+        Self {
+            is_offline: offline,
+            ..Self::within(Arc::new(network), resilience, directory)
+        }
+    }
+
+    /// A caller in a world of its own.
+    fn within(world: Arc<dyn World>, resilience: Resilience, directory: Option<PathBuf>) -> Self {
         let cache = (resilience.cache.zip(directory))
             .map(|(keep, directory)| Cache::new(directory, keep, resilience.bounds.body));
         Self {
             cache,
             is_read_only: AtomicBool::new(false),
             is_hung: AtomicBool::new(false),
-            transport: (!offline).then(|| Transport::new(resilience.bounds)),
+            world,
+            is_offline: false,
             lines: Mutex::default(),
             notes: Mutex::default(),
+            changes: Mutex::default(),
             resilience,
         }
     }
@@ -159,10 +174,10 @@ impl Caller {
             line.count(|counters| counters.cache_hits += 1);
             return Ok(heard);
         }
-        let Some(transport) = &self.transport else {
+        if self.is_offline {
             let provider = to.name();
             return Err(CallError::Offline { provider });
-        };
+        }
         self.heed(to, &line, &key).await?;
         let turn = match self.wait_for_turn(to, ask, &key).await {
             Turned::Heard(heard) => {
@@ -178,13 +193,12 @@ impl Caller {
             caller: self,
             to,
             line: &line,
-            transport,
         };
         let (arrived, mut said) = match way.ask(ask, &url).await {
             Ok(good) => good,
             Err(error) => {
                 if let CallError::Throttled { wait, .. } = error {
-                    let until = utc_now() + signed(wait);
+                    let until = self.world.utc() + signed(wait);
                     self.write_disk(&key, move |cache, key| cache.keep_away(key, until))
                         .await;
                 }
@@ -209,6 +223,11 @@ impl Caller {
         self.read(to, ask, &kept, By::Cache)
     }
 
+    /// Which providers were given up, or came back, since this was last asked: a sentence each.
+    pub fn changes(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.changes))
+    }
+
     /// What happened so far, by provider and base URL.
     pub fn counters(&self) -> Vec<(String, String, Counters)> {
         (lock(&self.lines).iter())
@@ -221,13 +240,13 @@ impl Caller {
         let key = (to.name(), to.base_url.to_owned());
         let line = lines
             .entry(key)
-            .or_insert_with(|| Arc::new(Line::new(&self.resilience)));
+            .or_insert_with(|| Arc::new(Line::new(&self.resilience, self.world.monotonic())));
         Arc::clone(line)
     }
 
     /// What was kept and saves a call, if it does.
     fn valid(&self, to: &To<'_>, ask: &Ask, kept: Option<Kept>, by: By) -> Option<Heard> {
-        let kept = kept.filter(|kept| kept.is_valid(utc_now()))?;
+        let kept = kept.filter(|kept| kept.is_valid(self.world.utc()))?;
         self.read(to, ask, &kept, by)
     }
 
@@ -241,7 +260,7 @@ impl Caller {
 
     /// What another process was told: not to ask for a while.
     async fn heed(&self, to: &To<'_>, line: &Line, key: &Key) -> Result<(), CallError> {
-        let now = utc_now();
+        let now = self.world.utc();
         let wait = self.read_disk(key, move |cache, key| cache.away_for(key, now));
         let Some(wait) = wait.await else {
             return Ok(());
@@ -253,7 +272,7 @@ impl Caller {
             return Err(CallError::Throttled { provider, wait });
         }
         if let Some(bucket) = &mut state.bucket {
-            bucket.keep_away(monotonic(), wait);
+            bucket.keep_away(self.world.monotonic(), wait);
         }
         Ok(())
     }
@@ -263,7 +282,7 @@ impl Caller {
         let Some(cache) = &self.cache else {
             return Turned::Ours(None);
         };
-        let give_up = monotonic() + cache.keep().share;
+        let give_up = self.world.monotonic() + cache.keep().share;
         let mut by = By::Cache;
         loop {
             let turn = self.write_disk(key, |cache, key| {
@@ -280,7 +299,7 @@ impl Caller {
                         None => Turned::Ours(Some(turn)),
                     };
                 }
-                Some((None, _)) if monotonic() >= give_up => return Turned::Ours(None),
+                Some((None, _)) if self.world.monotonic() >= give_up => return Turned::Ours(None),
                 Some((None, _)) => {
                     by = By::Sharing;
                     sleep(LOOK + LOOK.mul_f64(fastrand::f64())).await;
@@ -397,7 +416,6 @@ struct Way<'a> {
     caller: &'a Caller,
     to: &'a To<'a>,
     line: &'a Line,
-    transport: &'a Transport,
 }
 
 impl Way<'_> {
@@ -420,10 +438,13 @@ impl Way<'_> {
                 Err(failed) => Err(failed),
             };
             let (error, told) = match outcome {
-                Ok(good) => return Ok(good),
+                Ok(good) => {
+                    self.line.state().key_worked |= ask.credential != Credential::None;
+                    return Ok(good);
+                }
                 Err(failed) => failed,
             };
-            match tries.failed(error.class(), told, left, fastrand::f64()) {
+            match tries.failed(self.class(&error), told, left, fastrand::f64()) {
                 Next::After(wait) => {
                     left = left.saturating_sub(wait);
                     sleep(wait).await;
@@ -442,6 +463,17 @@ impl Way<'_> {
         }
     }
 
+    /// What follows from an error. A key that worked a while ago and is refused is tried once more:
+    /// one interface refuses good keys that come too often.
+    fn class(&self, error: &CallError) -> Class {
+        let is_refused_key =
+            matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::KeyWrong(_)));
+        match is_refused_key && self.line.state().key_worked {
+            true => Class::RetryOnce,
+            false => error.class(),
+        }
+    }
+
     /// Asks once, and tells the limits what came of it. With an error comes what `Retry-After` said.
     async fn once<T>(
         &self,
@@ -451,7 +483,7 @@ impl Way<'_> {
         read: impl FnOnce(&Answer<'_>) -> Result<T, Refused>,
     ) -> Result<(Timed, T), Failed> {
         let timed = self.exchange(url, carried, left).await;
-        let now = monotonic();
+        let now = self.caller.world.monotonic();
         let mut told = None;
         let outcome = timed.and_then(|timed| match read(&timed.answer()) {
             Ok(read) => Ok((timed, read)),
@@ -485,7 +517,9 @@ impl Way<'_> {
         };
         *counter += 1;
         if let Some(breaker) = &mut state.breaker {
+            let was_open = breaker.is_open();
             breaker.ended(now, outcome.as_ref().is_err_and(CallError::is_illness));
+            self.tell_of(was_open, breaker, now, outcome.as_ref().err());
         }
         if let Err(error) = &outcome
             && let Class::Wait(own) = error.class()
@@ -496,6 +530,22 @@ impl Way<'_> {
         outcome.map_err(|error| (error, told))
     }
 
+    /// One sentence when a provider is given up, and one when it is back.
+    fn tell_of(&self, was_open: bool, breaker: &Breaker, now: Duration, error: Option<&CallError>) {
+        let provider = self.to.name();
+        let change = match (was_open, breaker.refuses(now), error) {
+            (false, Some(wait), Some(error)) => {
+                let wait = words::duration(wait);
+                format!(
+                    "{error}; {provider} failed too often and is left alone for {wait} or longer"
+                )
+            }
+            (true, None, None) => format!("{provider} answers again"),
+            _ => return,
+        };
+        lock(&self.caller.changes).push(change);
+    }
+
     /// One request through all limits.
     async fn exchange(
         &self,
@@ -503,16 +553,15 @@ impl Way<'_> {
         carried: &Carried,
         left: &mut Duration,
     ) -> Result<Timed, CallError> {
-        let client = self.transport.client(url).await;
-        let client = client.map_err(|broken| self.error_of(broken, url))?;
-        let began = monotonic();
+        let world = &self.caller.world;
+        let began = world.monotonic();
         let _place = self.place(*left).await?;
-        *left = left.saturating_sub(monotonic() - began);
+        *left = left.saturating_sub(world.monotonic() - began);
         self.token_of_the_bucket(left).await?;
         let limit = {
             let mut state = self.line.state();
             if let Some(breaker) = &mut state.breaker
-                && let Err(wait) = breaker.admit(monotonic())
+                && let Err(wait) = breaker.admit(world.monotonic())
             {
                 state.counters.refused_by_breaker += 1;
                 let provider = self.to.name();
@@ -523,9 +572,9 @@ impl Way<'_> {
             let learned = state.timeouts.as_ref().map(Timeouts::limit);
             learned.map_or(whole, |learned| learned.min(whole))
         };
-        let began = monotonic();
-        let arrived = timeout(limit, self.transport.get(&client, url.clone(), carried)).await;
-        let took = monotonic() - began;
+        let began = world.monotonic();
+        let arrived = timeout(limit, world.get(url, carried)).await;
+        let took = world.monotonic() - began;
         let mut state = self.line.state();
         state.counters.exchanging += took;
         match arrived {
@@ -534,7 +583,7 @@ impl Way<'_> {
                 if let Some(timeouts) = &mut state.timeouts {
                     timeouts.answered(took);
                 }
-                let at = utc_now();
+                let at = world.utc();
                 Ok(Timed { at, arrived })
             }
             Ok(Err(broken)) => Err(self.error_of(broken, url)),
@@ -575,7 +624,7 @@ impl Way<'_> {
         loop {
             let wait = {
                 let mut state = self.line.state();
-                let now = monotonic();
+                let now = self.caller.world.monotonic();
                 // Whoever would be refused afterwards need not wait for a token.
                 if let Some(wait) = state.breaker.as_ref().and_then(|it| it.refuses(now)) {
                     state.counters.refused_by_breaker += 1;
@@ -615,7 +664,7 @@ impl Way<'_> {
         // Held over the login: those who come meanwhile use its token.
         let mut pass = self.line.token.lock().await;
         if let Some(pass) = &*pass
-            && monotonic() < pass.until
+            && self.caller.world.monotonic() < pass.until
             && pass.key.expose_secret() == key.expose_secret()
         {
             return Ok(Carried::Bearer(pass.secret.clone()));
@@ -629,7 +678,7 @@ impl Way<'_> {
         *pass = Some(Pass {
             secret: token.secret.clone(),
             key: key.clone(),
-            until: monotonic() + token.lasts,
+            until: self.caller.world.monotonic() + token.lasts,
         });
         Ok(Carried::Bearer(token.secret))
     }
@@ -673,10 +722,10 @@ impl To<'_> {
 }
 
 impl Line {
-    fn new(resilience: &Resilience) -> Self {
-        let now = monotonic();
+    fn new(resilience: &Resilience, now: Duration) -> Self {
         Self {
             state: Mutex::new(State {
+                key_worked: false,
                 bucket: resilience.bucket.map(|pace| Bucket::new(pace, now)),
                 breaker: resilience.breaker.map(Breaker::new),
                 timeouts: resilience.timeout.map(Timeouts::new),

@@ -16,6 +16,7 @@ use self::server::{Reply, Server, gzip};
 use super::limits::{Again, Bounds, Keep, Patience};
 use super::*;
 use crate::caller::wire::{Login, Offers, Token};
+use crate::clock::monotonic;
 use crate::forecast::Basis;
 
 const SECRET: &str = "hush-hush";

@@ -5,11 +5,14 @@
 //! asked through a proxy, and over plain http needs no certificates.
 
 use std::error::Error;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::header::{
     ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
@@ -20,6 +23,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::limits::Bounds;
+use crate::clock::{monotonic, utc_now};
 
 /// Most redirects followed, all within one host.
 const REDIRECTS: usize = 3;
@@ -54,11 +58,43 @@ pub(super) enum Broken {
     KeyUnusable,
 }
 
-/// The clients.
+/// The outside as the caller meets it; tests have worlds of their own, with faults and time at will.
+pub(super) trait World: fmt::Debug + Send + Sync {
+    /// The wall clock.
+    fn utc(&self) -> Timestamp;
+
+    /// Time from any fixed start.
+    fn monotonic(&self) -> Duration;
+
+    /// Asks once. Whoever calls bounds the time.
+    fn get<'a>(&'a self, url: &'a Url, carried: &'a Carried) -> Exchange<'a>;
+}
+
+/// An answer to come.
+pub(super) type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Arrived, Broken>> + Send + 'a>>;
+
+/// The machine's clocks and the network.
 #[derive(Debug)]
-pub(super) struct Transport {
+pub(super) struct Network {
     bounds: Bounds,
     clients: [OnceLock<Client>; 3],
+}
+
+impl World for Network {
+    fn utc(&self) -> Timestamp {
+        utc_now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        monotonic()
+    }
+
+    fn get<'a>(&'a self, url: &'a Url, carried: &'a Carried) -> Exchange<'a> {
+        Box::pin(async move {
+            let client = self.client(url).await?;
+            self.exchange(&client, url.clone(), carried).await
+        })
+    }
 }
 
 /// Where a client leads.
@@ -69,7 +105,7 @@ enum Lead {
     LoopbackPlain,
 }
 
-impl Transport {
+impl Network {
     pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
@@ -78,7 +114,7 @@ impl Transport {
     }
 
     /// The client for a URL, made in a thread of its own on first use.
-    pub(super) async fn client(&self, url: &Url) -> Result<Client, Broken> {
+    async fn client(&self, url: &Url) -> Result<Client, Broken> {
         let lead = match (is_loopback(url), url.scheme()) {
             (false, _) => Lead::Outside,
             (true, "http") => Lead::LoopbackPlain,
@@ -101,8 +137,7 @@ impl Transport {
         Ok(cell.get_or_init(|| client).clone())
     }
 
-    /// Asks once. Whoever calls bounds the time.
-    pub(super) async fn get(
+    async fn exchange(
         &self,
         client: &Client,
         url: Url,

@@ -71,6 +71,11 @@ impl Breaker {
         }
     }
 
+    /// Whether the provider was given up and has not been heard again since.
+    pub fn is_open(&self) -> bool {
+        self.state != State::Closed
+    }
+
     /// How long nobody is let through, if so; changes nothing.
     pub fn refuses(&self, now: Duration) -> Option<Duration> {
         let until = match self.state {

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 
 use crate::caller::wire::Class;
+
+/// No delay is longer: whoever waits has something else to go on.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// How often, and after which delays.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +29,18 @@ impl Default for Again {
             delay: Duration::from_secs(1),
             throttled: Duration::from_secs(60),
         }
+    }
+}
+
+impl Again {
+    /// The longest delay after so many failures (at least one): exponential.
+    fn ceiling(&self, failed: u32) -> Duration {
+        let delays = ExponentialBuilder::new()
+            .with_min_delay(self.delay)
+            .with_max_delay(LONGEST)
+            .without_max_times();
+        let nth = usize::try_from(failed.saturating_sub(1)).unwrap_or(0);
+        delays.build().nth(nth).unwrap_or(LONGEST)
     }
 }
 
@@ -81,8 +97,7 @@ impl Tries {
             return Next::LogIn;
         }
         self.failed += 1;
-        let doubled = 1 << (self.failed - 1).min(16);
-        let ceiling = self.again.delay.saturating_mul(doubled);
+        let ceiling = self.again.ceiling(self.failed);
         let wait = match class {
             Class::Never | Class::LogIn => return Next::GiveUp,
             Class::RetryOnce if self.failed > 1 => return Next::GiveUp,
