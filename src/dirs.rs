@@ -22,6 +22,11 @@ pub fn cache() -> Option<PathBuf> {
     own("CATRAIN_CACHE_DIR", "XDG_CACHE_HOME", ".cache")
 }
 
+/// What the user sets.
+pub fn config() -> Option<PathBuf> {
+    own("CATRAIN_CONFIG_DIR", "XDG_CONFIG_HOME", ".config")
+}
+
 /// What lives as long as a run: its control socket. Without a runtime directory of the user's,
 /// one per host in the state directory, since state directories may be shared between hosts.
 pub fn runtime() -> Option<PathBuf> {

@@ -42,6 +42,7 @@ pub mod caller;
 pub mod cli;
 pub mod clock;
 pub mod command;
+pub mod config;
 pub mod control;
 pub mod dirs;
 pub mod emissions;

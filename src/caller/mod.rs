@@ -758,22 +758,35 @@ fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).map_or(most, |duration| duration.min(most))
 }
 
+/// Whether providers can be asked below this URL.
+///
+/// # Errors
+/// What is wrong with it, to be put after its name.
+pub fn is_base_url(text: &str) -> Result<(), &'static str> {
+    base_of(text).map(drop)
+}
+
+fn base_of(text: &str) -> Result<Url, &'static str> {
+    let base = Url::parse(text).map_err(|_| "is no URL")?;
+    if !matches!(base.scheme(), "http" | "https") {
+        return Err("is neither http nor https");
+    }
+    if !base.username().is_empty() || base.password().is_some() {
+        return Err("has a user or a password in it");
+    }
+    if base.query().is_some() || base.fragment().is_some() {
+        return Err("has a query or a fragment");
+    }
+    Ok(base)
+}
+
 /// The URL of an ask, if it may be asked there.
 fn url_of(to: &To<'_>, ask: &Ask) -> Result<Url, CallError> {
     let bad = |why| CallError::BaseUrl {
         provider: to.name(),
         why,
     };
-    let base = Url::parse(to.base_url).map_err(|_| bad("is no URL"))?;
-    if !matches!(base.scheme(), "http" | "https") {
-        return Err(bad("is neither http nor https"));
-    }
-    if !base.username().is_empty() || base.password().is_some() {
-        return Err(bad("has a user or a password in it"));
-    }
-    if base.query().is_some() || base.fragment().is_some() {
-        return Err(bad("has a query or a fragment"));
-    }
+    let base = base_of(to.base_url).map_err(bad)?;
     let host = base.host_str().unwrap_or_default();
     if ask.credential != Credential::None && base.scheme() == "http" && !is_loopback(&base) {
         return Err(CallError::PlainHttp {

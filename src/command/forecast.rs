@@ -118,7 +118,7 @@ pub fn run(
 fn zones(args: &ForecastArgs) -> Result<Vec<Option<String>>, Failure> {
     let file = args.source.iter().find_map(|name| match name {
         Name::File(path) => Some(path),
-        Name::BuiltIn => None,
+        Name::Live(_) | Name::BuiltIn => None,
     });
     match (args.zone.as_slice(), file) {
         ([], Some(path)) => Ok(vec![source::zone_of(path)]),

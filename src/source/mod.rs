@@ -25,9 +25,57 @@ use file::{FileError, Recorded};
 /// origins from this hour on.
 const LEARN_AFTER: SignedDuration = SignedDuration::from_hours(480);
 
+/// A service that is asked over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Live {
+    /// The Carbon Intensity API of Great Britain's system operator.
+    Neso,
+    /// Energy-Charts of Fraunhofer ISE: Europe.
+    EnergyCharts,
+    /// Energi Data Service of Energinet: Denmark.
+    EnergiDataService,
+    /// Electricity Maps: the world.
+    ElectricityMaps,
+    /// WattTime: marginal intensities.
+    WattTime,
+    /// A Carbon Aware SDK of one's own.
+    CarbonAwareSdk,
+}
+
+impl Live {
+    /// All of them; those that need no key first.
+    pub const ALL: [Self; 6] = [
+        Self::Neso,
+        Self::EnergyCharts,
+        Self::EnergiDataService,
+        Self::ElectricityMaps,
+        Self::WattTime,
+        Self::CarbonAwareSdk,
+    ];
+
+    /// Its name in flags, files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Neso => "neso",
+            Self::EnergyCharts => "energy-charts",
+            Self::EnergiDataService => "energi-data-service",
+            Self::ElectricityMaps => "electricity-maps",
+            Self::WattTime => "watttime",
+            Self::CarbonAwareSdk => "carbon-aware-sdk",
+        }
+    }
+
+    /// What its variables begin with: `CATRAIN_ENERGY_CHARTS`.
+    pub fn variable(self) -> String {
+        format!("CATRAIN_{}", self.name().replace('-', "_").to_uppercase())
+    }
+}
+
 /// A source by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Name {
+    /// A service.
+    Live(Live),
     /// `file:PATH`.
     File(PathBuf),
     /// `built-in`.
@@ -45,9 +93,15 @@ impl FromStr for Name {
             other if other.ends_with(".csv") => Err(format!(
                 "unknown source `{other}`; a file is named `file:{other}`"
             )),
-            other => Err(format!(
-                "unknown source `{other}`; expected `file:PATH` or `built-in`"
-            )),
+            other => match Live::ALL.into_iter().find(|live| live.name() == other) {
+                Some(live) => Ok(Self::Live(live)),
+                None => {
+                    let names = Live::ALL.map(Live::name).join("`, `");
+                    Err(format!(
+                        "unknown source `{other}`; expected `{names}`, `file:PATH` or `built-in`"
+                    ))
+                }
+            },
         }
     }
 }
@@ -57,7 +111,7 @@ impl Name {
     pub fn zone(&self) -> Option<String> {
         match self {
             Self::File(path) => zone_of(path),
-            Self::BuiltIn => None,
+            Self::Live(_) | Self::BuiltIn => None,
         }
     }
 }
@@ -66,6 +120,7 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Live(live) => f.write_str(live.name()),
             Self::BuiltIn => f.write_str(builtin::NAME),
         }
     }

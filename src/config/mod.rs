@@ -1,0 +1,208 @@
+//! What is set, and where: built-in values, `/etc/catrain/config.toml`, the user's own file,
+//! `./catrain.toml`, the environment. Later wins; flags come last and are not read here.
+//!
+//! All files are checked whole, and all problems are told at once, each with its place. The file in
+//! the working directory is data from a stranger: what it may not set is refused, and then nothing
+//! starts. A file that others may write is passed by and that is said; so is a disk that hangs, since
+//! the job comes first.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::caller::limits::Resilience;
+use crate::dirs;
+use crate::patience::within;
+use crate::source::{Live, Name};
+
+/// Longest wait for the disk that a file is on.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The file that the administrator sets.
+const SYSTEM: &str = "/etc/catrain/config.toml";
+/// The file of the working directory.
+const PROJECT: &str = "catrain.toml";
+
+/// Who set a value. Later ones overrule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The administrator, in this file.
+    System(PathBuf),
+    /// The user, in this file.
+    User(PathBuf),
+    /// Whoever made the working directory, in this file.
+    Project(PathBuf),
+    /// This variable.
+    Environment(String),
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(path) | Self::User(path) | Self::Project(path) => {
+                write!(f, "{}", path.display())
+            }
+            Self::Environment(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A value, and who set it.
+#[derive(Clone, Debug)]
+pub struct Told<T> {
+    /// The value.
+    pub value: T,
+    /// Who set it.
+    pub by: Layer,
+}
+
+/// Everything that is set.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// `zone`.
+    pub zone: Option<Told<String>>,
+    /// `run.source`: the chain.
+    pub chain: Option<Told<Vec<Name>>>,
+    /// `run.account-with`.
+    pub account_with: Option<Told<Name>>,
+    /// `[sources.NAME]`.
+    pub sources: BTreeMap<Live, Source>,
+    /// `[resilience]` and `[cache]`.
+    pub resilience: Resilience,
+}
+
+/// `[sources.NAME]`.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// `base_url`: where it is asked.
+    pub base_url: Option<Told<String>>,
+    /// `key`.
+    pub key: Option<Told<SecretString>>,
+    /// `key_file`.
+    pub key_file: Option<Told<PathBuf>>,
+    /// `key_command`.
+    pub key_command: Option<Told<String>>,
+    /// `version`, of Electricity Maps.
+    pub version: Option<Told<String>>,
+    /// `emission_factors`, of Electricity Maps.
+    pub emission_factors: Option<Told<String>>,
+    /// `[sources.NAME.places]`: its own names of zones, where ours do not tell.
+    pub places: BTreeMap<String, String>,
+}
+
+impl Source {
+    /// Whether a key that `by` set may go to the base URL in force: only where the same person set
+    /// both. What stands in the environment, the user's file and the user's key store is one
+    /// person's; nobody has set the built-in address.
+    pub fn may_have_key_of(&self, by: Option<&Layer>) -> bool {
+        let is_the_user = |layer: Option<&Layer>| !matches!(layer, Some(Layer::System(_)));
+        match &self.base_url {
+            None => true,
+            Some(base_url) => is_the_user(Some(&base_url.by)) == is_the_user(by),
+        }
+    }
+}
+
+/// One thing that is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, with line and column where they are known; or the variable.
+    pub place: String,
+    /// What is wrong, and what was expected.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+/// Everything that is wrong, in the order of the layers.
+#[derive(Debug, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n  ")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The configuration in force, and what had to be passed by, a sentence each.
+///
+/// # Errors
+/// Everything that is wrong with the files and the variables.
+pub fn load(
+    directory: &Path,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<(Config, Vec<String>), Problems> {
+    let mut config = Config::default();
+    let mut problems = Vec::new();
+    let mut passed_by = Vec::new();
+    let files = [
+        Some(Layer::System(PathBuf::from(SYSTEM))),
+        dirs::config().map(|own| Layer::User(own.join("config.toml"))),
+        Some(Layer::Project(directory.join(PROJECT))),
+    ];
+    for layer in files.into_iter().flatten() {
+        let asked = layer.clone();
+        match within(PATIENCE, move || file::text_of(&asked)) {
+            Ok(Ok(file::Text::None)) => {}
+            Ok(Ok(file::Text::NotTrusted(why))) => {
+                passed_by.push(format!("{layer} is passed by: {why}"))
+            }
+            Ok(Ok(file::Text::Whole(text))) => {
+                problems.extend(file::apply(&text, &layer, &mut config));
+            }
+            Ok(Err(error)) => problems.push(Problem {
+                place: layer.to_string(),
+                what: format!("cannot be read: {error}"),
+            }),
+            Err(error) => passed_by.push(format!("{layer} is passed by: {error}")),
+        }
+    }
+    problems.extend(environment(variable, &mut config));
+    match problems.is_empty() {
+        true => Ok((config, passed_by)),
+        false => Err(Problems(problems)),
+    }
+}
+
+/// `CATRAIN_<SOURCE>_BASE_URL`. What else stands in the environment is read where it is used.
+fn environment(variable: impl Fn(&str) -> Option<OsString>, config: &mut Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for source in Live::ALL {
+        let name = format!("{}_BASE_URL", source.variable());
+        let Some(value) = variable(&name).filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        match value.into_string().ok().map(file::base_url) {
+            Some(Ok(value)) => {
+                config.sources.entry(source).or_default().base_url = Some(Told {
+                    value,
+                    by: Layer::Environment(name),
+                });
+            }
+            Some(Err(what)) => problems.push(Problem { place: name, what }),
+            None => problems.push(Problem {
+                place: name,
+                what: "is not UTF-8 text".to_owned(),
+            }),
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests;
