@@ -63,12 +63,12 @@ pub fn ahead_as_of(
             (Some(issued), true) => age_in_days(this, issued.at),
             _ => (this - x) / 24,
         };
-        kind = if covered { Kind::Live } else { Kind::Profile };
+        kind = if covered { known.kind } else { Kind::Profile };
         confidence = trust(if covered { &BLENDED } else { &HISTORY }, age_days);
         mean = blend.profile.iter().sum::<f64>() / 24.0;
     } else if let Some(issued) = issued.filter(|issued| issued.reaches(this)) {
         values = issued.alone(known, this, hours);
-        kind = Kind::Live;
+        kind = known.kind;
         confidence = trust(&ISSUE_ALONE, age_in_days(this, issued.at));
         mean = issued.mean();
     } else if let Some(profile) = known.profile {
@@ -105,7 +105,7 @@ pub fn ahead_as_of(
         issued_at: newest
             .max(newest_observation(seen, known).map(|point| point.span.start))
             .filter(|_| !is_builtin),
-        expected: series(this, values),
+        expected: series(this, values, known.kind),
         mean: GramsPerKwh(mean.max(0.0)),
     })
 }
@@ -128,7 +128,8 @@ fn trust(table: &[f64; 4], days: i64) -> f64 {
     table[usize::try_from(days).unwrap_or(0).min(3)]
 }
 
-fn series(first: i64, values: Vec<(f64, Kind)>) -> Series {
+/// Of hourly values; what an issue says is known as the issue is.
+fn series(first: i64, values: Vec<(f64, Kind)>, issued: Kind) -> Series {
     let points = (first..).zip(values).filter_map(|(hour, (value, kind))| {
         let span = Span {
             start: begin(hour)?,
@@ -137,7 +138,7 @@ fn series(first: i64, values: Vec<(f64, Kind)>) -> Series {
         Some(Point {
             span,
             intensity: GramsPerKwh(value.clamp(0.0, Series::GREATEST.0)),
-            kind,
+            kind: if kind == Kind::Live { issued } else { kind },
         })
     });
     Series::new(points.collect())

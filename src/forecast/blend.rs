@@ -38,6 +38,8 @@ const BUILTIN_COUNTS: f64 = 10.0;
 const SHAPE_COUNTS: f64 = 2.0;
 /// Hours of observations needed where neither a provider nor a built-in profile is known.
 const LEAST_ALONE: usize = 24;
+/// The longest hole of an issue that is bridged from its neighbours, in hours.
+const BRIDGED: i64 = 3;
 /// The furthest hour that is looked at, from `now` and within an issue: 31 days.
 pub(super) const FURTHEST: i64 = 31 * 24;
 /// Issues older than this at the hour they speak of are not scored.
@@ -91,8 +93,9 @@ impl<'a> Issued<'a> {
         self.values.mean().unwrap_or(0.0)
     }
 
-    /// The issue as it is; past its end and in its holes a built-in profile, moved to the issue's
-    /// level where it means another thing, else the issue's own mean at that hour of day.
+    /// The issue as it is, its short holes bridged from their neighbours; past its end and in its
+    /// longer holes a built-in profile, moved to the issue's level where it means another thing, else
+    /// the issue's own mean at that hour of day.
     pub(super) fn alone(&self, known: &Knowledge, this: i64, hours: i64) -> Vec<(f64, Kind)> {
         let shape = self.shape();
         let usual = |hour: i64| Some(known.profile?.mean_at(begin(hour)?).0);
@@ -104,17 +107,31 @@ impl<'a> Issued<'a> {
             }
         };
         (this..this + hours)
-            .map(|hour| match self.values.at(hour) {
-                Some(value) => (value, Kind::Live),
-                None => {
-                    let value = usual(hour).map_or_else(
-                        || shape[hour_of_day(hour)].unwrap_or_else(|| self.mean()),
-                        |usual| usual + shift,
-                    );
-                    (value, Kind::Profile)
+            .map(|hour| {
+                if let Some(value) = self.values.at(hour) {
+                    return (value, Kind::Live);
                 }
+                if let Some(value) = self.bridged(hour) {
+                    return (value, Kind::Interpolated);
+                }
+                let value = usual(hour).map_or_else(
+                    || shape[hour_of_day(hour)].unwrap_or_else(|| self.mean()),
+                    |usual| usual + shift,
+                );
+                (value, Kind::Profile)
             })
             .collect()
+    }
+
+    /// What lies on the line between the neighbours of a hole of [`BRIDGED`] hours at most.
+    fn bridged(&self, hour: i64) -> Option<f64> {
+        let near = |step: i64| {
+            let mut beside = (1..=BRIDGED).map(|distance| hour + step * distance);
+            beside.find_map(|beside| Some((beside, self.values.at(beside)?)))
+        };
+        let ((before, from), (after, to)) = (near(-1)?, near(1)?);
+        let share = (hour - before) as f64 / (after - before) as f64;
+        (after - before <= BRIDGED + 1).then_some(from + share * (to - from))
     }
 }
 

@@ -320,6 +320,8 @@ pub struct Knowledge {
     pub basis: Basis,
     /// Who says so, for messages: `built-in`, `file trace.csv`.
     pub source: String,
+    /// How its newest issue is known: live, cached, or rescaled from another basis.
+    pub kind: Kind,
     /// Measured intensities.
     pub observations: Series,
     /// Stored forecasts, oldest first.

@@ -1,7 +1,7 @@
 //! The source that is always there: the compiled-in profiles and yearly averages.
 
 use crate::forecast::builtin::{PROFILE_YEAR, average, profile};
-use crate::forecast::{Basis, Knowledge, Series};
+use crate::forecast::{Basis, Kind, Knowledge, Series};
 
 /// The name of this source, in flags and messages.
 pub const NAME: &str = "built-in";
@@ -18,6 +18,7 @@ pub fn knowledge(zone: &str) -> Knowledge {
         zone: zone.to_owned(),
         basis,
         source: NAME.to_owned(),
+        kind: Kind::Live,
         observations: Series::default(),
         issues: Vec::new(),
         profile,

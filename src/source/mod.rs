@@ -16,7 +16,7 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::learn::Lessons;
-use crate::forecast::{Basis, Knowledge, Span, zones};
+use crate::forecast::{Basis, Kind, Knowledge, Span, zones};
 use crate::{parse, words};
 use file::{FileError, Recorded};
 
@@ -287,6 +287,7 @@ fn join(recorded: Recorded, zone: &str, source: &str, notes: &mut Vec<String>) -
         zone: zone.to_owned(),
         basis,
         source: source.to_owned(),
+        kind: Kind::Live,
         observations: recorded.observations,
         issues: recorded.issues,
         profile: usual.profile,

@@ -29,6 +29,7 @@ fn knowledge(lessons: bool) -> Knowledge {
         zone: "DE".to_owned(),
         basis: Basis::AVERAGE_LIFECYCLE,
         source: "bench".to_owned(),
+        kind: Kind::Live,
         observations: series(0, 24 * DAYS, 1.0),
         issues: (0..DAYS)
             .map(|day| Issue {

@@ -39,6 +39,7 @@ fn case(case: &serde_json::Value) -> (Timestamp, Knowledge) {
         zone: case["zone"].as_str().unwrap().to_owned(),
         basis: Basis::AVERAGE_LIFECYCLE,
         source: "case".to_owned(),
+        kind: Kind::Live,
         observations: series(time(&case["observations_start"]), &case["observations"]),
         issues: (case["issues"].as_array().unwrap().iter())
             .map(|issue| Issue {
@@ -111,6 +112,7 @@ fn knowing(observations: Series, issues: Vec<Issue>) -> Knowledge {
         zone: "DE".to_owned(),
         basis: Basis::AVERAGE_LIFECYCLE,
         source: "test".to_owned(),
+        kind: Kind::Live,
         observations,
         issues,
         profile: None,

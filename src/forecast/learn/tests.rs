@@ -52,6 +52,7 @@ fn archive(days: i64, step: i64, said: impl Fn(i64) -> f64) -> Knowledge {
         zone: "DE".to_owned(),
         basis: Basis::AVERAGE_LIFECYCLE,
         source: "test".to_owned(),
+        kind: Kind::Live,
         observations: every(step, 0, days * DAY, came),
         issues: (0..days).map(issue).collect(),
         profile: None,

@@ -47,6 +47,7 @@ fn knowledge(hours: &[f64]) -> Arc<Knowledge> {
         zone: "DE".into(),
         basis: Basis::AVERAGE_LIFECYCLE,
         source: "test".into(),
+        kind: Kind::Live,
         observations: Series::default(),
         issues: vec![Issue {
             issued_at: begin(),
