@@ -3,8 +3,8 @@
 //!
 //! One file an answer: a line of JSON that says what was asked and when it was answered, then the
 //! body as it came. Its name is made of two digests: of the *series* (provider, base URL, place, what
-//! for) and of the exact request, which may hold a time. So the newest answer of a series can be
-//! found whatever the request was. Files are written beside, synced and renamed; what cannot be read
+//! for), of which one process asks at a time, and of the exact request, which may hold a time. Files
+//! are written beside, synced and renamed; what cannot be read
 //! is set aside and is a miss. No key or token is ever in a name or a file.
 //!
 //! Nothing here waits: a lock is tried, and whoever does not get it looks again later.
@@ -200,18 +200,6 @@ impl Cache {
                 None
             }
         }
-    }
-
-    /// The newest answer of a series, whatever its age and whatever time was asked for.
-    pub(super) fn newest(&self, key: &Key) -> Option<Kept> {
-        let start = key.series.digest();
-        let files = self.files().ok()?;
-        (files.iter())
-            .filter(|file| file.name.starts_with(&start) && file.is_answer())
-            .filter_map(|file| self.read(&self.directory.join(&file.name)).ok())
-            .filter(|(found, _)| found.series == key.series)
-            .map(|(_, kept)| kept)
-            .max_by_key(|kept| kept.at)
     }
 
     fn read(&self, path: &Path) -> io::Result<(Key, Kept)> {
@@ -482,20 +470,6 @@ mod tests {
         assert!(answer.is_valid(at("2026-11-25T10:29:59Z")));
         assert!(!answer.is_valid(at("2026-11-25T10:30:00Z")));
         assert!(!answer.is_valid(at("2026-11-25T09:00:00Z")));
-    }
-
-    #[test]
-    fn the_newest_of_a_series_is_found_whatever_time_was_asked_for() {
-        let (_base, cache) = cache(Keep::default());
-        let later = Kept {
-            at: at("2026-11-25T10:10:00Z"),
-            ..kept("later")
-        };
-        cache.put(&key("/10:01"), &later, now()).unwrap();
-        cache.put(&key("/09:31"), &kept("earlier"), now()).unwrap();
-        assert_eq!(cache.newest(&key("/12:01")), Some(later));
-        let other = Key::new("neso", "https://example.org", "FR", &ask("/10:01"));
-        assert_eq!(cache.newest(&other), None);
     }
 
     #[test]

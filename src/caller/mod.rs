@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
@@ -62,7 +62,9 @@ pub struct Heard {
     /// What it said; what is worth knowing about the way is among the notes.
     pub said: Said,
     /// When the answer arrived, here or at the process that asked.
-    pub at: jiff::Timestamp,
+    pub at: Timestamp,
+    /// Until when it saves a call.
+    pub valid_until: Timestamp,
     /// How we know.
     pub by: By,
 }
@@ -163,7 +165,7 @@ impl Caller {
     /// Asks, or knows already.
     ///
     /// # Errors
-    /// There is no answer that can be used; [`Self::last`] may know an older one.
+    /// There is no answer that can be used.
     pub async fn ask(&self, to: &To<'_>, ask: &Ask) -> Result<Heard, CallError> {
         let url = url_of(to, ask)?;
         let line = self.line(to);
@@ -206,21 +208,15 @@ impl Caller {
             }
         };
         let at = arrived.at;
-        self.store(to, key, arrived, &said, turn).await;
+        let valid_until = at + signed(self.validity(to, &said, at));
+        self.store(key, arrived, valid_until, turn).await;
         said.notes.append(&mut lock(&self.notes));
         Ok(Heard {
             said,
             at,
+            valid_until,
             by: By::Call,
         })
-    }
-
-    /// The newest good answer to this kind of ask that is kept, whatever its age: for when
-    /// [`Self::ask`] has none. Whether it still reaches into the future is for who asks to judge.
-    pub async fn last(&self, to: &To<'_>, ask: &Ask) -> Option<Heard> {
-        let key = Key::new(to.provider.name(), to.base_url, to.place, ask);
-        let kept = self.read_disk(&key, Cache::newest).await?;
-        self.read(to, ask, &kept, By::Cache)
     }
 
     /// Which providers were given up, or came back, since this was last asked: a sentence each.
@@ -254,8 +250,13 @@ impl Caller {
         // A newer version of us may understand less: then it is asked for again.
         let mut said = to.provider.read(ask, to.place, &kept.answer()).ok()?;
         said.notes.append(&mut lock(&self.notes));
-        let at = kept.at;
-        Some(Heard { said, at, by })
+        let (at, valid_until) = (kept.at, kept.valid_until);
+        Some(Heard {
+            said,
+            at,
+            valid_until,
+            by,
+        })
     }
 
     /// What another process was told: not to ask for a while.
@@ -308,21 +309,27 @@ impl Caller {
         }
     }
 
-    async fn store(&self, to: &To<'_>, key: Key, arrived: Timed, said: &Said, turn: Option<Turn>) {
-        let Some(cache) = &self.cache else { return };
-        let Timed { at, arrived, .. } = arrived;
+    /// For how long an answer saves a call, kept or not.
+    fn validity(&self, to: &To<'_>, said: &Said, at: Timestamp) -> Duration {
         let age = said.issue.as_ref().and_then(|issue| {
             let age = at.duration_since(issue.issued_at);
             Duration::try_from(age).ok()
         });
-        let cadence = to.provider.offers().cadence;
-        let valid = cache.keep().validity(cadence, age, fastrand::f64());
+        let keep = self.resilience.cache.unwrap_or_default();
+        keep.validity(to.provider.offers().cadence, age, fastrand::f64())
+    }
+
+    async fn store(&self, key: Key, arrived: Timed, valid_until: Timestamp, turn: Option<Turn>) {
+        if self.cache.is_none() {
+            return;
+        }
+        let Timed { at, arrived } = arrived;
         let kept = Kept {
             status: arrived.status,
             content_type: arrived.content_type,
             body: arrived.body,
             at,
-            valid_until: at + signed(valid),
+            valid_until,
         };
         self.write_disk(&key, move |cache, key| {
             let put = cache.put(key, &kept, at);
@@ -391,7 +398,7 @@ enum Turned {
 
 /// An answer and when it arrived.
 struct Timed {
-    at: jiff::Timestamp,
+    at: Timestamp,
     arrived: Arrived,
 }
 

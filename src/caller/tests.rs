@@ -433,13 +433,6 @@ fn offline_knows_what_is_kept_and_asks_nobody() {
     assert!(matches!(error, CallError::Offline { .. }), "{error}");
     asked(&Caller::new(resilience, directory, false), &server).unwrap();
     assert_eq!(asked(&offline, &server).unwrap().by, By::Cache);
-    // At another time something else is asked for; what is kept is known all the same.
-    let later = Ask {
-        path: "/later".to_owned(),
-        ..ask(Credential::None)
-    };
-    let last = block_on(offline.last(&to(&server.base_url), &later)).unwrap();
-    assert_eq!(last.unwrap().said.notes, ["{\"good\":1}"]);
     assert_eq!(server.calls(), 1);
 }
 
