@@ -100,7 +100,9 @@ pub struct RunArgs {
     )]
     pub zone: Option<String>,
 
-    /// Sources in order of preference: `file:PATH` (a trace or issued forecasts), `built-in`
+    /// Sources in order of preference: `neso`, `energy-charts`, `energi-data-service`,
+    /// `electricity-maps`, `watttime`, `carbon-aware-sdk`, `file:PATH` (a trace or issued forecasts),
+    /// `built-in` [default: the configured chain, else those without a key that serve the zone]
     #[arg(
         short,
         long,
@@ -110,6 +112,19 @@ pub struct RunArgs {
         conflicts_with = "replay"
     )]
     pub source: Vec<Name>,
+
+    /// Keep a second, complete account by another signal, such as `watttime`
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        help_heading = "Intensity",
+        conflicts_with = "replay"
+    )]
+    pub account_with: Option<Name>,
+
+    /// Ask nobody: cache, files and built-in data only
+    #[arg(long, help_heading = "Intensity")]
+    pub offline: bool,
 
     /// Live out a recorded day: a trace file or a built-in zone, from TIME on
     #[arg(long, value_name = "TRACE[@TIME]", help_heading = "Intensity")]
@@ -278,9 +293,13 @@ pub struct ForecastArgs {
     #[arg(short, long, value_name = "ZONE", env = "CATRAIN_ZONE")]
     pub zone: Vec<String>,
 
-    /// Where intensities come from, in order of preference: file:PATH, built-in.
+    /// Where intensities come from, in order of preference: a service's name, file:PATH, built-in.
     #[arg(short, long, value_name = "NAME[,NAME…]", value_delimiter = ',')]
     pub source: Vec<Name>,
+
+    /// Ask nobody: cache, files and built-in data only.
+    #[arg(long)]
+    pub offline: bool,
 
     /// How far ahead to look, up to 168.
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=168))]
@@ -293,6 +312,14 @@ pub struct ForecastArgs {
     /// Only windows that end by then: 'tomorrow 09:00', '2026-11-25 09:00', +36h, RFC 3339.
     #[arg(long, value_name = "TIME")]
     pub deadline: Option<String>,
+
+    /// Go on and print it anew whenever there is something new, until Ctrl-C.
+    #[arg(long)]
+    pub watch: bool,
+
+    /// Instead: how good past forecasts of each source were, by what was kept of them.
+    #[arg(long, conflicts_with_all = ["watch", "duration", "deadline", "hours"])]
+    pub score: bool,
 
     /// How to print it.
     #[arg(long, value_enum, default_value_t = TableFormat::Table)]

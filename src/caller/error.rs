@@ -110,6 +110,12 @@ pub enum CallError {
         /// The provider.
         provider: String,
     },
+    /// There is nothing to ask it.
+    #[error("{provider} has nothing to ask for")]
+    Nothing {
+        /// The provider.
+        provider: String,
+    },
     /// No connection can be made secure here.
     #[error("no secure connection can be made: {why}")]
     NoClient {
@@ -120,19 +126,31 @@ pub enum CallError {
 
 impl CallError {
     /// What to do about it, where there is something.
-    pub fn hint(&self) -> Option<&'static str> {
-        Some(match self {
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
             Self::Offline { .. } => "leave out --offline, or name a file: --source file:PATH",
             Self::NoClient { .. } => "install ca-certificates or set SSL_CERT_FILE",
             Self::PlainHttp { .. } => "use https, or a loopback address",
             Self::BaseUrl { .. } => {
                 "expected `https://HOST[/PATH]`, without user, query or fragment"
             }
-            Self::KeyMissing { .. } => "set CATRAIN_<SOURCE>_KEY or CATRAIN_<SOURCE>_KEY_FILE",
+            Self::KeyMissing { provider } => return Some(format!("catrain key set {provider}")),
             Self::KeyUnusable { .. } => "look for a line break at the end of the key",
             Self::Elsewhere { .. } => "set base_url to where it points, if you trust that",
+            Self::Refused { provider, why, .. } => match why {
+                Refused::KeyMissing => return Some(format!("catrain key set {provider}")),
+                Refused::KeyWrong(_) => {
+                    return Some(format!("a new key: catrain key set {provider}"));
+                }
+                Refused::NotCovered(_) => "change the plan's zone, or leave this source out",
+                Refused::OtherPlace(_) => {
+                    return Some(format!("its name of the zone: [sources.{provider}.places]"));
+                }
+                _ => return None,
+            },
             _ => return None,
-        })
+        };
+        Some(hint.to_owned())
     }
 
     /// What follows for another attempt.

@@ -1,22 +1,30 @@
 //! `catrain forecast`: the intensity now and ahead, and the cleanest times to run.
 
 mod chart;
+mod score;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use tokio::time::sleep;
 
+use super::sources;
+use crate::caller::block_on;
 use crate::cli::{ForecastArgs, TableFormat};
+use crate::clock::utc_now;
+use crate::config::Config;
 use crate::error::{Failure, Kind as FailureKind};
 use crate::forecast::ahead::ahead;
 use crate::forecast::builtin::Average;
 use crate::forecast::windows::{Window, cleanest};
-use crate::forecast::zones::resolve;
+use crate::forecast::zones::{Resolved, resolve};
 use crate::forecast::{Basis, Kind, Outlook, Point, Span};
 use crate::parse;
+use crate::source::chain::Chain;
 use crate::source::{self, Name, Tried};
 use crate::units::GramsPerKwh;
 use crate::words::{self, Look, Paint};
@@ -36,38 +44,69 @@ struct View {
 /// Prints the forecast of one zone, or of several side by side.
 ///
 /// # Errors
-/// An unknown zone, a source that cannot be used, a deadline that is past or cannot be read, or
-/// writing fails (not when the reader has gone).
+/// An unknown zone, wrong configuration, a source that cannot be used, a deadline that is past or
+/// cannot be read, or writing fails (not when the reader has gone).
 pub fn run(
     args: &ForecastArgs,
     look: Look,
     out: &mut dyn Write,
-    now: Timestamp,
     tz: &TimeZone,
 ) -> Result<(), Failure> {
-    let mut until = horizon(now, args.hours);
-    if let Some(text) = &args.deadline {
-        let deadline = parse::time(text, now, tz)
-            .map_err(|why| Failure::usage(format!("--deadline: {why}")))?;
-        if deadline <= now {
-            return Err(Failure::usage(format!(
-                "--deadline: `{text}` is over since {}",
-                words::duration(now.duration_since(deadline).unsigned_abs())
-            )));
-        }
-        until = until.min(deadline);
+    let (config, passed_by) = sources::configuration()?;
+    let chain = sources::chain(&config, args.offline);
+    let names = match (args.source.as_slice(), &config.chain) {
+        ([], Some(chain)) => chain.value.clone(),
+        (given, _) => given.to_vec(),
+    };
+    let zones = zones(args, &config, &names, tz)?;
+    if args.score {
+        return score::run(&chain, &names, &zones, args.format, look, out);
     }
-    let mut views: Vec<View> = Vec::new();
-    for given in zones(args)? {
-        let resolved = resolve(given.as_deref(), tz.iana_name())?;
-        if views.iter().any(|view| view.zone == resolved.zone) {
-            continue;
+    if args.watch && args.format != TableFormat::Table {
+        return Err(Failure::usage("`--watch` is for people, not for programs")
+            .hint("ask again for each JSON or CSV"));
+    }
+    let shown = block_on(async {
+        loop {
+            let (views, next) = gather(args, &chain, &names, &zones, &passed_by, tz).await?;
+            if args.watch && io::stdout().is_terminal() {
+                // Home, and clear what is below: https://ecma-international.org, ECMA-48.
+                super::written(out.write_all(b"\x1b[H\x1b[J"))?;
+            }
+            show(args, look, out, tz, &views)?;
+            if !args.watch {
+                return Ok(());
+            }
+            super::written(out.flush())?;
+            sleep(next).await;
         }
-        let gathered = source::gather(&args.source, resolved.zone.zone, now)?;
+    });
+    shown.map_err(|error| Failure::new(FailureKind::Failed, error))?
+}
+
+/// What is known of the zones, each asked for at the same time; and when there will be more.
+async fn gather(
+    args: &ForecastArgs,
+    chain: &Chain,
+    names: &[Name],
+    zones: &[Resolved],
+    passed_by: &[String],
+    tz: &TimeZone,
+) -> Result<(Vec<View>, Duration), Failure> {
+    let began = utc_now();
+    let asked = zones.iter().map(|zone| chain.gather(names, zone.zone.zone, began));
+    let gathered = join_all(asked).await;
+    let now = utc_now();
+    let until = until(args, now, tz)?;
+    let mut views = Vec::new();
+    let mut next = Duration::from_hours(1);
+    for (resolved, gathered) in zones.iter().zip(gathered) {
+        let gathered = gathered?;
+        next = next.min(gathered.next);
+        let zone = resolved.zone;
         let outlook =
             ahead(now, &gathered.knowledge, usize::from(args.hours)).ok_or_else(|| {
-                let nothing =
-                    anyhow::anyhow!("nothing is known of {} at this time", resolved.zone.zone);
+                let nothing = anyhow::anyhow!("nothing is known of {} at this time", zone.zone);
                 Failure::new(FailureKind::Failed, nothing).hint("name another source: -s built-in")
             })?;
         // No hour of a yearly average is cleaner than another.
@@ -75,22 +114,54 @@ pub fn run(
             Kind::RegionalAverage => Vec::new(),
             _ => cleanest(&outlook.expected, now, until, args.duration, WINDOWS),
         };
+        let notes = (resolved.announcement().into_iter())
+            .chain(passed_by.iter().cloned())
+            .chain(gathered.trouble)
+            .chain(gathered.notes);
         views.push(View {
-            zone: resolved.zone,
+            zone,
             outlook,
             windows,
             tried: gathered.tried,
-            notes: (resolved.announcement().into_iter().chain(gathered.notes)).collect(),
+            notes: notes.collect(),
         });
     }
+    Ok((views, next))
+}
+
+/// The end of what windows may take.
+fn until(args: &ForecastArgs, now: Timestamp, tz: &TimeZone) -> Result<Timestamp, Failure> {
+    let horizon = horizon(now, args.hours);
+    let Some(text) = &args.deadline else {
+        return Ok(horizon);
+    };
+    let deadline = parse::time(text, now, tz)
+        .map_err(|why| Failure::usage(format!("--deadline: {why}")))?;
+    if deadline <= now {
+        return Err(Failure::usage(format!(
+            "--deadline: `{text}` is over since {}",
+            words::duration(now.duration_since(deadline).unsigned_abs())
+        )));
+    }
+    Ok(horizon.min(deadline))
+}
+
+fn show(
+    args: &ForecastArgs,
+    look: Look,
+    out: &mut dyn Write,
+    tz: &TimeZone,
+    views: &[View],
+) -> Result<(), Failure> {
+    let now = utc_now();
     let page = Page {
         look,
         now,
         tz,
-        until,
+        until: until(args, now, tz)?,
         duration: args.duration,
     };
-    super::written(match (args.format, views.as_slice()) {
+    super::written(match (args.format, views) {
         (TableFormat::Table, [one]) => page.one(one, out),
         (TableFormat::Table, several) => page.several(several, out),
         (TableFormat::Json, [one]) => json(
@@ -114,21 +185,34 @@ pub fn run(
     })
 }
 
-/// The zones asked for; `None` stands for the one to guess. A file without a zone has its own.
-fn zones(args: &ForecastArgs) -> Result<Vec<Option<String>>, Failure> {
-    let file = args.source.iter().find_map(|name| match name {
+/// The zones asked for, each once; without any the configured one, else a guess. A file has its own.
+fn zones(
+    args: &ForecastArgs,
+    config: &Config,
+    names: &[Name],
+    tz: &TimeZone,
+) -> Result<Vec<Resolved>, Failure> {
+    let file = names.iter().find_map(|name| match name {
         Name::File(path) => Some(path),
         Name::Live(_) | Name::BuiltIn => None,
     });
-    match (args.zone.as_slice(), file) {
-        ([], Some(path)) => Ok(vec![source::zone_of(path)]),
-        ([], None) => Ok(vec![None]),
+    let given: Vec<Option<String>> = match (args.zone.as_slice(), file) {
+        ([], Some(path)) => vec![source::zone_of(path)],
+        ([], None) => vec![config.zone.as_ref().map(|told| told.value.clone())],
         ([_, _, ..], Some(path)) => {
             let what = format!("`{}` holds one zone, not several", path.display());
-            Err(Failure::usage(what).hint("ask for each zone with its own file"))
+            return Err(Failure::usage(what).hint("ask for each zone with its own file"));
         }
-        (given, _) => Ok(given.iter().cloned().map(Some).collect()),
+        (given, _) => given.iter().cloned().map(Some).collect(),
+    };
+    let mut zones: Vec<Resolved> = Vec::new();
+    for given in given {
+        let resolved = resolve(given.as_deref(), tz.iana_name())?;
+        if zones.iter().all(|known| known.zone != resolved.zone) {
+            zones.push(resolved);
+        }
     }
+    Ok(zones)
 }
 
 /// The end of the last hour that is looked at; hours count from the one that `now` is in.
@@ -189,7 +273,8 @@ impl Page<'_> {
         let kind = match (outlook.kind, age(outlook, self.now)) {
             (Kind::RegionalAverage, _) if outlook.mean == average => {
                 let (origin, year) = (view.zone.source.name(), view.zone.year);
-                format!("yearly average of {year} ({origin})")
+                let whole = view.zone.of.map_or(String::new(), |whole| format!("{whole} in "));
+                format!("yearly average of {whole}{year} ({origin})")
             }
             (kind, Some(age)) => format!("{kind}, {} old", words::duration(age)),
             (kind, None) => kind.to_string(),

@@ -6,6 +6,7 @@ pub mod report;
 pub mod run;
 pub mod simulate;
 pub mod status;
+mod sources;
 pub mod zones;
 
 use std::env;
@@ -40,7 +41,7 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
                 run::Ending::Signal(signal) => die_of(signal),
             });
         }
-        Command::Forecast(args) => forecast::run(&args, look, out, now, &zone())?,
+        Command::Forecast(args) => forecast::run(&args, look, out, &zone())?,
         Command::Report(args) => {
             let state = crate::dirs::state().ok_or_else(no_state)?;
             report::run(&args, look, out, now, &zone(), &state)?;

@@ -8,7 +8,7 @@ use crate::cli::ZonesArgs;
 use crate::error::{Failure, Kind};
 use crate::forecast::builtin::{Average, PROFILE_YEAR, PROFILED, averages};
 use crate::forecast::{Basis, Scope, zones};
-use crate::source;
+use crate::source::{self, Live};
 use crate::units::GramsPerKwh;
 use crate::words::{self, Look, Paint};
 
@@ -41,6 +41,15 @@ pub fn run(args: &ZonesArgs, look: Look, out: &mut dyn Write) -> Result<(), Fail
     })
 }
 
+/// The sources that serve a zone, but for an SDK host, which serves what it is set up for.
+fn serving(zone: &Average) -> Vec<&'static str> {
+    let options = source::Options::default();
+    let services = Live::ALL.into_iter().filter(|live| {
+        *live != Live::CarbonAwareSdk && source::provider(*live, &options).place(zone.zone).is_some()
+    });
+    services.map(Live::name).chain([source::builtin::NAME]).collect()
+}
+
 fn profile_year(zone: &Average) -> Option<u16> {
     PROFILED.contains(&zone.zone).then_some(PROFILE_YEAR)
 }
@@ -68,7 +77,7 @@ fn table(found: &[&Average], look: Look, out: &mut dyn Write) -> io::Result<()> 
             "{:id$}  {:name$}  {:9}  {usual:9}  {:>10}  {}",
             zone.zone,
             zone.name,
-            source::serving(zone.zone).join(","),
+            serving(zone).join(","),
             words::intensity(zone.intensity),
             look.paint(Paint::Dim, &origin),
         )?;
@@ -98,7 +107,7 @@ fn json(found: &[&Average], out: &mut dyn Write) -> io::Result<()> {
     let zones = found.iter().map(|zone| Row {
         zone: zone.zone,
         name: zone.name,
-        sources: source::serving(zone.zone),
+        sources: serving(zone),
         profile_year: profile_year(zone),
         average_g_per_kwh: zone.intensity,
         average_year: zone.year,

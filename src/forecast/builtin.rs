@@ -17,6 +17,7 @@ pub const PROFILE_YEAR: u16 = 2020;
 
 const PROFILES: &str = include_str!("tables/profiles.csv");
 const ZONES: &str = include_str!("tables/zones.csv");
+const REGIONS: &str = include_str!("tables/regions.csv");
 
 /// Zones with a built-in profile, in the order of the table.
 pub const PROFILED: [&str; 12] = [
@@ -96,6 +97,8 @@ pub struct Average {
     pub source: Origin,
     /// What it means: lifecycle, but direct for the states of the US.
     pub basis: Basis,
+    /// The zone that it is a part of and whose average stands here, where it has none of its own.
+    pub of: Option<&'static str>,
 }
 
 /// Where a yearly average is from.
@@ -127,12 +130,30 @@ impl Origin {
 pub fn averages() -> &'static [Average] {
     static PARSED: OnceLock<Vec<Average>> = OnceLock::new();
     PARSED.get_or_init(|| {
-        ZONES
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .skip(1)
-            .map(|line| parse_average(line).expect("a test reads all of the compiled-in table"))
-            .collect()
+        let rows = |table: &'static str| table.lines().filter(|line| !line.starts_with('#')).skip(1);
+        let read = "a test reads all of the compiled-in tables";
+        let mut all: Vec<Average> = rows(ZONES)
+            .map(|line| parse_average(line).expect(read))
+            .collect();
+        let parts: Vec<Average> = rows(REGIONS)
+            .map(|line| parse_region(line, &all).expect(read))
+            .collect();
+        all.extend(parts);
+        all.sort_unstable_by_key(|zone| zone.zone);
+        all
+    })
+}
+
+/// A part of one of the zones so far.
+fn parse_region(line: &'static str, zones: &[Average]) -> Option<Average> {
+    let (zone, name) = line.split_once(',')?;
+    let (whole, _) = zone.split_once('-')?;
+    let index = zones.binary_search_by(|known| known.zone.cmp(whole)).ok()?;
+    Some(Average {
+        zone,
+        name,
+        of: Some(zones[index].zone),
+        ..zones[index]
     })
 }
 
@@ -158,6 +179,7 @@ fn parse_average(line: &'static str) -> Option<Average> {
                 _ => return None,
             },
         },
+        of: None,
     })
 }
 
@@ -196,7 +218,7 @@ mod tests {
     #[test]
     fn averages_are_sorted_known_and_plausible() {
         let all = averages();
-        assert_eq!(all.len(), 282);
+        assert_eq!(all.len(), 424);
         assert!(all.windows(2).all(|pair| pair[0].zone < pair[1].zone));
         assert!(
             all.iter()

@@ -10,6 +10,7 @@ mod blend;
 pub mod builtin;
 mod hourly;
 pub mod learn;
+pub mod rescale;
 pub mod windows;
 pub mod zones;
 

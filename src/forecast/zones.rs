@@ -10,7 +10,7 @@ use super::builtin::{Average, average, averages};
 const TIME_ZONES: &str = include_str!("tables/time_zones.csv");
 
 /// Names under which people know a zone, besides its id and the name in the table.
-const ALIASES: [(&str, &str); 21] = [
+const ALIASES: [(&str, &str); 35] = [
     ("UK", "GB"),
     ("GREAT BRITAIN", "GB"),
     ("EL", "GR"),
@@ -32,6 +32,20 @@ const ALIASES: [(&str, &str); 21] = [
     ("BPA", "US-NW-BPAT"),
     ("BPAT", "US-NW-BPAT"),
     ("QUÉBEC", "CA-QC"),
+    ("DK1", "DK-DK1"),
+    ("DK2", "DK-DK2"),
+    ("NO1", "NO-NO1"),
+    ("NO2", "NO-NO2"),
+    ("NO3", "NO-NO3"),
+    ("NO4", "NO-NO4"),
+    ("NO5", "NO-NO5"),
+    ("SE1", "SE-SE1"),
+    ("SE2", "SE-SE2"),
+    ("SE3", "SE-SE3"),
+    ("SE4", "SE-SE4"),
+    ("MISO", "US-MIDW-MISO"),
+    ("SWPP", "US-CENT-SWPP"),
+    ("SPP", "US-CENT-SWPP"),
 ];
 
 /// Finds a zone by its id, an alias or its name, in any case; `_` and `-` are the same.
@@ -47,10 +61,29 @@ pub fn find(text: &str) -> Result<&'static Average, Unknown> {
         .map_or(wanted.as_str(), |(_, id)| id);
     average(id)
         .or_else(|| (averages().iter()).find(|zone| zone.name.to_uppercase() == wanted))
+        .or_else(|| postcode(id))
         .ok_or_else(|| Unknown {
             typed: typed.to_owned(),
             nearest: nearest(&wanted),
         })
+}
+
+/// Part of Great Britain by the outward part of a postcode, `GB-RG10`; kept until the process ends.
+fn postcode(id: &str) -> Option<&'static Average> {
+    let outward = id.strip_prefix("GB-")?;
+    let letters = outward.chars().take_while(char::is_ascii_uppercase).count();
+    let rest = &outward[letters..];
+    let is_outward = matches!(letters, 1 | 2)
+        && matches!(rest.len(), 1 | 2)
+        && rest.starts_with(|first: char| first.is_ascii_digit())
+        && rest.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
+    let whole = average("GB").filter(|_| is_outward)?;
+    Some(Box::leak(Box::new(Average {
+        zone: String::leak(id.to_owned()),
+        name: String::leak(format!("postcode {outward}")),
+        of: Some(whole.zone),
+        ..*whole
+    })))
 }
 
 /// Up to three zones that may have been meant, most likely first.

@@ -1,17 +1,20 @@
-//! Where intensities come from: [`gather`] asks the named sources in order, [`replay`] opens a
+//! Where intensities come from: a [`chain::Chain`] asks the sources in order, [`replay`] opens a
 //! recorded day. Both give a [`Knowledge`], from which `forecast::ahead` makes an outlook.
 //!
-//! Built-in data is the last rung: it is joined to what a source knows, and stands alone where no
-//! source was named. A file that was named and cannot be used is an error, not a reason to fall back
-//! in silence, unless another source was named after it.
+//! A service is a file that says how it is asked and what its answers mean, without a network. Built-in
+//! data is the last rung: it is joined to what a source knows, and stands alone where none answers. A
+//! file that was named and cannot be used is an error, not a reason to fall back in silence, unless
+//! another source was named after it.
 
 pub mod builtin;
+pub mod chain;
 pub mod file;
 pub mod profiles;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -63,6 +66,14 @@ impl Live {
             Self::WattTime => "watttime",
             Self::CarbonAwareSdk => "carbon-aware-sdk",
         }
+    }
+
+    /// Whether it answers everybody, at an address that is known.
+    pub fn is_keyless(self) -> bool {
+        matches!(
+            self,
+            Self::Neso | Self::EnergyCharts | Self::EnergiDataService
+        )
     }
 
     /// What its variables begin with: `CATRAIN_ENERGY_CHARTS`.
@@ -142,6 +153,10 @@ pub struct Gathered {
     pub knowledge: Knowledge,
     /// Which sources were asked, in order.
     pub tried: Vec<Tried>,
+    /// Which of them failed and why, and what is used instead, in a sentence.
+    pub trouble: Option<String>,
+    /// When there will be something new.
+    pub next: Duration,
     /// What was repaired, assumed or is worth knowing, a sentence each.
     pub notes: Vec<String>,
 }
@@ -171,6 +186,14 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// What happened, with its cause, in one line.
+    pub fn in_a_line(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
@@ -184,64 +207,23 @@ impl SourceError {
     }
 }
 
-/// What the named sources know of `zone`, at `now`; with no name, the built-in data.
-///
-/// # Errors
-/// A named file cannot be used and no source was named after it.
-pub fn gather(names: &[Name], zone: &str, now: Timestamp) -> Result<Gathered, SourceError> {
-    let mut tried = Vec::new();
-    let mut notes = Vec::new();
-    for (index, name) in names.iter().enumerate() {
-        let Name::File(path) = name else { break };
-        match file::read(path) {
-            Ok(recorded) => {
-                let told = age(&recorded, path, now);
-                tried.push(Tried {
-                    source: name.to_string(),
-                    outcome: outcome(&recorded),
-                });
-                notes.extend(told);
-                if let Some(other) = zone_of(path).filter(|other| other != zone) {
-                    let path = path.display();
-                    notes.push(format!(
-                        "`{path}` is named after {other} and used for {zone}"
-                    ));
-                }
-                let knowledge = join(recorded, zone, &file_name(path), &mut notes);
-                return Ok(Gathered {
-                    knowledge,
-                    tried,
-                    notes,
-                });
-            }
-            Err(error) if index + 1 < names.len() => {
-                let outcome = told(&error);
-                notes.push(outcome.clone());
-                tried.push(Tried {
-                    source: name.to_string(),
-                    outcome,
-                });
-            }
-            Err(error) => return Err(error.into()),
-        }
+/// What a file knows of `zone`, at `now`, and how it fared.
+fn gather_file(
+    path: &Path,
+    zone: &str,
+    now: Timestamp,
+    notes: &mut Vec<String>,
+) -> Result<(Knowledge, String), SourceError> {
+    let recorded = file::read(path)?;
+    let outcome = outcome(&recorded);
+    notes.extend(age(&recorded, path, now));
+    if let Some(other) = zone_of(path).filter(|other| other != zone) {
+        let path = path.display();
+        notes.push(format!(
+            "`{path}` is named after {other} and used for {zone}"
+        ));
     }
-    tried.push(Tried {
-        source: builtin::NAME.to_owned(),
-        outcome: builtin::describe(zone),
-    });
-    Ok(Gathered {
-        knowledge: builtin::knowledge(zone),
-        tried,
-        notes,
-    })
-}
-
-/// An error with its cause, in one line.
-fn told(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
+    Ok((join(recorded, zone, &file_name(path), notes), outcome))
 }
 
 fn outcome(recorded: &Recorded) -> String {
@@ -395,10 +377,4 @@ pub fn zone_of(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let start = name.split(['_', '.']).next()?;
     zones::find(start).ok().map(|zone| zone.zone.to_owned())
-}
-
-/// The names of the sources that know a zone without being told where to look.
-pub fn serving(zone: &str) -> Vec<&'static str> {
-    let known = crate::forecast::builtin::average(zone).is_some();
-    known.then_some(builtin::NAME).into_iter().collect()
 }

@@ -9,6 +9,7 @@
 pub mod event;
 pub mod machine;
 pub mod news;
+mod intensities;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::ledger::Ticket;
 use crate::ledger::entry::{Action, Exit, IntensityKind, IntensityPoint, Reading, Segment, What};
 use crate::units::{GramsPerKwh, Joules, KilowattHours};
 use event::{Effect, Event, News, Signal, Stretch, Word};
+use intensities::{Noted, intensity_at};
 use machine::{Machine, Phase};
 
 /// Longest time between two wake-ups: how late a jump of the wall clock or a host suspend is noticed.
@@ -161,6 +163,9 @@ pub type Describe = Box<dyn Fn(&View<'_>, Moment) -> serde_json::Value>;
 pub enum Arrival {
     /// Intensities.
     Knowledge(Arc<Knowledge>),
+    /// Intensities of a second account, and what is expected by them: they are accounted by, not
+    /// planned with.
+    Account(Arc<Knowledge>, Option<Arc<Outlook>>),
     /// How long this command took before.
     Typical(Duration),
     /// Something is worse than promised, in words.
@@ -212,8 +217,12 @@ pub struct Driver<'a, C, E, R, T, M> {
 struct Loop {
     machine: Machine,
     pid: Option<i32>,
-    /// The intensity that was last written down.
-    intensity: Option<IntensityPoint>,
+    /// The intensities that were last written down.
+    noted: Noted,
+    /// Those of the second account.
+    second_noted: Noted,
+    /// What the second account is kept by.
+    second: Option<(Arc<Knowledge>, Option<Arc<Outlook>>)>,
     outcome: Option<Outcome>,
     finished: bool,
     renewed: Duration,
@@ -239,10 +248,13 @@ where
 {
     /// Runs until the job has ended, or will not start.
     pub async fn run(&mut self, machine: Machine) -> Outcome {
+        let begun = self.clock.now().utc;
         let mut state = Loop {
             machine,
             pid: None,
-            intensity: None,
+            noted: Noted::since(begun),
+            second_noted: Noted::since(begun),
+            second: None,
             outcome: None,
             finished: false,
             renewed: Duration::ZERO,
@@ -297,6 +309,7 @@ where
             Arrival::Knowledge(knowledge) => {
                 self.feed(state, Event::Forecast(knowledge)).await;
             }
+            Arrival::Account(knowledge, outlook) => state.second = Some((knowledge, outlook)),
             Arrival::Typical(duration) => self.feed(state, Event::Typical(duration)).await,
             Arrival::Trouble(text) => self.warn(state, text),
             Arrival::Note(text) => {
@@ -529,7 +542,7 @@ where
         // That of the stretch, which may have been over before the present one began.
         let intensity = (state.machine.knowledge())
             .and_then(|known| intensity_at(stretch.from.utc, known, state.machine.outlook()))
-            .or_else(|| state.intensity.clone())
+            .or_else(|| state.noted.last().cloned())
             .map_or(GramsPerKwh::ZERO, |point| point.g_per_kwh);
         let grams = KilowattHours::from(joules) * intensity;
         let what = What::Segment(Segment {
@@ -554,43 +567,18 @@ where
         }
     }
 
-    /// Writes the intensity of the present down whenever it changes, and bridges what was slept over.
+    /// Writes the intensities of the present down, for each account.
     fn note_intensity(&mut self, state: &mut Loop, now: Moment) {
-        let Some(knowledge) = state.machine.knowledge() else {
-            return;
-        };
-        let Some(point) = intensity_at(now.utc, knowledge, state.machine.outlook()) else {
-            return;
-        };
-        if state.intensity.as_ref() == Some(&point) {
-            return;
+        let mut due = Vec::new();
+        if let Some(knowledge) = state.machine.knowledge() {
+            due.extend((state.noted).due(now.utc, knowledge, state.machine.outlook()));
         }
-        let mut points = Vec::new();
-        if let (Some(last), Some(outlook)) = (&state.intensity, state.machine.outlook())
-            && last.end < point.start
-        {
-            let gap = Span {
-                start: last.end,
-                end: point.start,
-            };
-            points.extend(expected_in(gap, outlook));
+        if let Some((knowledge, outlook)) = &state.second {
+            due.extend(state.second_noted.due(now.utc, knowledge, outlook.as_deref()));
         }
-        points.push(point.clone());
-        // What was expected may come from elsewhere than what was observed.
-        // It may even mean another thing.
-        let (source, basis) = match (point.forecast, state.machine.outlook()) {
-            (Some(_), Some(outlook)) => (outlook.source.clone(), outlook.basis),
-            (None, _) | (_, None) => (knowledge.source.clone(), knowledge.basis),
-        };
-        state.intensity = Some(point);
-        self.recorder.record(
-            now,
-            What::Intensity {
-                basis,
-                source,
-                points,
-            },
-        );
+        for what in due {
+            self.recorder.record(now, what);
+        }
     }
 
     fn keep_alive(&mut self, state: &mut Loop) {
@@ -631,45 +619,4 @@ where
         let (earliest, latest) = (state.woken + SHORTEST_SLEEP, state.woken + LONGEST_SLEEP);
         (Instant::now() + soonest.min(LONGEST_SLEEP)).clamp(earliest, latest)
     }
-}
-
-/// The intensity of the present as it is known now: observed, else expected.
-fn intensity_at(
-    at: Timestamp,
-    knowledge: &Knowledge,
-    outlook: Option<&Outlook>,
-) -> Option<IntensityPoint> {
-    if let Some(seen) = knowledge.observations.point_at(at) {
-        return Some(IntensityPoint {
-            start: seen.span.start,
-            end: seen.span.end,
-            g_per_kwh: seen.intensity,
-            kind: match seen.kind {
-                Kind::Estimated => IntensityKind::Preliminary,
-                _ => IntensityKind::Observed,
-            },
-            forecast: None,
-        });
-    }
-    let outlook = outlook?;
-    let point = outlook.expected.point_at(at)?;
-    expected_in(point.span, outlook).next()
-}
-
-fn expected_in(span: Span, outlook: &Outlook) -> impl Iterator<Item = IntensityPoint> {
-    let kind = match outlook.kind {
-        Kind::Live | Kind::Estimated | Kind::Cached | Kind::Interpolated => IntensityKind::Forecast,
-        Kind::Profile | Kind::Rescaled => IntensityKind::Profile,
-        Kind::RegionalAverage | Kind::Static => IntensityKind::Average,
-    };
-    outlook.expected.points().iter().filter_map(move |point| {
-        let part = point.span.overlap(span)?;
-        Some(IntensityPoint {
-            start: part.start,
-            end: part.end,
-            g_per_kwh: point.intensity,
-            kind,
-            forecast: Some(outlook.kind),
-        })
-    })
 }

@@ -1,85 +1,210 @@
-//! What is read and opened where it cannot delay the run: sources and the control socket.
+//! What is read and asked where it cannot delay the run: sources, again and again, and the control
+//! socket. Each has a thread of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
 use super::prepare::{Prepared, UNKNOWN_ZONE};
-use crate::cli::RunArgs;
-use crate::forecast::Knowledge;
+use crate::caller::block_on;
+use crate::clock::utc_now;
 use crate::forecast::ahead::ahead;
+use crate::forecast::{Kind, Knowledge};
 use crate::ledger::RunId;
-use crate::source;
+use crate::source::chain::Chain;
+use crate::source::{Gathered, Name};
 use crate::supervise::Arrival;
+use crate::supervise::machine::HORIZON_HOURS;
 
 /// Longest wait for the run's id; nothing else waits here.
 const ID_PATIENCE: Duration = Duration::from_secs(10);
+/// How long services have before the run plans by what was known before.
+const STAND_IN: Duration = Duration::from_secs(2);
 
-/// Reads sources and opens the control socket where neither can delay the run.
-pub(super) fn gather(
-    args: &RunArgs,
-    prepared: &Prepared,
-    run: RunId,
-    arrivals: mpsc::Sender<Arrival>,
-) {
-    let names = args.source.clone();
+type Arrivals = mpsc::Sender<Arrival>;
+
+/// What the intensities of a run come from.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub(super) chain: Chain,
+    /// Those named, in order.
+    pub(super) names: Vec<Name>,
+    /// That of the second account.
+    pub(super) account_with: Option<Name>,
+}
+
+/// Gathers intensities as long as the run listens.
+pub(super) fn gather(sources: Sources, prepared: &Prepared, arrivals: Arrivals) {
     let zone = prepared.zone.clone();
     let now = prepared.now;
     let replayed: Option<Knowledge> = prepared.replay.as_ref().map(|day| day.knowledge.clone());
-    let spawned = std::thread::Builder::new()
-        .name("gather".to_owned())
-        .spawn(move || {
-            let send = |arrival| arrivals.blocking_send(arrival).is_ok();
-            match replayed {
-                Some(knowledge) => {
-                    send(Arrival::Knowledge(learned(knowledge, now)));
-                }
-                None if zone == UNKNOWN_ZONE => {}
-                None => {
-                    let gathered = source::gather(&names, &zone, now).or_else(|error| {
-                        let hint = error.hint();
-                        let text = format!(
-                            "{:#}; {hint}; built-in data instead",
-                            anyhow::Error::new(error)
-                        );
-                        send(Arrival::Trouble(text));
-                        source::gather(&[], &zone, now)
-                    });
-                    if let Ok(gathered) = gathered {
-                        let failed = gathered.tried.len().saturating_sub(1);
-                        for tried in gathered.tried.iter().take(failed) {
-                            send(Arrival::Trouble(format!(
-                                "{}: {}",
-                                tried.source, tried.outcome
-                            )));
-                        }
-                        for note in gathered.notes {
-                            send(Arrival::Note(note));
-                        }
-                        send(Arrival::Knowledge(learned(gathered.knowledge, now)));
-                    }
-                }
-            }
-            send(Arrival::Ready);
-            let Some(runtime) = crate::dirs::runtime() else {
-                return;
+    let gathering = move || {
+        if let Some(knowledge) = replayed {
+            drop(arrivals.blocking_send(Arrival::Knowledge(learned(knowledge, now))));
+        } else if zone != UNKNOWN_ZONE {
+            let gathering = Gathering {
+                sources,
+                zone,
+                arrivals: arrivals.clone(),
+                state: None,
             };
-            match crate::control::listen(&runtime, &run.within(ID_PATIENCE)) {
-                Ok(listener) => {
-                    send(Arrival::Socket(listener));
-                }
+            match block_on(gathering.go_on()) {
+                Ok(()) => return,
                 Err(error) => {
-                    let text = format!(
-                        "no control socket, so `catrain status` cannot ask this run: {error}"
-                    );
-                    send(Arrival::Trouble(text));
+                    let text = format!("sources cannot be asked: {error}");
+                    drop(arrivals.blocking_send(Arrival::Trouble(text)));
                 }
             }
-        });
+        }
+        drop(arrivals.blocking_send(Arrival::Ready));
+    };
     // Without a thread nothing is known: the driver starts the job after its patience.
-    drop(spawned);
+    drop(std::thread::Builder::new().name("gather".to_owned()).spawn(gathering));
+}
+
+/// Opens the control socket.
+pub(super) fn control(run: RunId, arrivals: Arrivals) {
+    let opening = move || {
+        let Some(runtime) = crate::dirs::runtime() else {
+            return;
+        };
+        let arrival = match crate::control::listen(&runtime, &run.within(ID_PATIENCE)) {
+            Ok(listener) => Arrival::Socket(listener),
+            Err(error) => Arrival::Trouble(format!(
+                "no control socket, so `catrain status` cannot ask this run: {error}"
+            )),
+        };
+        drop(arrivals.blocking_send(arrival));
+    };
+    drop(std::thread::Builder::new().name("control".to_owned()).spawn(opening));
+}
+
+/// Gathering for one run.
+struct Gathering {
+    sources: Sources,
+    zone: String,
+    arrivals: Arrivals,
+    /// By whom and how the zone was last known, and whether anybody failed.
+    state: Option<(String, Kind, bool)>,
+}
+
+/// Nobody listens any more.
+struct Over;
+
+impl Gathering {
+    /// Asks when there is something new, until the run is over.
+    async fn go_on(mut self) {
+        // Whoever hangs costs a moment, not the plan: what was known before stands in.
+        let first = {
+            let round = self.round();
+            tokio::pin!(round);
+            match timeout(STAND_IN, &mut round).await {
+                Ok(gathered) => gathered,
+                Err(_) => {
+                    let now = utc_now();
+                    let known = self.sources.chain.known(&self.sources.names, &self.zone, now);
+                    let stand_in = Arrival::Knowledge(learned(known, now));
+                    for arrival in [stand_in, Arrival::Ready] {
+                        if self.arrivals.send(arrival).await.is_err() {
+                            return;
+                        }
+                    }
+                    round.await
+                }
+            }
+        };
+        let mut gathered = first;
+        loop {
+            let next = gathered.next;
+            if self.publish(gathered).await.is_err() || self.account().await.is_err() {
+                return;
+            }
+            tokio::select! {
+                () = sleep(spread(next)) => {}
+                () = self.arrivals.closed() => return,
+            }
+            gathered = self.round().await;
+        }
+    }
+
+    /// What is known now. A named file that cannot be used costs the file, not the plan.
+    async fn round(&self) -> Gathered {
+        let Sources { chain, names, .. } = &self.sources;
+        match chain.gather(names, &self.zone, utc_now()).await {
+            Ok(gathered) => gathered,
+            Err(error) => {
+                let trouble = format!("{}: {}", error.in_a_line(), error.hint());
+                let without = [Name::BuiltIn];
+                let gathered = chain.gather(&without, &self.zone, utc_now()).await;
+                let mut gathered = gathered.expect("built-in data is no file");
+                gathered.trouble = Some(format!("{trouble}; built-in data instead"));
+                gathered
+            }
+        }
+    }
+
+    /// Tells the run: intensities each time, words when something has changed.
+    async fn publish(&mut self, gathered: Gathered) -> Result<(), Over> {
+        let Gathered {
+            knowledge,
+            trouble,
+            notes,
+            ..
+        } = gathered;
+        let state = (knowledge.source.clone(), knowledge.kind, trouble.is_some());
+        let is_first = self.state.is_none();
+        let was_bad = self.state.as_ref().is_some_and(|(.., bad)| *bad);
+        let mut words: Vec<Arrival> = Vec::new();
+        if self.state.as_ref() != Some(&state) {
+            match trouble {
+                Some(trouble) => words.push(Arrival::Trouble(trouble)),
+                None if was_bad => words.push(Arrival::Note(format!("{} answers again", state.0))),
+                None => {}
+            }
+            words.extend(notes.into_iter().map(Arrival::Note));
+            self.state = Some(state);
+        }
+        // What the limits did is the same outage in other words.
+        let changes = self.sources.chain.caller().changes();
+        if words.is_empty() {
+            words.extend(changes.into_iter().map(Arrival::Note));
+        }
+        for word in words {
+            self.send(word).await?;
+        }
+        self.send(Arrival::Knowledge(learned(knowledge, utc_now()))).await?;
+        match is_first {
+            true => self.send(Arrival::Ready).await,
+            false => Ok(()),
+        }
+    }
+
+    /// The same for the second account.
+    async fn account(&mut self) -> Result<(), Over> {
+        let Some(name) = self.sources.account_with.clone() else {
+            return Ok(());
+        };
+        let now = utc_now();
+        let gathered = self.sources.chain.gather(&[name], &self.zone, now).await;
+        if let Ok(gathered) = gathered {
+            let outlook = ahead(now, &gathered.knowledge, HORIZON_HOURS).map(Arc::new);
+            let knowledge = Arc::new(gathered.knowledge);
+            self.send(Arrival::Account(knowledge, outlook)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, arrival: Arrival) -> Result<(), Over> {
+        self.arrivals.send(arrival).await.map_err(|_| Over)
+    }
+}
+
+/// Up to a tenth later: whoever heard the same does not come back in the same second.
+fn spread(wait: Duration) -> Duration {
+    wait + wait.mul_f64(0.1 * fastrand::f64())
 }
 
 /// Works out the lessons here, so that the deciding thread finds them ready. They look back half a

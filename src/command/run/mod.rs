@@ -16,6 +16,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
+use super::sources;
 use crate::cli::{ProgressWhen, RunArgs};
 use crate::clock::{Clock, Moment, Replay, SystemClock};
 use crate::error::{Failure, Kind};
@@ -57,7 +58,9 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     // Before there is any thread that could take a signal.
     let signals =
         Signals::open(inherited).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
-    let prepared = prepare::prepare(args)?;
+    let (config, passed_by) = sources::configuration()?;
+    let prepared = prepare::prepare(args, &config)?;
+    let sources = prepare::sources(args, &config, &prepared)?;
     let figures = settings::figures(args);
     let planned = settings::plan(args, &prepared, &figures, inherited)?;
     let speed = args.speed;
@@ -70,9 +73,9 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
 
     let (arrivals_sender, arrivals) = mpsc::channel(64);
     let writer = Rc::new(paper::open_ledger(prepared.state.clone()));
-    paper::record_begin(&writer, begun, args, &prepared, &planned, &figures);
+    paper::record_begin(&writer, begun, args, &prepared, &planned, &figures, &sources);
     let talk = Talk::start(look, shows_countdown(args));
-    for line in &planned.notices {
+    for line in passed_by.iter().chain(&planned.notices) {
         talk.say(line);
         let text = line.clone();
         drop(writer.record(
@@ -84,7 +87,8 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     }
     let setting = news_setting(args, &planned, writer.id());
     let person = Person::new(talk, setting, stderr_is_terminal());
-    background::gather(args, &prepared, writer.id(), arrivals_sender.clone());
+    background::gather(sources, &prepared, arrivals_sender.clone());
+    background::control(writer.id(), arrivals_sender.clone());
 
     let machine = Machine::new(planned.settings.clone(), begun);
     let trouble = Trouble::default();

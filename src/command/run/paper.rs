@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::background::Sources;
 use super::prepare::Prepared;
 use super::settings;
 use crate::cli::RunArgs;
@@ -13,7 +14,6 @@ use crate::forecast::Basis;
 use crate::ledger::entry::{Begin, FORMAT, ReplayOf, What};
 use crate::ledger::{Sync, Ticket, Writer, redact::redact};
 use crate::meter::Figures;
-use crate::source;
 use crate::supervise::Recorder;
 
 pub(super) fn open_ledger(state: Option<PathBuf>) -> Writer {
@@ -35,6 +35,7 @@ pub(super) fn record_begin(
     prepared: &Prepared,
     planned: &settings::Planned,
     figures: &Figures,
+    sources: &Sources,
 ) {
     let argv: Vec<String> = args
         .command
@@ -64,7 +65,7 @@ pub(super) fn record_begin(
         pid: own,
         start_ticks: ProcId::of(own).map_or(0, |id| id.start_ticks),
         zone: prepared.zone.clone(),
-        basis: basis_of(prepared),
+        basis: basis_of(prepared, sources),
         replay: prepared.replay.as_ref().map(|day| ReplayOf {
             trace: day.trace_name.clone(),
             speed: args.speed,
@@ -95,10 +96,10 @@ pub(super) fn name_of(args: &RunArgs) -> String {
     args.name.clone().unwrap_or(stem)
 }
 
-fn basis_of(prepared: &Prepared) -> Basis {
+fn basis_of(prepared: &Prepared, sources: &Sources) -> Basis {
     match &prepared.replay {
         Some(day) => day.knowledge.basis,
-        None => source::builtin::knowledge(&prepared.zone).basis,
+        None => sources.chain.basis(&sources.names, &prepared.zone),
     }
 }
 

@@ -7,9 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::background::Sources;
 use super::memory::{self, Memory};
 use super::settings;
 use crate::cli::RunArgs;
+use crate::command::sources;
+use crate::config::Config;
 use crate::clock::utc_now;
 use crate::error::{Failure, Kind};
 use crate::forecast::zones::{self, Unresolved};
@@ -40,13 +43,13 @@ pub(super) struct Prepared {
     pub(super) directory: PathBuf,
 }
 
-pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
+pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failure> {
     let wall = utc_now();
     let state = crate::dirs::state();
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     // The job waits for this disk only where what it holds is of use.
     let is_of_use =
-        args.zone.is_none() || (args.duration.is_none() && settings::policy(args) != Policy::Now);
+        (args.zone.is_none() && config.zone.is_none()) || (args.duration.is_none() && settings::policy(args) != Policy::Now);
     let memory = match &state {
         Some(state) if is_of_use => Memory::read(state, PATIENCE),
         _ => Memory::default(),
@@ -62,7 +65,8 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
         Some(day) => (day.zone.clone(), None),
         None => {
             let told = args.source.iter().find_map(source::Name::zone);
-            zone_of(args.zone.as_deref().or(told.as_deref()), &memory)?
+            let set = config.zone.as_ref().map(|set| set.value.as_str());
+            zone_of(args.zone.as_deref().or(told.as_deref()).or(set), &memory)?
         }
     };
     Ok(Prepared {
@@ -80,6 +84,39 @@ pub(super) fn prepare(args: &RunArgs) -> Result<Prepared, Failure> {
         fingerprint,
         surroundings: surroundings::look(|name| std::env::var(name).ok()),
         directory,
+    })
+}
+
+/// The sources of the run, as they were named or configured.
+///
+/// # Errors
+/// The second account would be of the same numbers as the first.
+pub(super) fn sources(
+    args: &RunArgs,
+    config: &Config,
+    prepared: &Prepared,
+) -> Result<Sources, Failure> {
+    let chain = sources::chain(config, args.offline);
+    let names = match (args.source.as_slice(), &config.chain) {
+        ([], Some(chain)) => chain.value.clone(),
+        (given, _) => given.to_vec(),
+    };
+    let set = config.account_with.as_ref().map(|set| set.value.clone());
+    let account_with = args.account_with.clone().or(set);
+    let account_with = account_with.filter(|_| prepared.replay.is_none());
+    if let Some(name) = &account_with {
+        let second = chain.basis(std::slice::from_ref(name), &prepared.zone);
+        if second == chain.basis(&names, &prepared.zone) {
+            return Err(Failure::usage(format!(
+                "`--account-with {name}` accounts by the same signal as the plan: {second}"
+            ))
+            .hint("name a source of another signal, such as watttime beside an average"));
+        }
+    }
+    Ok(Sources {
+        chain,
+        names,
+        account_with,
     })
 }
 

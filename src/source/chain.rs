@@ -1,0 +1,620 @@
+//! The chain of a zone: which services are asked, in order, what is made of what they say, and what
+//! stands in where they fail.
+//!
+//! The first service of the chain that serves the zone *leads*: its numbers say what the zone's
+//! intensities mean. In order:
+//!
+//! | what is known | becomes |
+//! |---|---|
+//! | the leading service answers | live: its answer upon its archive |
+//! | it does not, and its last forecast reaches far enough | cached |
+//! | another of the chain answers | live where it means the same; else rescaled to the leading one's last seven days, where these are known: it may steer, and enters no sum of grams |
+//! | none answers | what the archive of the leading one knows: cached, then the usual day by its observations |
+//! | nothing was ever heard | the built-in usual day, else a yearly average |
+//!
+//! Where nothing of the leading service is known to rescale to, another one stands for itself, and
+//! the outlook says what it means.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
+
+use super::{Gathered, LEARN_AFTER, Live, Name, SourceError, Tried, builtin, file, gather_file};
+use crate::archive::{Archive, Of};
+use crate::caller::wire::{Credential, Provider, Refused, Said};
+use crate::caller::{By, CallError, Caller, To};
+use crate::forecast::learn::Lessons;
+use crate::forecast::rescale;
+use crate::forecast::{Basis, Issue, Kind, Knowledge, Point, Series};
+use crate::words;
+
+/// How far ahead a last forecast must reach for nobody else to be asked.
+const REACHES: SignedDuration = SignedDuration::from_hours(12);
+/// When to ask again where nobody answered. The caller's limits hold as well.
+const AGAIN: Duration = Duration::from_secs(300);
+/// Asking is never due sooner, nor later.
+const SOONEST: Duration = Duration::from_secs(60);
+const LATEST: Duration = Duration::from_secs(3600);
+
+/// Everything that is needed to ask: one for all zones of a process.
+#[derive(Debug)]
+pub struct Chain {
+    caller: Caller,
+    archive: Option<Archive>,
+    services: BTreeMap<Live, Service>,
+    keys: Box<dyn Keys>,
+}
+
+/// A service as it is set up.
+#[derive(Debug)]
+pub struct Service {
+    /// How it is asked and read.
+    pub provider: Box<dyn Provider>,
+    /// Where it is asked, where that is set.
+    pub base_url: Option<String>,
+    /// Its own names of zones, where these are set.
+    pub places: BTreeMap<String, String>,
+}
+
+/// Who knows the keys of services.
+pub trait Keys: fmt::Debug + Send + Sync {
+    /// The key of a service, if there is one.
+    ///
+    /// # Errors
+    /// There is one and it cannot be read, or must not be sent where the service is asked.
+    fn of(&self, service: Live) -> Result<Option<Held>, String>;
+
+    /// The new key was refused and the one before it has been tried: it is not tried again.
+    fn retire(&self, service: Live);
+}
+
+/// A key, and the one before it.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The one in force.
+    pub current: SecretString,
+    /// The one before, tried once where the one in force is refused.
+    pub previous: Option<SecretString>,
+}
+
+/// What a service said of a place, in all its answers.
+struct Heard {
+    of: Of,
+    observations: Vec<Point>,
+    issue: Option<Issue>,
+    /// When the oldest of its answers arrived.
+    at: Timestamp,
+    valid_until: Timestamp,
+    is_cached: bool,
+    notes: Vec<String>,
+}
+
+/// Why a service said nothing, and what to do about it.
+struct Silent {
+    why: String,
+    hint: Option<String>,
+}
+
+impl fmt::Display for Silent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.hint {
+            Some(hint) => write!(f, "{} ({hint})", self.why),
+            None => f.write_str(&self.why),
+        }
+    }
+}
+
+impl From<CallError> for Silent {
+    fn from(error: CallError) -> Self {
+        Self {
+            hint: error.hint(),
+            why: error.to_string(),
+        }
+    }
+}
+
+/// The sources of a zone where none are named: those that need no key, the one of the zone's own
+/// grid first; then the built-in data.
+pub fn usual(services: &BTreeMap<Live, Service>, zone: &str) -> Vec<Name> {
+    let keyless = Live::ALL.into_iter().filter(|live| live.is_keyless());
+    let serving = keyless.filter(|live| {
+        let service = services.get(live);
+        service.is_some_and(|service| service.place(zone).is_some())
+    });
+    serving.map(Name::Live).chain([Name::BuiltIn]).collect()
+}
+
+impl Service {
+    fn place(&self, zone: &str) -> Option<String> {
+        let set = self.places.get(zone).cloned();
+        set.or_else(|| self.provider.place(zone))
+    }
+
+    fn base_url(&self) -> Result<&str, Silent> {
+        let url = (self.base_url.as_deref()).unwrap_or(self.provider.offers().base_url);
+        let name = self.provider.name();
+        match url {
+            "" => Err(Silent {
+                why: format!("{name} has no address of its own"),
+                hint: Some(format!("set base_url in [sources.{name}]")),
+            }),
+            url => Ok(url),
+        }
+    }
+
+    fn of(&self, place: String) -> Of {
+        Of {
+            source: self.provider.name().to_owned(),
+            place,
+            basis: self.provider.offers().basis,
+        }
+    }
+}
+
+impl Chain {
+    /// A chain that keeps what it hears in `archive`, if there is one.
+    pub fn new(
+        caller: Caller,
+        archive: Option<Archive>,
+        services: BTreeMap<Live, Service>,
+        keys: Box<dyn Keys>,
+    ) -> Self {
+        Self {
+            caller,
+            archive,
+            services,
+            keys,
+        }
+    }
+
+    /// The way to the services, for its counters and changes.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// What the intensities of a zone mean by these sources: as the leading one's do.
+    pub fn basis(&self, names: &[Name], zone: &str) -> Basis {
+        let names = self.names(names, zone);
+        let leads = (names.iter()).find_map(|name| match name {
+            Name::Live(live) => {
+                let service = self.services.get(live)?;
+                service.place(zone)?;
+                Some(service.provider.offers().basis)
+            }
+            Name::File(_) => Some(Basis::AVERAGE_LIFECYCLE),
+            Name::BuiltIn => None,
+        });
+        leads.unwrap_or_else(|| builtin::knowledge(zone).basis)
+    }
+
+    fn names(&self, names: &[Name], zone: &str) -> Vec<Name> {
+        match names {
+            [] => usual(&self.services, zone),
+            names => names.to_vec(),
+        }
+    }
+
+    /// What the named sources know of a zone, else the usual ones: services are asked.
+    ///
+    /// # Errors
+    /// A named file cannot be used and no source was named after it.
+    pub async fn gather(
+        &self,
+        names: &[Name],
+        zone: &str,
+        now: Timestamp,
+    ) -> Result<Gathered, SourceError> {
+        let names = self.names(names, zone);
+        let mut told = Told::default();
+        let mut leading: Option<Of> = None;
+        for (index, name) in names.iter().enumerate() {
+            let is_last = index + 1 == names.len();
+            match name {
+                Name::BuiltIn => break,
+                Name::File(path) => match gather_file(path, zone, now, &mut told.notes) {
+                    Ok((knowledge, outcome)) => {
+                        told.tried(name, outcome);
+                        return Ok(told.gathered(knowledge, LATEST));
+                    }
+                    Err(error) if is_last => return Err(error),
+                    Err(error) => told.failed(name, error.in_a_line()),
+                },
+                Name::Live(live) => match self.hear(*live, zone, now, &mut told.notes).await {
+                    Ok(heard) => {
+                        told.tried(name, outcome(&heard, now));
+                        let wait = wait_until(heard.valid_until, now);
+                        let knowledge = self.upon(leading.as_ref(), heard, zone, now, &mut told);
+                        return Ok(told.gathered(knowledge, wait));
+                    }
+                    Err((of, silent)) => {
+                        told.failed(name, silent.to_string());
+                        leading = leading.or(of);
+                        if let Some(of) = &leading
+                            && let Some(known) = self.remembered(of, zone, now, REACHES, &mut told)
+                        {
+                            return Ok(told.gathered(known, AGAIN));
+                        }
+                    }
+                },
+            }
+        }
+        if let Some(of) = &leading
+            && let Some(known) = self.remembered(of, zone, now, SignedDuration::MIN, &mut told)
+        {
+            return Ok(told.gathered(known, AGAIN));
+        }
+        let wait = if leading.is_some() { AGAIN } else { LATEST };
+        let outcome = builtin::describe(zone);
+        told.instead(&format!("built-in data: {outcome}"));
+        told.tried(&Name::BuiltIn, outcome);
+        Ok(told.gathered(builtin::knowledge(zone), wait))
+    }
+
+    /// What is known of a zone without asking anybody: by the archive of the leading source, else
+    /// built-in. For who cannot wait.
+    pub fn known(&self, names: &[Name], zone: &str, now: Timestamp) -> Knowledge {
+        let names = self.names(names, zone);
+        let leading = names.iter().find_map(|name| match name {
+            Name::Live(live) => {
+                let service = self.services.get(live)?;
+                Some(service.of(service.place(zone)?))
+            }
+            Name::File(_) | Name::BuiltIn => None,
+        });
+        let none = SignedDuration::MIN;
+        leading
+            .and_then(|of| self.remembered(&of, zone, now, none, &mut Told::default()))
+            .unwrap_or_else(|| builtin::knowledge(zone))
+    }
+
+    /// Asks a service all that there is to ask of a zone. With an error comes what was asked of, if
+    /// it serves the zone at all.
+    async fn hear(
+        &self,
+        live: Live,
+        zone: &str,
+        now: Timestamp,
+        notes: &mut Vec<String>,
+    ) -> Result<Heard, (Option<Of>, Silent)> {
+        let name = live.name();
+        let served = self.services.get(&live);
+        let served = served.and_then(|service| Some((service, service.place(zone)?)));
+        let Some((service, place)) = served else {
+            let why = format!("{name} does not serve {zone}");
+            let hint = Some(format!("its name there can be set: [sources.{name}.places]"));
+            return Err((None, Silent { why, hint }));
+        };
+        let of = service.of(place.clone());
+        let heard = self.ask_all(live, service, &of, now, notes).await;
+        heard.map_err(|silent| (Some(of), silent))
+    }
+
+    async fn ask_all(
+        &self,
+        live: Live,
+        service: &Service,
+        of: &Of,
+        now: Timestamp,
+        notes: &mut Vec<String>,
+    ) -> Result<Heard, Silent> {
+        let provider = service.provider.as_ref();
+        let base_url = service.base_url()?;
+        let held = match provider.offers().credential {
+            Credential::None => None,
+            _ => self.keys.of(live).map_err(|why| Silent { why, hint: None })?,
+        };
+        let to = |key| To {
+            provider,
+            base_url,
+            place: &of.place,
+            key,
+        };
+        let current = held.as_ref().map(|held| &held.current);
+        let heard = self.ask_round(&to(current), of, now).await;
+        let previous = held.as_ref().and_then(|held| held.previous.as_ref());
+        let (error, heard) = match (heard, previous) {
+            (Err(error), Some(previous)) if is_refused_key(&error) => {
+                let heard = self.ask_round(&to(Some(previous)), of, now).await;
+                self.keys.retire(live);
+                notes.push(format!(
+                    "{error}: the key before it was tried this once and is now dropped; \
+                     `catrain key set {}` sets a good one",
+                    live.name()
+                ));
+                (Some(error), heard)
+            }
+            (heard, _) => (None, heard),
+        };
+        match heard {
+            Ok(mut heard) => {
+                notes.append(&mut heard.notes);
+                Ok(heard)
+            }
+            Err(later) => {
+                let error = error.unwrap_or(later);
+                let plan = self.plan(&to(current), &error).await;
+                let mut silent = Silent::from(error);
+                silent.hint = plan.or(silent.hint);
+                Err(silent)
+            }
+        }
+    }
+
+    /// All asks of a provider for a place, at once; what some of them say is of use alone.
+    async fn ask_round(
+        &self,
+        to: &To<'_>,
+        of: &Of,
+        now: Timestamp,
+    ) -> Result<Heard, CallError> {
+        let asks = to.provider.asks(to.place, now);
+        let answers = join_all(asks.iter().map(|ask| self.caller.ask(to, ask))).await;
+        let mut heard: Option<Heard> = None;
+        let mut first_error = None;
+        for (ask, answer) in asks.iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    let heard = heard.get_or_insert_with(|| Heard {
+                        of: of.clone(),
+                        observations: Vec::new(),
+                        issue: None,
+                        at: answer.at,
+                        valid_until: answer.valid_until,
+                        is_cached: true,
+                        notes: Vec::new(),
+                    });
+                    heard.at = heard.at.min(answer.at);
+                    heard.valid_until = heard.valid_until.min(answer.valid_until);
+                    heard.is_cached &= answer.by != By::Call;
+                    heard.take(answer.said);
+                }
+                Err(error) => {
+                    first_error.get_or_insert((ask.what, error));
+                }
+            }
+        }
+        match (heard, first_error) {
+            (Some(mut heard), Some((what, error))) => {
+                heard.notes.push(format!("no {what}: {error}"));
+                Ok(heard)
+            }
+            (Some(heard), None) => Ok(heard),
+            (None, Some((_, error))) => Err(error),
+            // A provider that has nothing to ask serves nobody.
+            (None, None) => Err(CallError::Nothing {
+                provider: to.provider.name().to_owned(),
+            }),
+        }
+    }
+
+    /// What the key's plan covers, where that is why nothing was said.
+    async fn plan(&self, to: &To<'_>, error: &CallError) -> Option<String> {
+        let is_plan = matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::NotCovered(_)));
+        let ask = to.provider.plan().filter(|_| is_plan)?;
+        let told = self.caller.ask(to, &ask).await.ok()?;
+        told.said.notes.into_iter().next()
+    }
+
+    /// What a service said, upon what is known of it; rescaled where another one leads.
+    fn upon(
+        &self,
+        leading: Option<&Of>,
+        heard: Heard,
+        zone: &str,
+        now: Timestamp,
+        told: &mut Told,
+    ) -> Knowledge {
+        let own = self.keep(&heard, zone, now, told);
+        let Some(leading) = leading else {
+            return own;
+        };
+        told.instead(&heard.of.source);
+        if leading.means_the_same(&heard.of) {
+            return own;
+        }
+        let known = self.remembered(leading, zone, now, SignedDuration::MIN, told);
+        let factor = known.as_ref().and_then(|known| {
+            rescale::factor(&own.observations, &known.observations, now)
+        });
+        let (Some(mut known), Some(factor)) = (known, factor) else {
+            told.notes.push(format!(
+                "{} stands for itself ({}): too little is known of {} to rescale to",
+                heard.of.source, own.basis, leading.source
+            ));
+            return own;
+        };
+        let (source, basis) = (&heard.of.source, heard.of.basis);
+        told.notes.push(format!(
+            "{source} ({basis}) is rescaled by {factor:.2} to the last seven days of {}: it may \
+             steer, and no grams are counted by it",
+            leading.source
+        ));
+        known.source = format!("{source} rescaled to {}", leading.source);
+        known.kind = Kind::Rescaled;
+        let newest = own.issues.last();
+        known.issues.extend(newest.map(|issue| rescale::scaled(issue, factor)));
+        known.lessons = None;
+        known
+    }
+
+    /// Keeps what was heard, and gives all that is known of that service and place.
+    fn keep(&self, heard: &Heard, zone: &str, now: Timestamp, told: &mut Told) -> Knowledge {
+        let Heard {
+            of,
+            observations,
+            issue,
+            ..
+        } = heard;
+        let mut known = self.stored(of, zone, told);
+        if let Some(archive) = &self.archive
+            && !heard.is_cached
+            && let Err(error) = archive.add(of, observations, issue.as_ref(), now)
+        {
+            told.notes.push(format!(
+                "what {} said cannot be kept: {error}; nothing is learned of it",
+                of.source
+            ));
+        }
+        known.kind = if issue.is_some() { Kind::Live } else { Kind::Cached };
+        let all = known.observations.points().iter().chain(observations);
+        known.observations = Series::new(all.copied().collect());
+        if let Some(issue) = issue {
+            // Of the same time there may be one by the hour.
+            known.issues.retain(|old| old.issued_at < issue.issued_at);
+            known.issues.push(issue.clone());
+        }
+        known.lessons = (known.lessons).or_else(|| lessons_of(&known.observations));
+        known
+    }
+
+    /// What the archive knows; none where it knows nothing, or where its last forecast does not
+    /// reach so far ahead.
+    fn remembered(
+        &self,
+        of: &Of,
+        zone: &str,
+        now: Timestamp,
+        reaches: SignedDuration,
+        told: &mut Told,
+    ) -> Option<Knowledge> {
+        let known = self.stored(of, zone, told);
+        let last = known.issues.last().and_then(|issue| issue.series.span());
+        let is_enough = match last {
+            Some(span) if reaches > SignedDuration::ZERO => {
+                span.end.duration_since(now) >= reaches
+            }
+            _ => reaches <= SignedDuration::ZERO,
+        };
+        if !is_enough || (known.issues.is_empty() && known.observations.is_empty()) {
+            return None;
+        }
+        told.instead(&format!("what {} said before", of.source));
+        Some(known)
+    }
+
+    fn stored(&self, of: &Of, zone: &str, told: &mut Told) -> Knowledge {
+        let usual = builtin::knowledge(zone);
+        let read = self.archive.as_ref().map(|archive| archive.read(of));
+        let mut read = read.unwrap_or_default();
+        told.notes.append(&mut read.notes);
+        Knowledge {
+            zone: zone.to_owned(),
+            basis: of.basis,
+            source: of.source.clone(),
+            kind: Kind::Cached,
+            lessons: read.lessons,
+            observations: read.observations,
+            issues: read.issues,
+            profile: usual.profile,
+            // The built-in days are of production; no service states exactly that.
+            profile_same_accounting: false,
+            yearly_average: usual.yearly_average.filter(|_| usual.basis == of.basis),
+            trust: read.trust,
+        }
+    }
+}
+
+impl Heard {
+    fn take(&mut self, said: Said) {
+        let Said {
+            observations,
+            issue,
+            basis,
+            notes,
+        } = said;
+        self.observations.extend(observations);
+        self.notes.extend(notes);
+        if let Some(basis) = basis {
+            self.of.basis = basis;
+        }
+        let Some(issue) = issue else { return };
+        self.issue = Some(match self.issue.take() {
+            None => issue,
+            // One round is one issue.
+            Some(before) => Issue {
+                issued_at: before.issued_at.max(issue.issued_at),
+                series: Series::new(
+                    (before.series.points().iter())
+                        .chain(issue.series.points())
+                        .copied()
+                        .collect(),
+                ),
+            },
+        });
+    }
+}
+
+/// What was told on the way.
+#[derive(Default)]
+struct Told {
+    tried: Vec<Tried>,
+    failed: Vec<String>,
+    notes: Vec<String>,
+    instead: Option<String>,
+}
+
+impl Told {
+    fn tried(&mut self, name: &Name, outcome: String) {
+        self.tried.push(Tried {
+            source: name.to_string(),
+            outcome,
+        });
+    }
+
+    fn failed(&mut self, name: &Name, why: String) {
+        self.failed.push(why.clone());
+        self.tried(name, why);
+    }
+
+    fn instead(&mut self, what: &str) {
+        self.instead = Some(what.to_owned());
+    }
+
+    fn gathered(self, knowledge: Knowledge, next: Duration) -> Gathered {
+        let trouble = (!self.failed.is_empty()).then(|| {
+            let instead = self.instead.unwrap_or_else(|| knowledge.source.clone());
+            format!("{}; {instead} instead", self.failed.join("; "))
+        });
+        Gathered {
+            knowledge,
+            tried: self.tried,
+            trouble,
+            notes: self.notes,
+            next,
+        }
+    }
+}
+
+fn is_refused_key(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::KeyWrong(_)))
+}
+
+fn lessons_of(observations: &Series) -> Option<Lessons> {
+    let since = observations.span()?.start.checked_add(LEARN_AFTER).ok()?;
+    Some(Lessons::since(since))
+}
+
+fn wait_until(valid_until: Timestamp, now: Timestamp) -> Duration {
+    let wait = Duration::try_from(valid_until.duration_since(now));
+    wait.unwrap_or_default().clamp(SOONEST, LATEST)
+}
+
+/// `answered 4 min ago, 36 h ahead`.
+fn outcome(heard: &Heard, now: Timestamp) -> String {
+    let age = now.duration_since(heard.at).unsigned_abs();
+    let when = match age < Duration::from_secs(60) {
+        true => "answered".to_owned(),
+        false => format!("answered {} ago", words::duration(age)),
+    };
+    let end = heard.issue.as_ref().and_then(|issue| issue.series.span());
+    match end.map(|span| span.end.duration_since(now)) {
+        Some(ahead) if ahead.is_positive() => {
+            format!("{when}, {} ahead", words::duration(ahead.unsigned_abs()))
+        }
+        _ => format!("{when}, no forecast"),
+    }
+}
