@@ -39,6 +39,7 @@ impl Provider for Fake {
             has_observations: true,
             cadence: Duration::from_secs(1800),
             credential: Credential::None,
+            attribution: "",
         }
     }
 

@@ -93,6 +93,9 @@ pub struct Offers {
     pub cadence: Duration,
     /// What it wants to see before it answers.
     pub credential: Credential,
+    /// Whom to name where its numbers are shown, with the licence where it states one; empty where
+    /// nobody need be named.
+    pub attribution: &'static str,
 }
 
 /// What has to come with a request.

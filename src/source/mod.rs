@@ -10,6 +10,9 @@ pub mod builtin;
 pub mod chain;
 pub mod file;
 pub mod profiles;
+mod reading;
+#[cfg(test)]
+mod samples;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
