@@ -9,6 +9,7 @@
 pub mod builtin;
 pub mod chain;
 pub mod file;
+pub mod neso;
 pub mod profiles;
 mod reading;
 #[cfg(test)]

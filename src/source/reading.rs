@@ -15,8 +15,8 @@ use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visit
 use serde::{Deserialize, Deserializer};
 
 use crate::caller::limits::retry_after;
-use crate::caller::wire::{Answer, Refused};
-use crate::forecast::{Kind, Point, Series, Span};
+use crate::caller::wire::{Answer, Refused, Said};
+use crate::forecast::{Issue, Kind, Point, Series, Span};
 use crate::parse;
 use crate::units::GramsPerKwh;
 
@@ -382,6 +382,36 @@ impl Timeline {
         }
         Series::new(points)
     }
+}
+
+/// What was observed and what is expected, put together; what the answer does not date was issued when
+/// it arrived.
+///
+/// # Errors
+/// There is not one point in it.
+pub(super) fn said(
+    observed: &Series,
+    expected: Series,
+    issued_at: Timestamp,
+    notes: Vec<String>,
+) -> Result<Said, Refused> {
+    if observed.is_empty() && expected.is_empty() {
+        let why = match notes.is_empty() {
+            true => "nothing is known of that time".to_owned(),
+            false => notes.join("; "),
+        };
+        return Err(Refused::NoData(why));
+    }
+    let issue = (!expected.is_empty()).then_some(Issue {
+        issued_at,
+        series: expected,
+    });
+    Ok(Said {
+        observations: observed.points().to_vec(),
+        issue,
+        basis: None,
+        notes,
+    })
 }
 
 /// The most common distance between times that are sorted.

@@ -4,7 +4,7 @@ use super::*;
 
 const HALF_HOUR: Duration = Duration::from_secs(1800);
 
-pub(in crate::source) fn answer(status: u16, body: &[u8]) -> Answer<'_> {
+fn answer(status: u16, body: &[u8]) -> Answer<'_> {
     Answer {
         status,
         content_type: None,
@@ -16,11 +16,11 @@ pub(in crate::source) fn answer(status: u16, body: &[u8]) -> Answer<'_> {
 
 #[derive(Debug, Deserialize)]
 struct Listed {
-    rows: Bounded<Said>,
+    rows: Bounded<Told>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Said {
+struct Told {
     #[serde(default, deserialize_with = "time")]
     from: Option<Timestamp>,
     #[serde(default, deserialize_with = "utc_time")]
@@ -320,6 +320,16 @@ fn a_status_says_whether_to_read_on_and_whether_to_ask_again() {
     );
     let gone = success(&answer(410, b""), None).unwrap_err();
     assert!(gone.to_string().contains("choose another source"));
+}
+
+#[test]
+fn an_answer_without_a_point_is_no_data_and_says_what_became_of_it() {
+    let none = Series::default();
+    let notes = vec!["3 of 3 values are no intensities and stay holes".to_owned()];
+    let refused = said(&none, none.clone(), at(0), notes.clone());
+    assert_eq!(refused, Err(Refused::NoData(notes[0].clone())));
+    let refused = said(&none, none.clone(), at(0), Vec::new()).unwrap_err();
+    assert_eq!(refused.to_string(), "nothing is known of that time");
 }
 
 fn any_raw() -> impl Strategy<Value = Raw> {
