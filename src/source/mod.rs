@@ -8,6 +8,8 @@
 
 pub mod builtin;
 pub mod chain;
+pub mod energi_data_service;
+pub mod energy_charts;
 pub mod file;
 pub mod neso;
 pub mod profiles;

@@ -128,7 +128,8 @@ impl Provider for Neso {
             intensity,
         } in rows.0
         {
-            if begins.is_some() && to <= begins {
+            let is_early = (to.zip(begins)).is_some_and(|(to, begins)| to <= begins);
+            if is_early {
                 continue;
             }
             let Intensity { forecast, actual } = intensity.unwrap_or_default();

@@ -414,13 +414,13 @@ pub(super) fn said(
     })
 }
 
-/// The most common distance between times that are sorted.
-pub(super) fn step_between(times: impl Iterator<Item = Timestamp> + Clone) -> Option<Duration> {
-    let next = times.clone().skip(1);
+/// The most common distance between times.
+pub(super) fn step_between(times: impl IntoIterator<Item = Timestamp>) -> Option<Duration> {
+    let mut times: Vec<Timestamp> = times.into_iter().collect();
+    times.sort();
     most_common(
-        times
-            .zip(next)
-            .filter_map(|(one, next)| sensible(next.duration_since(one).try_into().ok()?)),
+        (times.windows(2))
+            .filter_map(|pair| sensible(pair[1].duration_since(pair[0]).try_into().ok()?)),
     )
 }
 
