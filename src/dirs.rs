@@ -2,14 +2,16 @@
 //!
 //! XDG directories, each overruled by `CATRAIN_CACHE_DIR`, `CATRAIN_STATE_DIR`,
 //! `CATRAIN_RUNTIME_DIR`. Made with mode 0700, opened without following links, owner and mode checked
-//! on the descriptor.
+//! on the descriptor. Files are written beside, synced and renamed.
 
 use std::env;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::unistd::{Uid, gethostname};
 
 /// What outlives a run: ledgers and what was learned.
@@ -86,11 +88,64 @@ pub fn secure(path: &Path) -> io::Result<()> {
 }
 
 fn open_directory(path: &Path) -> io::Result<File> {
-    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_DIRECTORY;
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
     OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits())
         .open(path)
+}
+
+/// What a file of ours holds.
+///
+/// # Errors
+/// It cannot be opened; or, as [`io::ErrorKind::InvalidData`], it is a link or no file, somebody else
+/// owns it or may write it, or it is larger than `most`.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let refused = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
+    // Without NONBLOCK a pipe in its place would be waited for.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits())
+        .open(path)
+        .map_err(|error| match error.raw_os_error() {
+            Some(code) if code == Errno::ELOOP as i32 => refused("it is a link"),
+            _ => error,
+        })?;
+    let facts = file.metadata()?;
+    if !facts.is_file() {
+        return Err(refused("it is no file"));
+    }
+    if facts.uid() != Uid::effective().as_raw() {
+        return Err(refused("it is not yours"));
+    }
+    if facts.mode() & 0o022 != 0 {
+        return Err(refused("others may write it"));
+    }
+    if facts.len() > most {
+        return Err(refused("it is too large"));
+    }
+    let mut bytes = Vec::with_capacity(facts.len() as usize);
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Puts a file, 0600, in the place of what was there, in a directory that is made where there is
+/// none. Whoever reads finds the old one or the new one, whole.
+///
+/// # Errors
+/// It cannot be written; what was there before still is.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    secure(directory)?;
+    // Mode 0600 is what tempfile gives.
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_data()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -113,5 +168,31 @@ mod tests {
         std::fs::create_dir(&real).unwrap();
         std::os::unix::fs::symlink(&real, &link).unwrap();
         assert!(secure(&link).is_err());
+    }
+
+    #[test]
+    fn a_file_is_for_its_owner_alone_and_what_others_could_have_put_there_is_not_read() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("a/file");
+        write(&path, b"one").unwrap();
+        write(&path, b"two").unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert_eq!(read(&path, 3).unwrap(), b"two");
+
+        let refused = |path: &Path| {
+            let error = read(path, 3).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            error.to_string()
+        };
+        let link = base.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(refused(&link), "it is a link");
+        let pipe = base.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(refused(&pipe), "it is no file");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o620)).unwrap();
+        assert_eq!(refused(&path), "others may write it");
+        write(&path, b"four").unwrap();
+        assert_eq!(refused(&path), "it is too large");
     }
 }

@@ -10,14 +10,13 @@
 //! Nothing here waits: a lock is tried, and whoever does not get it looks again later.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use nix::fcntl::OFlag;
-use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -204,7 +203,7 @@ impl Cache {
 
     fn read(&self, path: &Path) -> io::Result<(Key, Kept)> {
         let damaged = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
-        let bytes = self.read_file(path, HEADER + self.body as u64)?;
+        let bytes = dirs::read(path, HEADER + self.body as u64)?;
         let end = (bytes.iter().position(|byte| *byte == b'\n'))
             .ok_or_else(|| damaged("no header in it"))?;
         let header: Header =
@@ -226,30 +225,10 @@ impl Cache {
         Ok((header.key, kept))
     }
 
-    /// A regular file of ours, no link, no larger than `most`.
-    fn read_file(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
-        // Without NONBLOCK a pipe in its place would be waited for.
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.bits())
-            .open(path)?;
-        let facts = file.metadata()?;
-        let is_ours = facts.uid() == Uid::effective().as_raw() && facts.mode() & 0o022 == 0;
-        if !facts.is_file() || !is_ours || facts.len() > most {
-            let why = "not a file of ours of a sensible size";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
-        let mut bytes = Vec::with_capacity(facts.len() as usize);
-        file.take(most).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
     /// Moves away what is there and cannot be used, so that whoever wants to can look at it and we
     /// do not again. What merely cannot be opened is left alone.
     fn set_aside(&self, path: &Path, why: &io::Error) {
-        let is_link = why.raw_os_error() == Some(nix::errno::Errno::ELOOP as i32);
-        if is_link || why.kind() == io::ErrorKind::InvalidData {
+        if why.kind() == io::ErrorKind::InvalidData {
             let _ = fs::rename(path, path.with_extension("damaged"));
         }
     }
@@ -290,7 +269,7 @@ impl Cache {
 
     /// How long the provider wants to be left alone, as any process of this user heard it.
     pub(super) fn away_for(&self, key: &Key, now: Timestamp) -> Option<Duration> {
-        let bytes = self.read_file(&self.directory.join(key.wait_name()), HEADER);
+        let bytes = dirs::read(&self.directory.join(key.wait_name()), HEADER);
         let wait: Wait = serde_json::from_slice(&bytes.ok()?).ok()?;
         let left = Duration::try_from(wait.until.duration_since(now)).ok()?;
         // A wrong clock must not lock a provider out for longer than any provider does.
@@ -298,16 +277,7 @@ impl Cache {
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        dirs::secure(&self.directory)?;
-        // Mode 0600 is what tempfile gives.
-        let mut file = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempfile_in(&self.directory)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_data()?;
-        file.persist(self.directory.join(name))
-            .map_err(|error| error.error)?;
-        Ok(())
+        dirs::write(&self.directory.join(name), bytes)
     }
 
     /// The turn to ask for a series; `None` while another has it.
@@ -391,7 +361,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{MetadataExt, symlink};
 
     use tempfile::TempDir;
 
