@@ -54,8 +54,8 @@ const ABOVE: &[(&[&str], &[&str])] = &[
     (
         CORE,
         &[
-            "executor", "source", "caller", "meter", "alert", "serve", "control", "command", "cli",
-            "talk", "dirs",
+            "executor", "source", "caller", "keys", "meter", "alert", "serve", "control",
+            "command", "cli", "talk", "dirs",
         ],
     ),
     (
@@ -65,6 +65,22 @@ const ABOVE: &[(&[&str], &[&str])] = &[
     (
         &["caller"],
         &["source", "executor", "meter", "ledger", "report"],
+    ),
+    (
+        &["keys"],
+        &[
+            "source",
+            "caller",
+            "executor",
+            "meter",
+            "ledger",
+            "report",
+            "supervise",
+            "command",
+            "cli",
+            "talk",
+            "control",
+        ],
     ),
     (
         &["supervise"],
