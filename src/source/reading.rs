@@ -306,6 +306,7 @@ struct Row {
     start: Timestamp,
     end: Option<Timestamp>,
     value: Raw,
+    is_estimated: bool,
 }
 
 impl Row {
@@ -329,8 +330,33 @@ impl Timeline {
 
     /// Adds what was said of the time from `start` on. A row whose time could not be read is counted.
     pub(super) fn add(&mut self, start: Option<Timestamp>, end: Option<Timestamp>, value: Raw) {
+        self.push(start, end, value, false);
+    }
+
+    /// As [`Self::add`], of what the answer itself calls an estimate.
+    pub(super) fn add_estimated(
+        &mut self,
+        start: Option<Timestamp>,
+        end: Option<Timestamp>,
+        value: Raw,
+    ) {
+        self.push(start, end, value, true);
+    }
+
+    fn push(
+        &mut self,
+        start: Option<Timestamp>,
+        end: Option<Timestamp>,
+        value: Raw,
+        is_estimated: bool,
+    ) {
         match start {
-            Some(start) => self.rows.push(Row { start, end, value }),
+            Some(start) => self.rows.push(Row {
+                start,
+                end,
+                value,
+                is_estimated,
+            }),
             None => self.without_time += 1,
         }
     }
@@ -359,7 +385,11 @@ impl Timeline {
             let point = Point {
                 span,
                 intensity,
-                kind,
+                kind: if row.is_estimated {
+                    Kind::Estimated
+                } else {
+                    kind
+                },
             };
             match points.last_mut() {
                 Some(last) if last.span.start == span.start => {
