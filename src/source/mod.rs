@@ -10,6 +10,8 @@ pub mod builtin;
 pub mod chain;
 pub mod energi_data_service;
 pub mod energy_charts;
+mod coverage;
+pub mod electricity_maps;
 pub mod file;
 pub mod neso;
 pub mod profiles;
