@@ -123,7 +123,12 @@ pub struct RunArgs {
     pub account_with: Option<Name>,
 
     /// Ask nobody: cache, files and built-in data only
-    #[arg(long, help_heading = "Intensity")]
+    #[arg(
+        long,
+        env = "CATRAIN_OFFLINE",
+        value_parser = clap::builder::FalseyValueParser::new(),
+        help_heading = "Intensity"
+    )]
     pub offline: bool,
 
     /// Live out a recorded day: a trace file or a built-in zone, from TIME on
@@ -298,7 +303,11 @@ pub struct ForecastArgs {
     pub source: Vec<Name>,
 
     /// Ask nobody: cache, files and built-in data only.
-    #[arg(long)]
+    #[arg(
+        long,
+        env = "CATRAIN_OFFLINE",
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
     pub offline: bool,
 
     /// How far ahead to look, up to 168.

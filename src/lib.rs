@@ -38,6 +38,7 @@
 //! started from the main thread), no shell between us and the job, and no option that sets `O_NONBLOCK`
 //! on a descriptor that the job has as well.
 
+pub mod archive;
 pub mod caller;
 pub mod cli;
 pub mod clock;

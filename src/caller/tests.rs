@@ -569,7 +569,7 @@ fn without_certificates_the_error_says_what_to_install() {
     let error = asked.unwrap().unwrap_err();
     assert!(matches!(error, CallError::NoClient { .. }), "{error}");
     assert_eq!(
-        error.hint(),
+        error.hint().as_deref(),
         Some("install ca-certificates or set SSL_CERT_FILE")
     );
     // Loopback needs none.

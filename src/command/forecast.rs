@@ -12,10 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::sources;
+use super::sources::Settled;
 use crate::caller::block_on;
 use crate::cli::{ForecastArgs, TableFormat};
-use crate::clock::utc_now;
 use crate::config::Config;
 use crate::error::{Failure, Kind as FailureKind};
 use crate::forecast::ahead::ahead;
@@ -24,8 +23,7 @@ use crate::forecast::windows::{Window, cleanest};
 use crate::forecast::zones::{Resolved, resolve};
 use crate::forecast::{Basis, Kind, Outlook, Point, Span};
 use crate::parse;
-use crate::source::chain::Chain;
-use crate::source::{self, Name, Tried};
+use crate::source::{self, Gathered, Name, Tried};
 use crate::units::GramsPerKwh;
 use crate::words::{self, Look, Paint};
 
@@ -48,19 +46,17 @@ struct View {
 /// cannot be read, or writing fails (not when the reader has gone).
 pub fn run(
     args: &ForecastArgs,
+    settled: &Settled,
     look: Look,
     out: &mut dyn Write,
+    now: &dyn Fn() -> Timestamp,
     tz: &TimeZone,
 ) -> Result<(), Failure> {
-    let (config, passed_by) = sources::configuration()?;
-    let chain = sources::chain(&config, args.offline);
-    let names = match (args.source.as_slice(), &config.chain) {
-        ([], Some(chain)) => chain.value.clone(),
-        (given, _) => given.to_vec(),
-    };
-    let zones = zones(args, &config, &names, tz)?;
+    let chain = &settled.chain;
+    let names = settled.names(&args.source);
+    let zones = zones(args, &settled.config, &names, tz)?;
     if args.score {
-        return score::run(&chain, &names, &zones, args.format, look, out);
+        return score::run(chain, &names, &zones, args.format, look, out);
     }
     if args.watch && args.format != TableFormat::Table {
         return Err(Failure::usage("`--watch` is for people, not for programs")
@@ -68,12 +64,34 @@ pub fn run(
     }
     let shown = block_on(async {
         loop {
-            let (views, next) = gather(args, &chain, &names, &zones, &passed_by, tz).await?;
+            // A deadline that is over is told before anybody is asked.
+            until(args, now(), tz)?;
+            let began = now();
+            let asked = zones
+                .iter()
+                .map(|zone| chain.gather(&names, zone.zone.zone, began));
+            let gathered = join_all(asked).await;
+            let now = now();
+            let until = until(args, now, tz)?;
+            let mut next = Duration::from_hours(1);
+            let mut views = Vec::new();
+            for (zone, gathered) in zones.iter().zip(gathered) {
+                let gathered = gathered?;
+                next = next.min(gathered.next);
+                views.push(view(args, zone, gathered, &settled.passed_by, now, until)?);
+            }
             if args.watch && io::stdout().is_terminal() {
                 // Home, and clear what is below: https://ecma-international.org, ECMA-48.
                 super::written(out.write_all(b"\x1b[H\x1b[J"))?;
             }
-            show(args, look, out, tz, &views)?;
+            let page = Page {
+                look,
+                now,
+                tz,
+                until,
+                duration: args.duration,
+            };
+            show(args.format, &page, out, &views)?;
             if !args.watch {
                 return Ok(());
             }
@@ -84,49 +102,35 @@ pub fn run(
     shown.map_err(|error| Failure::new(FailureKind::Failed, error))?
 }
 
-/// What is known of the zones, each asked for at the same time; and when there will be more.
-async fn gather(
+fn view(
     args: &ForecastArgs,
-    chain: &Chain,
-    names: &[Name],
-    zones: &[Resolved],
+    resolved: &Resolved,
+    gathered: Gathered,
     passed_by: &[String],
-    tz: &TimeZone,
-) -> Result<(Vec<View>, Duration), Failure> {
-    let began = utc_now();
-    let asked = zones.iter().map(|zone| chain.gather(names, zone.zone.zone, began));
-    let gathered = join_all(asked).await;
-    let now = utc_now();
-    let until = until(args, now, tz)?;
-    let mut views = Vec::new();
-    let mut next = Duration::from_hours(1);
-    for (resolved, gathered) in zones.iter().zip(gathered) {
-        let gathered = gathered?;
-        next = next.min(gathered.next);
-        let zone = resolved.zone;
-        let outlook =
-            ahead(now, &gathered.knowledge, usize::from(args.hours)).ok_or_else(|| {
-                let nothing = anyhow::anyhow!("nothing is known of {} at this time", zone.zone);
-                Failure::new(FailureKind::Failed, nothing).hint("name another source: -s built-in")
-            })?;
-        // No hour of a yearly average is cleaner than another.
-        let windows = match outlook.kind {
-            Kind::RegionalAverage => Vec::new(),
-            _ => cleanest(&outlook.expected, now, until, args.duration, WINDOWS),
-        };
-        let notes = (resolved.announcement().into_iter())
-            .chain(passed_by.iter().cloned())
-            .chain(gathered.trouble)
-            .chain(gathered.notes);
-        views.push(View {
-            zone,
-            outlook,
-            windows,
-            tried: gathered.tried,
-            notes: notes.collect(),
-        });
-    }
-    Ok((views, next))
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<View, Failure> {
+    let zone = resolved.zone;
+    let outlook = ahead(now, &gathered.knowledge, usize::from(args.hours)).ok_or_else(|| {
+        let nothing = anyhow::anyhow!("nothing is known of {} at this time", zone.zone);
+        Failure::new(FailureKind::Failed, nothing).hint("name another source: -s built-in")
+    })?;
+    // No hour of a yearly average is cleaner than another.
+    let windows = match outlook.kind {
+        Kind::RegionalAverage => Vec::new(),
+        _ => cleanest(&outlook.expected, now, until, args.duration, WINDOWS),
+    };
+    let notes = (resolved.announcement().into_iter())
+        .chain(passed_by.iter().cloned())
+        .chain(gathered.trouble)
+        .chain(gathered.notes);
+    Ok(View {
+        zone,
+        outlook,
+        windows,
+        tried: gathered.tried,
+        notes: notes.collect(),
+    })
 }
 
 /// The end of what windows may take.
@@ -135,8 +139,8 @@ fn until(args: &ForecastArgs, now: Timestamp, tz: &TimeZone) -> Result<Timestamp
     let Some(text) = &args.deadline else {
         return Ok(horizon);
     };
-    let deadline = parse::time(text, now, tz)
-        .map_err(|why| Failure::usage(format!("--deadline: {why}")))?;
+    let deadline =
+        parse::time(text, now, tz).map_err(|why| Failure::usage(format!("--deadline: {why}")))?;
     if deadline <= now {
         return Err(Failure::usage(format!(
             "--deadline: `{text}` is over since {}",
@@ -147,21 +151,13 @@ fn until(args: &ForecastArgs, now: Timestamp, tz: &TimeZone) -> Result<Timestamp
 }
 
 fn show(
-    args: &ForecastArgs,
-    look: Look,
+    format: TableFormat,
+    page: &Page<'_>,
     out: &mut dyn Write,
-    tz: &TimeZone,
     views: &[View],
 ) -> Result<(), Failure> {
-    let now = utc_now();
-    let page = Page {
-        look,
-        now,
-        tz,
-        until: until(args, now, tz)?,
-        duration: args.duration,
-    };
-    super::written(match (args.format, views) {
+    let now = page.now;
+    super::written(match (format, views) {
         (TableFormat::Table, [one]) => page.one(one, out),
         (TableFormat::Table, several) => page.several(several, out),
         (TableFormat::Json, [one]) => json(
@@ -273,7 +269,10 @@ impl Page<'_> {
         let kind = match (outlook.kind, age(outlook, self.now)) {
             (Kind::RegionalAverage, _) if outlook.mean == average => {
                 let (origin, year) = (view.zone.source.name(), view.zone.year);
-                let whole = view.zone.of.map_or(String::new(), |whole| format!("{whole} in "));
+                let whole = view
+                    .zone
+                    .of
+                    .map_or(String::new(), |whole| format!("{whole} in "));
                 format!("yearly average of {whole}{year} ({origin})")
             }
             (kind, Some(age)) => format!("{kind}, {} old", words::duration(age)),

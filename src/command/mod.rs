@@ -5,8 +5,8 @@ pub mod man;
 pub mod report;
 pub mod run;
 pub mod simulate;
+pub mod sources;
 pub mod status;
-mod sources;
 pub mod zones;
 
 use std::env;
@@ -24,6 +24,7 @@ use crate::executor::{Inherited, die_of};
 use crate::forecast::zones::Unresolved;
 use crate::source::SourceError;
 use crate::words::Look;
+use sources::Settled;
 
 /// Does what was typed.
 ///
@@ -41,7 +42,10 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
                 run::Ending::Signal(signal) => die_of(signal),
             });
         }
-        Command::Forecast(args) => forecast::run(&args, look, out, &zone())?,
+        Command::Forecast(args) => {
+            let settled = Settled::load(args.offline)?;
+            forecast::run(&args, &settled, look, out, &utc_now, &zone())?;
+        }
         Command::Report(args) => {
             let state = crate::dirs::state().ok_or_else(no_state)?;
             report::run(&args, look, out, now, &zone(), &state)?;

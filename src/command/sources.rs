@@ -2,6 +2,7 @@
 //! archive come together.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::archive::Archive;
@@ -11,41 +12,85 @@ use crate::dirs;
 use crate::error::{Failure, Kind};
 use crate::keys::{self, Store};
 use crate::source::chain::{Chain, Held, Keys, Service};
-use crate::source::{self, Live};
+use crate::source::electricity_maps::{ElectricityMaps, Factors, Version};
+use crate::source::{self, Live, Name};
 
-/// The configuration in force, and what was passed by, a sentence each.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub(super) fn configuration() -> Result<(Config, Vec<String>), Failure> {
-    let directory = std::env::current_dir().unwrap_or_default();
-    config::load(&directory, |name| std::env::var_os(name)).map_err(|problems| {
-        let what = match problems.0.len() {
-            1 => "one problem".to_owned(),
-            many => format!("{many} problems"),
-        };
-        Failure::new(Kind::Usage, problems).hint(format!("{what}; nothing was started"))
-    })
+/// The configuration, and the sources by it.
+#[derive(Debug)]
+pub struct Settled {
+    /// What is set.
+    pub config: Config,
+    /// Files that were passed by, a sentence each.
+    pub passed_by: Vec<String>,
+    /// The sources.
+    pub chain: Chain,
 }
 
-/// The chain of sources by a configuration.
-pub(super) fn chain(config: &Config, offline: bool) -> Chain {
+impl Settled {
+    /// As files and environment say.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn load(offline: bool) -> Result<Self, Failure> {
+        let directory = std::env::current_dir().unwrap_or_default();
+        let loaded = config::load(&directory, |name| std::env::var_os(name));
+        let (config, passed_by) = loaded.map_err(|problems| {
+            let what = match problems.0.len() {
+                1 => "one problem".to_owned(),
+                many => format!("{many} problems"),
+            };
+            Failure::new(Kind::Usage, problems).hint(format!("{what}; nothing was started"))
+        })?;
+        let (cache, state) = (dirs::cache(), dirs::state());
+        Ok(Self {
+            passed_by,
+            ..Self::of(config, cache, state, offline)
+        })
+    }
+
+    /// By this configuration, with these directories for what is kept.
+    pub fn of(
+        config: Config,
+        cache: Option<PathBuf>,
+        state: Option<PathBuf>,
+        offline: bool,
+    ) -> Self {
+        Self {
+            chain: chain(&config, cache, state, offline),
+            config,
+            passed_by: Vec::new(),
+        }
+    }
+
+    /// The sources to ask: those named, else the configured ones, else none, which stands for the
+    /// usual ones.
+    pub(super) fn names(&self, named: &[Name]) -> Vec<Name> {
+        match (named, &self.config.chain) {
+            ([], Some(chain)) => chain.value.clone(),
+            (named, _) => named.to_vec(),
+        }
+    }
+}
+
+fn chain(config: &Config, cache: Option<PathBuf>, state: Option<PathBuf>, offline: bool) -> Chain {
     let services = Live::ALL.into_iter().map(|live| {
         let set = config.sources.get(&live).cloned().unwrap_or_default();
-        let options = source::Options {
-            version: set.version.map(|told| told.value),
-            emission_factors: set.emission_factors.map(|told| told.value),
+        let maps = ElectricityMaps {
+            version: set.version.map_or_else(Version::default, |told| told.value),
+            factors: set
+                .emission_factors
+                .map_or_else(Factors::default, |told| told.value),
         };
         let service = Service {
-            provider: source::provider(live, &options),
+            provider: source::provider(live, maps),
             base_url: set.base_url.map(|told| told.value),
             places: set.places,
         };
         (live, service)
     });
-    let answers = dirs::cache().map(|cache| cache.join("answers"));
+    let answers = cache.map(|cache| cache.join("answers"));
     let caller = Caller::new(config.resilience.clone(), answers, offline);
-    let archive = dirs::state().map(|state| Archive::open(state.join("archive")));
+    let archive = state.map(|state| Archive::open(state.join("archive")));
     let keys = KeyRing {
         sources: config.sources.clone(),
         found: Mutex::default(),
@@ -78,7 +123,12 @@ impl KeyRing {
             false => keys::find(name, &configured, &|_| None, None),
         };
         let found = found.map_err(|error| format!("{error}: {}", error.hint()))?;
-        let withheld = keys::places(name, &keys::Configured::default(), &environment, store.as_ref());
+        let withheld = keys::places(
+            name,
+            &keys::Configured::default(),
+            &environment,
+            store.as_ref(),
+        );
         match (found, withheld.first(), set.base_url) {
             (Some(found), ..) => Ok(Some(Held {
                 current: found.key,

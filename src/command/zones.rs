@@ -8,6 +8,7 @@ use crate::cli::ZonesArgs;
 use crate::error::{Failure, Kind};
 use crate::forecast::builtin::{Average, PROFILE_YEAR, PROFILED, averages};
 use crate::forecast::{Basis, Scope, zones};
+use crate::source::electricity_maps::ElectricityMaps;
 use crate::source::{self, Live};
 use crate::units::GramsPerKwh;
 use crate::words::{self, Look, Paint};
@@ -43,11 +44,16 @@ pub fn run(args: &ZonesArgs, look: Look, out: &mut dyn Write) -> Result<(), Fail
 
 /// The sources that serve a zone, but for an SDK host, which serves what it is set up for.
 fn serving(zone: &Average) -> Vec<&'static str> {
-    let options = source::Options::default();
     let services = Live::ALL.into_iter().filter(|live| {
-        *live != Live::CarbonAwareSdk && source::provider(*live, &options).place(zone.zone).is_some()
+        *live != Live::CarbonAwareSdk
+            && source::provider(*live, ElectricityMaps::default())
+                .place(zone.zone)
+                .is_some()
     });
-    services.map(Live::name).chain([source::builtin::NAME]).collect()
+    services
+        .map(Live::name)
+        .chain([source::builtin::NAME])
+        .collect()
 }
 
 fn profile_year(zone: &Average) -> Option<u16> {

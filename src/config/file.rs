@@ -18,6 +18,7 @@ use super::{Config, Layer, Problem, Source, Told};
 use crate::caller::is_base_url;
 use crate::forecast::zones;
 use crate::parse;
+use crate::source::electricity_maps::{Factors, Version};
 use crate::source::{Live, Name};
 
 /// Larger files are none of ours.
@@ -261,12 +262,6 @@ impl File<'_> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             let at = format!("{at}.{name}");
-            let one_of = |allowed: &'static [&str]| {
-                move |text: &str| match allowed.contains(&text) {
-                    true => Ok(text.to_owned()),
-                    false => Err(format!("`{text}` is none of {}", allowed.join(", "))),
-                }
-            };
             match name {
                 "base_url" => {
                     let url = self.parsed(&at, value, |text| base_url(text.to_owned()));
@@ -289,11 +284,19 @@ impl File<'_> {
                     command.map(|command| self.set(&mut source.key_command, command));
                 }
                 "version" => {
-                    let version = self.parsed(&at, value, one_of(&["v3", "v4"]));
+                    let version = self.parsed(&at, value, |text| match text {
+                        "v3" => Ok(Version::V3),
+                        "v4" => Ok(Version::V4),
+                        other => Err(format!("`{other}` is neither v3 nor v4")),
+                    });
                     version.map(|version| self.set(&mut source.version, version));
                 }
                 "emission_factors" => {
-                    let factors = self.parsed(&at, value, one_of(&["lifecycle", "direct"]));
+                    let factors = self.parsed(&at, value, |text| match text {
+                        "lifecycle" => Ok(Factors::Lifecycle),
+                        "direct" => Ok(Factors::Direct),
+                        other => Err(format!("`{other}` is neither lifecycle nor direct")),
+                    });
                     factors.map(|factors| self.set(&mut source.emission_factors, factors));
                 }
                 "places" => self.places(&at, value, source),

@@ -19,6 +19,7 @@ use secrecy::SecretString;
 use crate::caller::limits::Resilience;
 use crate::dirs;
 use crate::patience::within;
+use crate::source::electricity_maps::{Factors, Version};
 use crate::source::{Live, Name};
 
 /// Longest wait for the disk that a file is on.
@@ -88,9 +89,9 @@ pub struct Source {
     /// `key_command`.
     pub key_command: Option<Told<String>>,
     /// `version`, of Electricity Maps.
-    pub version: Option<Told<String>>,
+    pub version: Option<Told<Version>>,
     /// `emission_factors`, of Electricity Maps.
-    pub emission_factors: Option<Told<String>>,
+    pub emission_factors: Option<Told<Factors>>,
     /// `[sources.NAME.places]`: its own names of zones, where ours do not tell.
     pub places: BTreeMap<String, String>,
 }

@@ -130,7 +130,8 @@ impl Origin {
 pub fn averages() -> &'static [Average] {
     static PARSED: OnceLock<Vec<Average>> = OnceLock::new();
     PARSED.get_or_init(|| {
-        let rows = |table: &'static str| table.lines().filter(|line| !line.starts_with('#')).skip(1);
+        let rows =
+            |table: &'static str| table.lines().filter(|line| !line.starts_with('#')).skip(1);
         let read = "a test reads all of the compiled-in tables";
         let mut all: Vec<Average> = rows(ZONES)
             .map(|line| parse_average(line).expect(read))

@@ -1,7 +1,7 @@
 //! Intensities of one basis moved to the level of another: good enough to say when it is cleaner,
 //! never to count by.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::hourly::{Hourly, hour_of};
 use super::{Issue, Kind, Point, Series};
@@ -22,7 +22,9 @@ pub fn factor(from: &Series, to: &Series, now: Timestamp) -> Option<f64> {
     let both: Vec<(f64, f64)> = (from.known())
         .filter_map(|(hour, value)| Some((value, to.at(hour)?)))
         .collect();
-    let (a, b) = both.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
+    let (a, b) = both
+        .iter()
+        .fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
     (both.len() >= LEAST_HOURS && a > 0.0 && b > 0.0).then(|| b / a)
 }
 
@@ -42,6 +44,8 @@ pub fn scaled(issue: &Issue, factor: f64) -> Issue {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use jiff::SignedDuration;
 
     use super::*;
 
@@ -67,9 +71,20 @@ mod tests {
             series: hours(0, [10.0, 20.0]),
         };
         let scaled = scaled(&issue, 1.5);
-        let values: Vec<f64> = scaled.series.points().iter().map(|p| p.intensity.0).collect();
+        let values: Vec<f64> = scaled
+            .series
+            .points()
+            .iter()
+            .map(|p| p.intensity.0)
+            .collect();
         assert_eq!(values, [15.0, 30.0]);
-        assert!(scaled.series.points().iter().all(|p| p.kind == Kind::Rescaled));
+        assert!(
+            scaled
+                .series
+                .points()
+                .iter()
+                .all(|p| p.kind == Kind::Rescaled)
+        );
     }
 
     #[test]

@@ -76,7 +76,9 @@ fn postcode(id: &str) -> Option<&'static Average> {
     let is_outward = matches!(letters, 1 | 2)
         && matches!(rest.len(), 1 | 2)
         && rest.starts_with(|first: char| first.is_ascii_digit())
-        && rest.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
+        && rest
+            .chars()
+            .all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
     let whole = average("GB").filter(|_| is_outward)?;
     Some(Box::leak(Box::new(Average {
         zone: String::leak(id.to_owned()),

@@ -23,13 +23,13 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
-use super::{Gathered, LEARN_AFTER, Live, Name, SourceError, Tried, builtin, file, gather_file};
+use super::{Gathered, LEARN_AFTER, Live, Name, SourceError, Tried, builtin, gather_file};
 use crate::archive::{Archive, Of};
 use crate::caller::wire::{Credential, Provider, Refused, Said};
 use crate::caller::{By, CallError, Caller, To};
 use crate::forecast::learn::Lessons;
 use crate::forecast::rescale;
-use crate::forecast::{Basis, Issue, Kind, Knowledge, Point, Series};
+use crate::forecast::{Basis, Issue, Kind, Knowledge, Point, Scope, Series};
 use crate::words;
 
 /// How far ahead a last forecast must reach for nobody else to be asked.
@@ -97,6 +97,18 @@ struct Heard {
 struct Silent {
     why: String,
     hint: Option<String>,
+    /// It was not to be asked.
+    is_asked_for: bool,
+}
+
+impl Silent {
+    fn new(why: String, hint: Option<String>) -> Self {
+        Self {
+            why,
+            hint,
+            is_asked_for: false,
+        }
+    }
 }
 
 impl fmt::Display for Silent {
@@ -110,9 +122,11 @@ impl fmt::Display for Silent {
 
 impl From<CallError> for Silent {
     fn from(error: CallError) -> Self {
+        let is_asked_for = matches!(error, CallError::Offline { .. });
         Self {
-            hint: error.hint(),
+            hint: error.hint().filter(|_| !is_asked_for),
             why: error.to_string(),
+            is_asked_for,
         }
     }
 }
@@ -138,10 +152,10 @@ impl Service {
         let url = (self.base_url.as_deref()).unwrap_or(self.provider.offers().base_url);
         let name = self.provider.name();
         match url {
-            "" => Err(Silent {
-                why: format!("{name} has no address of its own"),
-                hint: Some(format!("set base_url in [sources.{name}]")),
-            }),
+            "" => Err(Silent::new(
+                format!("{name} has no address of its own"),
+                Some(format!("set base_url in [sources.{name}]")),
+            )),
             url => Ok(url),
         }
     }
@@ -231,7 +245,10 @@ impl Chain {
                         return Ok(told.gathered(knowledge, wait));
                     }
                     Err((of, silent)) => {
-                        told.failed(name, silent.to_string());
+                        match silent.is_asked_for {
+                            true => told.tried(name, silent.to_string()),
+                            false => told.failed(name, silent.to_string()),
+                        }
                         leading = leading.or(of);
                         if let Some(of) = &leading
                             && let Some(known) = self.remembered(of, zone, now, REACHES, &mut told)
@@ -285,8 +302,10 @@ impl Chain {
         let served = served.and_then(|service| Some((service, service.place(zone)?)));
         let Some((service, place)) = served else {
             let why = format!("{name} does not serve {zone}");
-            let hint = Some(format!("its name there can be set: [sources.{name}.places]"));
-            return Err((None, Silent { why, hint }));
+            let hint = Some(format!(
+                "its name there can be set: [sources.{name}.places]"
+            ));
+            return Err((None, Silent::new(why, hint)));
         };
         let of = service.of(place.clone());
         let heard = self.ask_all(live, service, &of, now, notes).await;
@@ -305,7 +324,7 @@ impl Chain {
         let base_url = service.base_url()?;
         let held = match provider.offers().credential {
             Credential::None => None,
-            _ => self.keys.of(live).map_err(|why| Silent { why, hint: None })?,
+            _ => self.keys.of(live).map_err(|why| Silent::new(why, None))?,
         };
         let to = |key| To {
             provider,
@@ -345,12 +364,7 @@ impl Chain {
     }
 
     /// All asks of a provider for a place, at once; what some of them say is of use alone.
-    async fn ask_round(
-        &self,
-        to: &To<'_>,
-        of: &Of,
-        now: Timestamp,
-    ) -> Result<Heard, CallError> {
+    async fn ask_round(&self, to: &To<'_>, of: &Of, now: Timestamp) -> Result<Heard, CallError> {
         let asks = to.provider.asks(to.place, now);
         let answers = join_all(asks.iter().map(|ask| self.caller.ask(to, ask))).await;
         let mut heard: Option<Heard> = None;
@@ -413,13 +427,13 @@ impl Chain {
             return own;
         };
         told.instead(&heard.of.source);
-        if leading.means_the_same(&heard.of) {
+        if means_the_same(leading, &heard.of) {
             return own;
         }
         let known = self.remembered(leading, zone, now, SignedDuration::MIN, told);
-        let factor = known.as_ref().and_then(|known| {
-            rescale::factor(&own.observations, &known.observations, now)
-        });
+        let factor = known
+            .as_ref()
+            .and_then(|known| rescale::factor(&own.observations, &known.observations, now));
         let (Some(mut known), Some(factor)) = (known, factor) else {
             told.notes.push(format!(
                 "{} stands for itself ({}): too little is known of {} to rescale to",
@@ -436,7 +450,9 @@ impl Chain {
         known.source = format!("{source} rescaled to {}", leading.source);
         known.kind = Kind::Rescaled;
         let newest = own.issues.last();
-        known.issues.extend(newest.map(|issue| rescale::scaled(issue, factor)));
+        known
+            .issues
+            .extend(newest.map(|issue| rescale::scaled(issue, factor)));
         known.lessons = None;
         known
     }
@@ -459,7 +475,11 @@ impl Chain {
                 of.source
             ));
         }
-        known.kind = if issue.is_some() { Kind::Live } else { Kind::Cached };
+        known.kind = if issue.is_some() {
+            Kind::Live
+        } else {
+            Kind::Cached
+        };
         let all = known.observations.points().iter().chain(observations);
         known.observations = Series::new(all.copied().collect());
         if let Some(issue) = issue {
@@ -484,9 +504,7 @@ impl Chain {
         let known = self.stored(of, zone, told);
         let last = known.issues.last().and_then(|issue| issue.series.span());
         let is_enough = match last {
-            Some(span) if reaches > SignedDuration::ZERO => {
-                span.end.duration_since(now) >= reaches
-            }
+            Some(span) if reaches > SignedDuration::ZERO => span.end.duration_since(now) >= reaches,
             _ => reaches <= SignedDuration::ZERO,
         };
         if !is_enough || (known.issues.is_empty() && known.observations.is_empty()) {
@@ -513,7 +531,6 @@ impl Chain {
             // The built-in days are of production; no service states exactly that.
             profile_same_accounting: false,
             yearly_average: usual.yearly_average.filter(|_| usual.basis == of.basis),
-            trust: read.trust,
         }
     }
 }
@@ -587,6 +604,12 @@ impl Told {
             next,
         }
     }
+}
+
+/// Whether numbers of two services may stand in one account. What one does not say of its scope need
+/// not be what the other does not say.
+fn means_the_same(a: &Of, b: &Of) -> bool {
+    a.source == b.source || (a.basis == b.basis && a.basis.scope != Scope::Unknown)
 }
 
 fn is_refused_key(error: &CallError) -> bool {

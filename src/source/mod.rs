@@ -8,10 +8,10 @@
 
 pub mod builtin;
 pub mod chain;
-pub mod energi_data_service;
-pub mod energy_charts;
 mod coverage;
 pub mod electricity_maps;
+pub mod energi_data_service;
+pub mod energy_charts;
 pub mod file;
 pub mod neso;
 pub mod profiles;
@@ -26,10 +26,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::caller::wire::Provider;
 use crate::forecast::learn::Lessons;
 use crate::forecast::{Basis, Kind, Knowledge, Span, zones};
 use crate::{parse, words};
+use electricity_maps::ElectricityMaps;
+use energi_data_service::EnergiDataService;
+use energy_charts::EnergyCharts;
 use file::{FileError, Recorded};
+use neso::Neso;
 
 /// Observed time before lessons begin: of what is expected with less behind it, little is learned
 /// that holds later. The learned corrections were tried on half a year with
@@ -87,6 +92,18 @@ impl Live {
     /// What its variables begin with: `CATRAIN_ENERGY_CHARTS`.
     pub fn variable(self) -> String {
         format!("CATRAIN_{}", self.name().replace('-', "_").to_uppercase())
+    }
+}
+
+/// How a service is asked and read; `maps` says how Electricity Maps is.
+pub fn provider(live: Live, maps: ElectricityMaps) -> Box<dyn Provider> {
+    match live {
+        Live::Neso => Box::new(Neso),
+        Live::EnergyCharts => Box::new(EnergyCharts),
+        Live::EnergiDataService => Box::new(EnergiDataService),
+        Live::ElectricityMaps => Box::new(maps),
+        Live::WattTime => Box::new(Neso),
+        Live::CarbonAwareSdk => Box::new(Neso),
     }
 }
 

@@ -7,9 +7,9 @@
 //! may hang have threads of their own and reach the loop by channels.
 
 pub mod event;
+mod intensities;
 pub mod machine;
 pub mod news;
-mod intensities;
 mod segments;
 #[cfg(test)]
 mod tests;
@@ -25,9 +25,9 @@ use tokio::time::{Instant, sleep_until};
 use crate::clock::{Clock, Moment};
 use crate::control::{self, Request};
 use crate::fault::{self, Point};
-use crate::forecast::{Kind, Knowledge, Outlook, Span};
+use crate::forecast::{Knowledge, Outlook, Span};
 use crate::ledger::Ticket;
-use crate::ledger::entry::{Action, Exit, IntensityKind, IntensityPoint, Reading, Segment, What};
+use crate::ledger::entry::{Action, Exit, Reading, Segment, What};
 use crate::units::{GramsPerKwh, Joules, KilowattHours};
 use event::{Effect, Event, News, Signal, Stretch, Word};
 use intensities::{Noted, intensity_at};
@@ -574,7 +574,11 @@ where
             due.extend((state.noted).due(now.utc, knowledge, state.machine.outlook()));
         }
         if let Some((knowledge, outlook)) = &state.second {
-            due.extend(state.second_noted.due(now.utc, knowledge, outlook.as_deref()));
+            due.extend(
+                state
+                    .second_noted
+                    .due(now.utc, knowledge, outlook.as_deref()),
+            );
         }
         for what in due {
             self.recorder.record(now, what);

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use catrain::cli::{ForecastArgs, ZonesArgs};
 use catrain::command;
+use catrain::command::sources::Settled;
+use catrain::config::Config;
 use catrain::error::Failure;
 use catrain::words::Look;
 use clap::{Args, FromArgMatches};
@@ -30,9 +32,14 @@ fn now() -> Timestamp {
     "2021-11-16T17:20:00Z".parse().unwrap()
 }
 
+/// Nothing is set, nothing kept, and nobody asked.
+fn settled() -> Settled {
+    Settled::of(Config::default(), None, None, true)
+}
+
 fn try_forecast(line: &str, look: Look) -> Result<String, Failure> {
     let mut out = Vec::new();
-    command::forecast::run(&args(line), look, &mut out, now(), &berlin())?;
+    command::forecast::run(&args(line), &settled(), look, &mut out, &now, &berlin())?;
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -342,8 +349,10 @@ impl Write for Fails {
 fn a_broken_pipe_is_no_error_and_a_full_disk_is_one() {
     for format in ["table", "json", "csv"] {
         let args: ForecastArgs = args(&format!("-z DE --format {format}"));
-        let run =
-            |kind| command::forecast::run(&args, Look::PLAIN, &mut Fails(kind), now(), &berlin());
+        let run = |kind| {
+            let out = &mut Fails(kind);
+            command::forecast::run(&args, &settled(), Look::PLAIN, out, &now, &berlin())
+        };
         assert!(run(io::ErrorKind::BrokenPipe).is_ok(), "{format}");
         assert!(run(io::ErrorKind::StorageFull).is_err(), "{format}");
     }

@@ -2,17 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
+use catrain::caller::block_on;
+use catrain::command::sources::Settled;
+use catrain::config::Config;
 use catrain::forecast::ahead::ahead;
 use catrain::forecast::learn::Lessons;
 use catrain::forecast::{Basis, Kind};
 use catrain::source::file::{self, LARGEST};
-use catrain::source::{Name, builtin, gather, replay};
+use catrain::source::{Gathered, Name, SourceError, builtin, replay};
 use jiff::Timestamp;
 
 const TRACE: &str = "datetime,carbon_intensity_gco2_per_kwh\n";
 
 fn fixture() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/DE_2021-11.csv")
+}
+
+/// What named sources know where nobody can be asked.
+fn gather(names: &[Name], zone: &str, now: Timestamp) -> Result<Gathered, SourceError> {
+    let settled = Settled::of(Config::default(), None, None, true);
+    block_on(settled.chain.gather(names, zone, now)).unwrap()
 }
 
 fn at(text: &str) -> Timestamp {

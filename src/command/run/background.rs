@@ -62,7 +62,11 @@ pub(super) fn gather(sources: Sources, prepared: &Prepared, arrivals: Arrivals) 
         drop(arrivals.blocking_send(Arrival::Ready));
     };
     // Without a thread nothing is known: the driver starts the job after its patience.
-    drop(std::thread::Builder::new().name("gather".to_owned()).spawn(gathering));
+    drop(
+        std::thread::Builder::new()
+            .name("gather".to_owned())
+            .spawn(gathering),
+    );
 }
 
 /// Opens the control socket.
@@ -79,7 +83,11 @@ pub(super) fn control(run: RunId, arrivals: Arrivals) {
         };
         drop(arrivals.blocking_send(arrival));
     };
-    drop(std::thread::Builder::new().name("control".to_owned()).spawn(opening));
+    drop(
+        std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(opening),
+    );
 }
 
 /// Gathering for one run.
@@ -105,7 +113,10 @@ impl Gathering {
                 Ok(gathered) => gathered,
                 Err(_) => {
                     let now = utc_now();
-                    let known = self.sources.chain.known(&self.sources.names, &self.zone, now);
+                    let known = self
+                        .sources
+                        .chain
+                        .known(&self.sources.names, &self.zone, now);
                     let stand_in = Arrival::Knowledge(learned(known, now));
                     for arrival in [stand_in, Arrival::Ready] {
                         if self.arrivals.send(arrival).await.is_err() {
@@ -175,7 +186,8 @@ impl Gathering {
         for word in words {
             self.send(word).await?;
         }
-        self.send(Arrival::Knowledge(learned(knowledge, utc_now()))).await?;
+        self.send(Arrival::Knowledge(learned(knowledge, utc_now())))
+            .await?;
         match is_first {
             true => self.send(Arrival::Ready).await,
             false => Ok(()),

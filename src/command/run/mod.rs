@@ -16,7 +16,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
-use super::sources;
+use super::sources::Settled;
 use crate::cli::{ProgressWhen, RunArgs};
 use crate::clock::{Clock, Moment, Replay, SystemClock};
 use crate::error::{Failure, Kind};
@@ -58,9 +58,10 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     // Before there is any thread that could take a signal.
     let signals =
         Signals::open(inherited).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
-    let (config, passed_by) = sources::configuration()?;
-    let prepared = prepare::prepare(args, &config)?;
-    let sources = prepare::sources(args, &config, &prepared)?;
+    let settled = Settled::load(args.offline)?;
+    let prepared = prepare::prepare(args, &settled.config)?;
+    let passed_by = settled.passed_by.clone();
+    let sources = prepare::sources(args, settled, &prepared)?;
     let figures = settings::figures(args);
     let planned = settings::plan(args, &prepared, &figures, inherited)?;
     let speed = args.speed;
@@ -73,7 +74,9 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
 
     let (arrivals_sender, arrivals) = mpsc::channel(64);
     let writer = Rc::new(paper::open_ledger(prepared.state.clone()));
-    paper::record_begin(&writer, begun, args, &prepared, &planned, &figures, &sources);
+    paper::record_begin(
+        &writer, begun, args, &prepared, &planned, &figures, &sources,
+    );
     let talk = Talk::start(look, shows_countdown(args));
     for line in passed_by.iter().chain(&planned.notices) {
         talk.say(line);

@@ -11,9 +11,9 @@ use super::background::Sources;
 use super::memory::{self, Memory};
 use super::settings;
 use crate::cli::RunArgs;
-use crate::command::sources;
-use crate::config::Config;
 use crate::clock::utc_now;
+use crate::command::sources::Settled;
+use crate::config::Config;
 use crate::error::{Failure, Kind};
 use crate::forecast::zones::{self, Unresolved};
 use crate::plan::Policy;
@@ -48,8 +48,8 @@ pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failu
     let state = crate::dirs::state();
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     // The job waits for this disk only where what it holds is of use.
-    let is_of_use =
-        (args.zone.is_none() && config.zone.is_none()) || (args.duration.is_none() && settings::policy(args) != Policy::Now);
+    let is_of_use = (args.zone.is_none() && config.zone.is_none())
+        || (args.duration.is_none() && settings::policy(args) != Policy::Now);
     let memory = match &state {
         Some(state) if is_of_use => Memory::read(state, PATIENCE),
         _ => Memory::default(),
@@ -93,15 +93,12 @@ pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failu
 /// The second account would be of the same numbers as the first.
 pub(super) fn sources(
     args: &RunArgs,
-    config: &Config,
+    settled: Settled,
     prepared: &Prepared,
 ) -> Result<Sources, Failure> {
-    let chain = sources::chain(config, args.offline);
-    let names = match (args.source.as_slice(), &config.chain) {
-        ([], Some(chain)) => chain.value.clone(),
-        (given, _) => given.to_vec(),
-    };
-    let set = config.account_with.as_ref().map(|set| set.value.clone());
+    let names = settled.names(&args.source);
+    let Settled { config, chain, .. } = settled;
+    let set = config.account_with.map(|set| set.value);
     let account_with = args.account_with.clone().or(set);
     let account_with = account_with.filter(|_| prepared.replay.is_none());
     if let Some(name) = &account_with {

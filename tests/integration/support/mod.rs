@@ -186,6 +186,8 @@ impl Sandbox {
         let path = std::env::join_paths(std::iter::once(first).chain(std::env::split_paths(&old)));
         command
             .env("PATH", path.unwrap())
+            // Nobody is asked but by tests that have somebody to ask.
+            .env("CATRAIN_OFFLINE", "1")
             .env("CATRAIN_CONFIG_DIR", self.config_dir())
             .env("CATRAIN_CACHE_DIR", self.cache_dir())
             .env("CATRAIN_STATE_DIR", self.state_dir())
