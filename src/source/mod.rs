@@ -1,10 +1,10 @@
 //! Where intensities come from: a [`chain::Chain`] asks the sources in order, [`replay`] opens a
 //! recorded day. Both give a [`Knowledge`], from which `forecast::ahead` makes an outlook.
 //!
-//! A service is a file that says how it is asked and what its answers mean, without a network. Built-in
-//! data is the last rung: it is joined to what a source knows, and stands alone where none answers. A
-//! file that was named and cannot be used is an error, not a reason to fall back in silence, unless
-//! another source was named after it.
+//! A service is a file that says what to ask and how to read what comes, without a network; `reading`
+//! is what they share. Built-in data is the last rung: it is joined to what a source knows, and stands
+//! alone where none answers. A file that was named and cannot be used is an error, not a reason to fall
+//! back in silence, unless another source was named after it.
 
 pub mod builtin;
 pub mod chain;

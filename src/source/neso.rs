@@ -52,7 +52,8 @@ const REGIONS: [&str; 17] = [
     "Wales",
 ];
 
-/// What is asked, and under which name what lies beyond the end of the year is asked.
+/// Names of what is asked, in two parts where a year ends in between; of a forecast the first and of the
+/// past the second is the name of the whole.
 const FORECAST: [&str; 2] = ["forecast", "forecast of next year"];
 const PAST: [&str; 2] = ["past of last year", "past"];
 
@@ -102,9 +103,11 @@ impl Provider for Neso {
             .increment(30)
             .mode(RoundMode::Floor);
         let at = now.round(half_hours).unwrap_or(now) + MINUTE;
-        let [ahead, back] = ["fw48h", "pt24h"].map(|range| format!("{}/{range}", minute(at)));
-        let mut asks = range(FORECAST, place, at, at + AHEAD, ahead, FORECAST[0]);
-        asks.extend(range(PAST, place, at - BACK, at, back, PAST[1]));
+        let whole = |what, range| vec![ask(what, place, &format!("{}/{range}", minute(at)))];
+        let ahead = in_two_parts(FORECAST, place, at, at + AHEAD);
+        let back = in_two_parts(PAST, place, at - BACK, at);
+        let mut asks = ahead.unwrap_or_else(|| whole(FORECAST[0], "fw48h"));
+        asks.extend(back.unwrap_or_else(|| whole(PAST[1], "pt24h")));
         asks
     }
 
@@ -154,8 +157,9 @@ impl Provider for Neso {
 
 /// The name of the region with this id.
 fn region_of(id: &str) -> Option<&'static str> {
-    let index = id.parse::<usize>().ok()?.checked_sub(1)?;
-    REGIONS.get(index).copied()
+    let mut regions = (1..).zip(REGIONS);
+    let (_, name) = regions.find(|(number, _): &(usize, _)| number.to_string() == id)?;
+    Some(name)
 }
 
 /// Whether this can be the first part of a postcode, as in `RG10 9NY`. Northern Ireland (`BT`) is
@@ -171,25 +175,20 @@ fn is_district(text: &str) -> bool {
         && rest.iter().all(u8::is_ascii_alphanumeric)
 }
 
-/// Asks for the time between `from` and `to`: for the range called `whole`, or in two parts.
-fn range(
-    parts: [&'static str; 2],
+/// Asks for the time between `from` and `to` where a year ends between them.
+fn in_two_parts(
+    [before, after]: [&'static str; 2],
     place: &str,
     from: Timestamp,
     to: Timestamp,
-    whole: String,
-    what: &'static str,
-) -> Vec<Ask> {
-    let Some(new_year) = new_year_between(from, to) else {
-        return vec![ask(what, place, &whole)];
-    };
+) -> Option<Vec<Ask>> {
+    let new_year = new_year_between(from, to)?;
     let between = |from, to| format!("{}/{}", minute(from), minute(to));
-    let [before, after] = parts;
     let mut asks = vec![ask(before, place, &between(from, new_year - MINUTE))];
     if new_year + MINUTE < to {
         asks.push(ask(after, place, &between(new_year + MINUTE, to)));
     }
-    asks
+    Some(asks)
 }
 
 fn ask(what: &'static str, place: &str, range: &str) -> Ask {

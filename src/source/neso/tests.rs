@@ -210,6 +210,8 @@ fn zones_are_the_nation_its_regions_and_districts() {
         ("GB-RG10", Some("RG10")),
         ("GB-W1A", Some("W1A")),
         ("GB-0", None),
+        ("GB-+1", None),
+        ("GB-01", None),
         ("GB-18", None),
         ("GB-NIR", None),
         ("GB-BT1", None),
