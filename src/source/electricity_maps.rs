@@ -13,9 +13,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::coverage;
-use super::reading::{Bounded, Raw, Timeline, complaint, json, quote, success, time};
+use super::reading::{Bounded, Raw, Timeline, complaint, json, quote, said, success, time};
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
-use crate::forecast::{Basis, Issue, Kind, Scope, Series, Signal};
+use crate::forecast::{Basis, Kind, Scope, Series, Signal};
 
 const HISTORY: &str = "history";
 const FORECAST: &str = "forecast";
@@ -180,22 +180,12 @@ impl Provider for ElectricityMaps {
         self.check(&body, &rows, place)?;
         let mut notes = Vec::new();
         let series = series_of(&rows, &mut notes);
-        if series.is_empty() {
-            let what = ask.what;
-            return Err(Refused::NoData(format!("no {what} of {place}")));
-        }
-        let mut said = Said {
-            notes,
-            ..Said::default()
-        };
         if ask.what == FORECAST {
             // Its clock may be ahead of ours, and nothing is known before it was issued.
             let issued_at = body.updated_at.map_or(answer.at, |at| at.min(answer.at));
-            said.issue = Some(Issue { issued_at, series });
-        } else {
-            said.observations = series.points().to_vec();
+            return said(&Series::default(), series, issued_at, notes);
         }
-        Ok(said)
+        said(&series, Series::default(), answer.at, notes)
     }
 
     fn plan(&self) -> Option<Ask> {
@@ -219,7 +209,6 @@ impl Provider for ElectricityMaps {
 
 /// `Ok` where the body is to be read.
 fn accepted(answer: &Answer<'_>, what: &str, place: &str) -> Result<(), Refused> {
-    let said = || complaint(answer.body);
     match answer.status {
         401 => {
             let body = String::from_utf8_lossy(answer.body);
@@ -229,12 +218,12 @@ fn accepted(answer: &Answer<'_>, what: &str, place: &str) -> Result<(), Refused>
             } else if NOT_COVERED.iter().any(|text| says(text)) {
                 Refused::NotCovered(format!("{what} of {place}"))
             } else {
-                Refused::KeyWrong(said())
+                Refused::KeyWrong(complaint(answer.body))
             })
         }
         404 => Err(Refused::OtherPlace(format!(
             "{}; `catrain zones` lists zones",
-            said().trim_end_matches('.')
+            complaint(answer.body).trim_end_matches('.')
         ))),
         _ => success(answer, Some(THROTTLED)),
     }

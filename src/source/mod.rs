@@ -6,6 +6,7 @@
 //! alone where none answers. A file that was named and cannot be used is an error, not a reason to fall
 //! back in silence, unless another source was named after it.
 
+mod asking;
 pub mod builtin;
 pub mod chain;
 mod coverage;
@@ -18,6 +19,7 @@ pub mod profiles;
 mod reading;
 #[cfg(test)]
 mod samples;
+pub mod watttime;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

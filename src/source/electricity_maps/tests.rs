@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::caller::wire::Class;
-use crate::forecast::Point;
+use crate::forecast::{Issue, Point};
 use crate::source::samples::{Samples, assert_usable, assert_withstood};
 
 const V4: ElectricityMaps = ElectricityMaps {
@@ -121,7 +121,7 @@ fn v3_history() {
 fn v3_power_breakdown_latest() {
     assert_eq!(
         refused("v3-power-breakdown-latest", "DE"),
-        Refused::NoData("no history of DE".to_owned())
+        Refused::NoData("1 of 1 values are no intensities and stay holes".to_owned())
     );
 }
 
@@ -211,7 +211,7 @@ fn v3_home_assistant_ok() {
 fn v3_home_assistant_no_data() {
     assert_eq!(
         refused("v3-home-assistant-no-data", "DE"),
-        Refused::NoData("no history of DE".to_owned())
+        Refused::NoData("1 of 1 values have no time that can be read".to_owned())
     );
 }
 
@@ -381,7 +381,7 @@ fn success_without_intensities_is_no_answer_and_without_rows_no_data() {
     }
     assert_eq!(
         said_of(FORECAST, r#"{"zone": "DE", "forecast": []}"#),
-        Err(Refused::NoData("no forecast of DE".to_owned()))
+        Err(Refused::NoData("nothing is known of that time".to_owned()))
     );
 }
 
