@@ -9,6 +9,7 @@
 mod asking;
 pub mod builtin;
 pub mod chain;
+pub mod carbon_aware_sdk;
 mod coverage;
 pub mod electricity_maps;
 pub mod energi_data_service;
