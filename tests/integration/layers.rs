@@ -32,10 +32,15 @@ const CORE: &[&str] = &[
 ];
 /// Files of providers: they use what stands beside them and are as pure as the core.
 const PURE_ADAPTERS: &[&str] = &[
+    "source/asking.rs",
+    "source/coverage.rs",
     "source/reading.rs",
     "source/neso.rs",
     "source/energy_charts.rs",
     "source/energi_data_service.rs",
+    "source/electricity_maps.rs",
+    "source/watttime.rs",
+    "source/carbon_aware_sdk.rs",
 ];
 /// What the core must not name.
 const IMPURE: &[&str] = &[
