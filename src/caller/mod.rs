@@ -248,7 +248,7 @@ impl Caller {
 
     fn read(&self, to: &To<'_>, ask: &Ask, kept: &Kept, by: By) -> Option<Heard> {
         // A newer version of us may understand less: then it is asked for again.
-        let mut said = to.provider.read(ask, to.place, &kept.answer()).ok()?;
+        let mut said = to.understand(ask, &kept.answer()).ok()?;
         said.notes.append(&mut lock(&self.notes));
         let (at, valid_until) = (kept.at, kept.valid_until);
         Some(Heard {
@@ -436,7 +436,7 @@ impl Way<'_> {
                 self.line.count(|counters| counters.retries += 1);
             }
             let mut used = None;
-            let read = |answer: &Answer<'_>| self.to.provider.read(ask, self.to.place, answer);
+            let read = |answer: &Answer<'_>| self.to.understand(ask, answer);
             let outcome = match self.carried(ask, &mut left).await {
                 Ok(carried) => {
                     let carried = used.insert(carried);
@@ -723,6 +723,18 @@ struct Place<'a> {
 }
 
 impl To<'_> {
+    /// What an answer says; of a plan, its words as a note.
+    fn understand(&self, ask: &Ask, answer: &Answer<'_>) -> Result<Said, Refused> {
+        if self.provider.plan().is_some_and(|plan| plan == *ask) {
+            let told = self.provider.read_plan(self.place, answer)?;
+            return Ok(Said {
+                notes: vec![told],
+                ..Said::default()
+            });
+        }
+        self.provider.read(ask, self.place, answer)
+    }
+
     fn name(&self) -> String {
         self.provider.name().to_owned()
     }

@@ -8,8 +8,8 @@
 
 mod asking;
 pub mod builtin;
-pub mod chain;
 pub mod carbon_aware_sdk;
+pub mod chain;
 mod coverage;
 pub mod electricity_maps;
 pub mod energi_data_service;
@@ -33,11 +33,13 @@ use crate::caller::wire::Provider;
 use crate::forecast::learn::Lessons;
 use crate::forecast::{Basis, Kind, Knowledge, Span, zones};
 use crate::{parse, words};
+use carbon_aware_sdk::CarbonAwareSdk;
 use electricity_maps::ElectricityMaps;
 use energi_data_service::EnergiDataService;
 use energy_charts::EnergyCharts;
 use file::{FileError, Recorded};
 use neso::Neso;
+use watttime::WattTime;
 
 /// Observed time before lessons begin: of what is expected with less behind it, little is learned
 /// that holds later. The learned corrections were tried on half a year with
@@ -105,8 +107,8 @@ pub fn provider(live: Live, maps: ElectricityMaps) -> Box<dyn Provider> {
         Live::EnergyCharts => Box::new(EnergyCharts),
         Live::EnergiDataService => Box::new(EnergiDataService),
         Live::ElectricityMaps => Box::new(maps),
-        Live::WattTime => Box::new(Neso),
-        Live::CarbonAwareSdk => Box::new(Neso),
+        Live::WattTime => Box::new(WattTime),
+        Live::CarbonAwareSdk => Box::new(CarbonAwareSdk),
     }
 }
 
