@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::blend::{BIAS_DAYS, Blend, FURTHEST, Issued, OLDEST_DAYS, issued_by, observed};
 use super::hourly::{Hourly, age_in_days, begin, hour_of};
+use super::trust::{self, Trust};
 use super::{Basis, Kind, Knowledge, Outlook, Point, Series, Span};
 use crate::units::GramsPerKwh;
 
@@ -44,6 +45,7 @@ pub fn ahead_as_of(
     let past = issued_by(known, seen);
     let issued = Issued::newest(past, this);
     let newest = issued.as_ref().map(|issued| issued.at);
+    let worth = known.trust.as_ref().unwrap_or(&Trust::TESTED);
 
     let values: Vec<(f64, Kind)>;
     let (kind, confidence, mean);
@@ -64,12 +66,19 @@ pub fn ahead_as_of(
             _ => (this - x) / 24,
         };
         kind = if covered { known.kind } else { Kind::Profile };
-        confidence = trust(if covered { &BLENDED } else { &HISTORY }, age_days);
+        confidence = trust::at(
+            if covered {
+                &worth.blended
+            } else {
+                &worth.history
+            },
+            age_days,
+        );
         mean = blend.profile.iter().sum::<f64>() / 24.0;
     } else if let Some(issued) = issued.filter(|issued| issued.reaches(this)) {
         values = issued.alone(known, this, hours);
         kind = known.kind;
-        confidence = trust(&ISSUE_ALONE, age_in_days(this, issued.at));
+        confidence = trust::at(&worth.issue_alone, age_in_days(this, issued.at));
         mean = issued.mean();
     } else if let Some(profile) = known.profile {
         let at = |hour| begin(hour).map_or(0.0, |at| profile.mean_at(at).0);
@@ -77,7 +86,7 @@ pub fn ahead_as_of(
             .map(|hour| (at(hour), Kind::Profile))
             .collect();
         kind = Kind::Profile;
-        confidence = BUILTIN;
+        confidence = worth.builtin;
         mean = (this..this + 24).map(at).sum::<f64>() / 24.0;
         // Nothing of the source is in it: its data is too old, or there is none.
         basis = Basis::AVERAGE_LIFECYCLE;
@@ -110,24 +119,6 @@ pub fn ahead_as_of(
     })
 }
 
-/// What a rung of the ladder is worth, by the whole days that its newest piece is old.
-///
-/// 1 − (mean absolute error over the next 48 hours) / (that of the period's mean), averaged over
-/// DE, PL, SE, US-CAL-CISO, US-MIDA-PJM and US-TEX-ERCO: CarbonCast's back-tested daily forecasts of
-/// July to December 2021, an origin every 29 hours after the first five weeks, the built-in profiles
-/// of 2020. Ages were made by withholding what is newer. Older than the table: its last value.
-const BLENDED: [f64; 4] = [0.55, 0.49, 0.43, 0.37];
-/// The same without any issue, by the age of the newest observation.
-const HISTORY: [f64; 4] = [0.38, 0.25, 0.22, 0.21];
-/// The same for an issue alone, without any observation.
-const ISSUE_ALONE: [f64; 4] = [0.39, 0.23, 0.14, 0.08];
-/// The same for the built-in profile alone.
-const BUILTIN: f64 = 0.15;
-
-fn trust(table: &[f64; 4], days: i64) -> f64 {
-    table[usize::try_from(days).unwrap_or(0).min(3)]
-}
-
 /// Of hourly values; what an issue says is known as the issue is.
 fn series(first: i64, values: Vec<(f64, Kind)>, issued: Kind) -> Series {
     let points = (first..).zip(values).filter_map(|(hour, (value, kind))| {
@@ -145,7 +136,7 @@ fn series(first: i64, values: Vec<(f64, Kind)>, issued: Kind) -> Series {
 }
 
 /// The newest observation that had begun by `seen`.
-fn newest_observation(seen: Timestamp, known: &Knowledge) -> Option<Point> {
+pub(super) fn newest_observation(seen: Timestamp, known: &Knowledge) -> Option<Point> {
     let points = known.observations.points();
     let begun = points.partition_point(|point| point.span.start <= seen);
     points[..begun].last().copied()
@@ -153,7 +144,7 @@ fn newest_observation(seen: Timestamp, known: &Knowledge) -> Option<Point> {
 
 /// The hours observed by `seen`, as far back from `this` as is looked. Of the hour of `seen` only
 /// what has begun counts.
-fn observed_by(seen: Timestamp, this: i64, known: &Knowledge) -> Hourly<'_> {
+pub(super) fn observed_by(seen: Timestamp, this: i64, known: &Knowledge) -> Hourly<'_> {
     let last = hour_of(seen);
     let before = observed(known, this, last);
     let points = known.observations.points();

@@ -22,6 +22,7 @@
 //! forecasts for six zones; [`super::learn`] moves them for the zone and the provider at hand.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::hourly::{Hourly, age_in_days, begin, hour_of, hour_of_day, is_weekend, mean};
 use super::{Issue, Kind, Knowledge};
@@ -69,7 +70,7 @@ impl<'a> Issued<'a> {
         let made = hour_of(issue.issued_at);
         (made >= this - BIAS_DAYS as i64 * 24).then(|| Self {
             at: issue.issued_at,
-            values: Hourly::of(&issue.series, made - 24, made + FURTHEST),
+            values: issue.hourly(),
         })
     }
 
@@ -136,7 +137,7 @@ impl<'a> Issued<'a> {
 }
 
 /// How far the parts are trusted at a lead: what each is multiplied by.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Weights {
     /// Of class, error, level and shape where an issue covers the hour.
     pub(super) covered: [f64; 4],

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::Knowledge;
 use super::blend::{Blend, Issued, Weights, issued_by, observed, weighted};
@@ -49,20 +50,29 @@ const MEMORY_DAYS: i64 = 180;
 const SHRINKAGE: f64 = 100.0;
 /// Keeps a part that is always 0 from making the equations unsolvable.
 const RIDGE: f64 = 1e-9;
+/// A part whose weight is off by more than this was never seen; the fitted ones are at most 1.
+const GREATEST: f64 = 100.0;
 /// What is kept at most, beside one sum a day: about 2 MB of origins, 0.2 of hours, 5 of solutions.
 const ORIGINS_KEPT: usize = 512;
 const HOURS_KEPT: usize = 128;
 const SOLUTIONS_KEPT: usize = 16_384;
 
-/// What the archive of a [`Knowledge`] teaches, worked out when it is asked for.
+/// What the archive of a [`Knowledge`] teaches: worked out when it is asked for, or as it was kept.
 ///
-/// It belongs to the knowledge that it was first asked of: whoever changes observations, issues or
-/// the profile afterwards has to begin anew with [`Lessons::since`]. A clone begins anew by itself.
+/// What is worked out belongs to the knowledge that it was first asked of: whoever changes
+/// observations, issues or the profile afterwards has to begin anew with [`Lessons::since`]. A clone
+/// begins anew by itself.
 #[derive(Debug)]
-pub struct Lessons {
-    since: Timestamp,
-    /// No part of equality: it follows from the rest of the knowledge.
-    kept: Mutex<Kept>,
+pub struct Lessons(Way);
+
+#[derive(Debug)]
+enum Way {
+    Since {
+        since: Timestamp,
+        /// No part of equality: it follows from the rest of the knowledge.
+        kept: Mutex<Kept>,
+    },
+    Fixed(Corrections),
 }
 
 impl Lessons {
@@ -70,25 +80,34 @@ impl Lessons {
     ///
     /// The first weeks of an archive teach little, since profile and bias are still cold in them.
     pub fn since(since: Timestamp) -> Self {
-        Self {
+        Self(Way::Since {
             since,
             kept: Mutex::default(),
-        }
+        })
+    }
+
+    /// The same corrections at any time.
+    pub(super) fn fixed(corrections: Corrections) -> Self {
+        Self(Way::Fixed(corrections))
     }
 
     /// What was learned by `now`, when `x` was the newest observed hour.
     pub(super) fn corrections(&self, now: Timestamp, x: i64, known: &Knowledge) -> Corrections {
+        let (since, kept) = match &self.0 {
+            Way::Since { since, kept } => (since, kept),
+            Way::Fixed(corrections) => return *corrections,
+        };
         let last = x.min(settled(now, known));
         let today = hour_of(now).div_euclid(24);
         // Whatever a panic may have interrupted: what stands in the caches is whole.
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(solved) = kept.solutions.get(&(last, today)) {
             return *solved;
         }
         let archive = Archive {
             known,
-            first: self.since.as_second().div_euclid(3600)
-                + i64::from(self.since.as_second().rem_euclid(3600) > 0),
+            first: since.as_second().div_euclid(3600)
+                + i64::from(since.as_second().rem_euclid(3600) > 0),
         };
         let solved = kept.sums(&archive, last, today).solve();
         keep(&mut kept.solutions, SOLUTIONS_KEPT, (last, today), solved);
@@ -98,13 +117,20 @@ impl Lessons {
 
 impl Clone for Lessons {
     fn clone(&self) -> Self {
-        Self::since(self.since)
+        match &self.0 {
+            Way::Since { since, .. } => Self::since(*since),
+            Way::Fixed(corrections) => Self::fixed(*corrections),
+        }
     }
 }
 
 impl PartialEq for Lessons {
     fn eq(&self, other: &Self) -> bool {
-        self.since == other.since
+        match (&self.0, &other.0) {
+            (Way::Since { since: one, .. }, Way::Since { since: other, .. }) => one == other,
+            (Way::Fixed(one), Way::Fixed(other)) => one == other,
+            _ => false,
+        }
     }
 }
 
@@ -121,10 +147,16 @@ fn settled(now: Timestamp, known: &Knowledge) -> i64 {
 }
 
 /// What is added to the fitted weights, at each knot.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Corrections([Weights; KNOTS.len()]);
 
 impl Corrections {
+    /// Whether all of it is within what any archive teaches.
+    pub(super) fn is_sensible(&self) -> bool {
+        let mut all = (self.0.iter()).flat_map(|at| at.covered.iter().chain(&at.uncovered));
+        all.all(|weight| weight.abs() <= GREATEST)
+    }
+
     /// At a lead; outside of the knots the first and the last go on.
     pub(super) fn at(&self, lead: i64) -> Weights {
         let [(a, share), (b, other)] = hats(lead);

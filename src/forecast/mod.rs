@@ -3,14 +3,18 @@
 //! A [`Series`] is a sorted list of half-open UTC intervals, each with its intensity and kind; holes
 //! stay holes. [`Knowledge`] is everything a source chain knows of a zone. [`ahead`] turns it into
 //! an [`Outlook`], the intensity ahead that the planner works with: by the hour (`hourly`), blended of
-//! parts (`blend`), each trusted as far as [`learn`] found it right.
+//! parts (`blend`), each trusted as far as [`learn`] found it right. [`trust`] says how far to trust
+//! the whole, and [`score`] how good the issues were.
 
 pub mod ahead;
 mod blend;
 pub mod builtin;
 mod hourly;
 pub mod learn;
+pub mod learned;
 pub mod rescale;
+pub mod score;
+pub mod trust;
 pub mod windows;
 pub mod zones;
 
@@ -23,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::GramsPerKwh;
 use learn::Lessons;
+use trust::Trust;
 
 /// What the intensity is the intensity of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -335,6 +340,9 @@ pub struct Knowledge {
     pub yearly_average: Option<GramsPerKwh>,
     /// What is learned from how well all this foretold what came; `None`: nothing is learned.
     pub lessons: Option<Lessons>,
+    /// How far each way to foretell is trusted, where that was measured for this zone and source;
+    /// `None`: as it was tested once for all.
+    pub trust: Option<Trust>,
 }
 
 /// A forecast as it was issued.
@@ -344,6 +352,28 @@ pub struct Issue {
     pub issued_at: Timestamp,
     /// What it said.
     pub series: Series,
+}
+
+impl Issue {
+    /// The same in whole hours, and no more of it than anyone looks at: from a day before it was
+    /// made to 31 days after.
+    pub fn by_hour(&self) -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let hourly = self.hourly();
+        let values = hourly.values.iter();
+        let values = values.map(|value| Some(GramsPerKwh(*value)));
+        let series = hourly::begin(hourly.first)
+            .map(|start| Series::regular(start, HOUR, values, Kind::Live));
+        Self {
+            issued_at: self.issued_at,
+            series: series.unwrap_or_default(),
+        }
+    }
+
+    fn hourly(&self) -> hourly::Hourly<'_> {
+        let made = hourly::hour_of(self.issued_at);
+        hourly::Hourly::of(&self.series, made - 24, made + blend::FURTHEST)
+    }
 }
 
 /// The intensity ahead, from `now` on, and how far to trust it.

@@ -27,6 +27,7 @@ pub fn knowledge(zone: &str) -> Knowledge {
             .filter(|average| average.basis == basis)
             .map(|average| average.intensity),
         lessons: None,
+        trust: None,
     }
 }
 

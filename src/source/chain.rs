@@ -531,6 +531,7 @@ impl Chain {
             // The built-in days are of production; no service states exactly that.
             profile_same_accounting: false,
             yearly_average: usual.yearly_average.filter(|_| usual.basis == of.basis),
+            trust: None,
         }
     }
 }

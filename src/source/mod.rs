@@ -306,6 +306,7 @@ fn join(recorded: Recorded, zone: &str, source: &str, notes: &mut Vec<String>) -
         profile_same_accounting: same,
         yearly_average: usual.yearly_average.filter(|_| same),
         lessons,
+        trust: None,
     }
 }
 

@@ -41,6 +41,7 @@ fn knowledge(lessons: bool) -> Knowledge {
         profile_same_accounting: true,
         yearly_average: None,
         lessons: lessons.then(|| Lessons::since(midnight(20))),
+        trust: None,
     }
 }
 

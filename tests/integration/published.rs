@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use catrain::forecast::trust::Trust;
+use catrain::source;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -89,6 +91,33 @@ fn the_planner_keeps_its_bars_on_half_a_year_of_forecasts_for_six_zones() {
     }
     let wrong = "--duration-error 20% --rate-noise 2% --policy plan";
     share(&bars(&sandbox, &forecasts, &profiles, wrong), "plan");
+}
+
+#[test]
+fn the_rungs_of_the_intensity_ahead_are_trusted_as_half_a_year_of_forecasts_earned() {
+    let Some(forecasts) = shared("forecasts") else {
+        return;
+    };
+    let measured: Vec<Trust> = (std::fs::read_dir(forecasts).unwrap())
+        .filter_map(|file| {
+            let path = file.unwrap().path();
+            let (known, _) = source::past(&path, &source::zone_of(&path)?).unwrap();
+            let span = known.observations.span().unwrap();
+            let warm = span.start + SignedDuration::from_hours(5 * 7 * 24);
+            Trust::measured(&known, warm, span.end)
+        })
+        .collect();
+    assert_eq!(measured.len(), 6);
+    let (is, tested) = (Trust::mean(&measured).unwrap(), Trust::TESTED);
+    let tables = |trust: &Trust| [trust.blended, trust.history, trust.issue_alone];
+    for (is, tested) in tables(&is)
+        .as_flattened()
+        .iter()
+        .zip(tables(&tested).as_flattened())
+    {
+        assert!((is - tested).abs() < 0.01, "{tested}, measured {is}");
+    }
+    assert!((is.builtin - tested.builtin).abs() < 0.01, "{}", is.builtin);
 }
 
 /// "Let's Wait Awhile" (2021), scenario II: training jobs that are due at nine on the next working

@@ -51,6 +51,7 @@ fn case(case: &serde_json::Value) -> (Timestamp, Knowledge) {
         profile_same_accounting: case["builtin_same_accounting"].as_bool().unwrap(),
         yearly_average: None,
         lessons: (case.get("learn_from")).map(|from| Lessons::since(time(from))),
+        trust: None,
     };
     (time(&case["now"]), known)
 }
@@ -119,6 +120,7 @@ fn knowing(observations: Series, issues: Vec<Issue>) -> Knowledge {
         profile_same_accounting: true,
         yearly_average: None,
         lessons: None,
+        trust: None,
     }
 }
 

@@ -59,6 +59,7 @@ fn archive(days: i64, step: i64, said: impl Fn(i64) -> f64) -> Knowledge {
         profile_same_accounting: true,
         yearly_average: None,
         lessons: Some(Lessons::since(at(7 * DAY))),
+        trust: None,
     }
 }
 
@@ -184,7 +185,10 @@ fn what_is_kept_stays_within_its_bounds() {
     for hour in 0..80 * 24 {
         corrections(at(hour * HOUR), &known);
     }
-    let kept = known.lessons.as_ref().unwrap().kept.lock().unwrap();
+    let Way::Since { kept, .. } = &known.lessons.as_ref().unwrap().0 else {
+        panic!("they are worked out");
+    };
+    let kept = kept.lock().unwrap();
     assert!(kept.origins.len() <= ORIGINS_KEPT && kept.hours.len() <= HOURS_KEPT);
     assert!(kept.solutions.len() <= SOLUTIONS_KEPT);
     assert_eq!(kept.days.len(), 80 - 7);

@@ -57,6 +57,7 @@ fn knowledge(hours: &[f64]) -> Arc<Knowledge> {
         profile_same_accounting: true,
         yearly_average: None,
         lessons: None,
+        trust: None,
     })
 }
 
