@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::asking::last_day;
-use super::reading::{Bounded, Raw, Timeline, complaint, json, quote, said, success, time};
+use super::reading::{Bounded, Raw, Timeline, complaint, issued, json, quote, said, success, time};
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
 use crate::forecast::{Basis, Kind, Scope, Series, Signal, Span};
 
@@ -33,8 +33,8 @@ impl Provider for CarbonAwareSdk {
         "carbon-aware-sdk"
     }
 
-    /// As far as it can be said of all hosts: each decides on its source, and with it on the basis, the
-    /// horizon, which is that of the least that its sources look ahead, and the step.
+    /// Basis, horizon and step are those of the source that a host is set up with; no answer tells, and
+    /// what stands here is assumed.
     fn offers(&self) -> Offers {
         Offers {
             base_url: "",
@@ -91,8 +91,7 @@ impl Provider for CarbonAwareSdk {
         let forecasts: Bounded<Forecast> = json(answer)?;
         let forecast = forecast_of(forecasts.0, place)?;
         let expected = series_of(&forecast.forecast_data.0, &mut notes);
-        // Its clock may be ahead of ours, and nothing is known before it was issued.
-        let issued_at = (forecast.generated_at).map_or(answer.at, |at| at.min(answer.at));
+        let issued_at = issued(forecast.generated_at, answer);
         said(&Series::default(), expected, issued_at, notes)
     }
 }
@@ -173,14 +172,14 @@ struct Row {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Length {
-    Minutes(u32),
+    Minutes(f64),
     Text(String),
 }
 
 impl Length {
     fn get(&self) -> Option<Duration> {
-        let seconds = match self {
-            Self::Minutes(minutes) => u64::from(*minutes) * 60,
+        match self {
+            Self::Minutes(minutes) => Duration::try_from_secs_f64(minutes * 60.0).ok(),
             Self::Text(text) => {
                 let (days, clock) = text.split_once('.').unwrap_or(("0", text));
                 let whole = |part: &str| part.parse::<u32>().ok().map(u64::from);
@@ -188,10 +187,10 @@ impl Length {
                 let [hours, minutes, seconds] = parts?[..] else {
                     return None;
                 };
-                ((whole(days)? * 24 + hours) * 60 + minutes) * 60 + seconds
+                let minutes = (whole(days)? * 24 + hours) * 60 + minutes;
+                Some(Duration::from_secs(minutes * 60 + seconds))
             }
-        };
-        Some(Duration::from_secs(seconds))
+        }
     }
 }
 

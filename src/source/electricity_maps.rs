@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::coverage;
-use super::reading::{Bounded, Raw, Timeline, complaint, json, quote, said, success, time};
+use super::reading::{Bounded, Raw, Timeline, complaint, issued, json, quote, said, success, time};
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
 use crate::forecast::{Basis, Kind, Scope, Series, Signal};
 
@@ -181,8 +181,7 @@ impl Provider for ElectricityMaps {
         let mut notes = Vec::new();
         let series = series_of(&rows, &mut notes);
         if ask.what == FORECAST {
-            // Its clock may be ahead of ours, and nothing is known before it was issued.
-            let issued_at = body.updated_at.map_or(answer.at, |at| at.min(answer.at));
+            let issued_at = issued(body.updated_at, answer);
             return said(&Series::default(), series, issued_at, notes);
         }
         said(&series, Series::default(), answer.at, notes)

@@ -444,6 +444,12 @@ pub(super) fn said(
     })
 }
 
+/// When a forecast was issued: when it says, else when it arrived. Never later than that, though a clock
+/// over there may be ahead of ours: what is issued in the future is not looked at.
+pub(super) fn issued(told: Option<Timestamp>, answer: &Answer<'_>) -> Timestamp {
+    told.map_or(answer.at, |at| at.min(answer.at))
+}
+
 /// The most common distance between times.
 pub(super) fn step_between(times: impl IntoIterator<Item = Timestamp>) -> Option<Duration> {
     let mut times: Vec<Timestamp> = times.into_iter().collect();

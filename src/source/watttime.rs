@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::asking::last_day;
 use super::coverage;
-use super::reading::{Bounded, Raw, Timeline, complaint, json, quote, said, success, time};
+use super::reading::{Bounded, Raw, Timeline, complaint, issued, json, quote, said, success, time};
 use crate::caller::wire::{Answer, Ask, Credential, Login, Offers, Provider, Refused, Said, Token};
 use crate::forecast::{Basis, Kind, Scope, Series, Signal};
 
@@ -122,8 +122,7 @@ impl Provider for WattTime {
         let series = timeline.finish(Kind::Live, &mut notes);
         let mut said = match ask.what {
             FORECAST => {
-                // Its clock may be ahead of ours, and nothing is known before it was issued.
-                let issued_at = meta.generated_at.map_or(answer.at, |at| at.min(answer.at));
+                let issued_at = issued(meta.generated_at, answer);
                 said(&Series::default(), series, issued_at, notes)
             }
             _ => said(&series, Series::default(), answer.at, notes),
@@ -213,7 +212,7 @@ fn accepted(answer: &Answer<'_>, what: &str, place: &str) -> Result<(), Refused>
         400 | 422 => Err(Refused::Ours(objection(answer))),
         401 => Err(Refused::TokenOver),
         403 if answer.body.trim_ascii_start().starts_with(b"<") => Err(Refused::Ours(
-            "refused at the edge of its network (CDN), which says nothing of the account or its plan"
+            "the edge before api.watttime.org (a CDN) turns us away, whatever the account"
                 .to_owned(),
         )),
         403 if String::from_utf8_lossy(answer.body).contains("Invalid scope") => {

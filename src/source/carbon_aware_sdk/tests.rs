@@ -235,7 +235,9 @@ fn of_several_forecasts_that_of_the_place_is_taken() {
 fn durations_are_minutes_or_a_span_of_days_and_a_clock() {
     let text = |text: &str| Length::Text(text.to_owned()).get();
     let seconds = |seconds| Some(Duration::from_secs(seconds));
-    assert_eq!(Length::Minutes(5).get(), seconds(300));
+    assert_eq!(Length::Minutes(5.0).get(), seconds(300));
+    assert_eq!(Length::Minutes(-5.0).get(), None);
+    assert_eq!(Length::Minutes(1e300).get(), None);
     assert_eq!(text("01:00:00"), seconds(3600));
     assert_eq!(text("00:05:01"), seconds(301));
     assert_eq!(text("1.02:00:00"), seconds(26 * 3600));

@@ -222,7 +222,11 @@ fn error_403_invalid_scope() {
 fn error_403_cdn() {
     let refused = refused("error-403-cdn");
     assert!(matches!(refused, Refused::Ours(_)), "{refused:?}");
-    assert!(refused.to_string().contains("edge of its network"));
+    assert!(
+        refused
+            .to_string()
+            .contains("the edge before api.watttime.org")
+    );
     assert_eq!(refused.class(), Class::Never);
 }
 
