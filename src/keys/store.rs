@@ -117,7 +117,7 @@ impl StoreError {
                 Broken::OtherForm(_) => "it may be from a newer catrain: use that one",
                 _ => "set the key again: catrain key set NAME",
             },
-            Self::PassphraseNeeded(_) => "set CATRAIN_PASSPHRASE, or answer on a terminal",
+            Self::PassphraseNeeded(_) => "set CATRAIN_PASSPHRASE",
             Self::NoKeyFile(_) => "put it back, or set the key again: catrain key set NAME",
             Self::NotStored(_) => "catrain key set NAME",
             Self::Busy => "try again",
@@ -129,6 +129,11 @@ impl StoreError {
 fn disk(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Disk { what, path, source }
+}
+
+/// What cannot be looked at is not missing.
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 impl Store {
@@ -144,7 +149,7 @@ impl Store {
 
     /// Whether there is something under a source's name, good or not.
     pub fn holds(&self, source: &str) -> bool {
-        fs::symlink_metadata(self.path(source)).is_ok()
+        !is_missing(&self.path(source))
     }
 
     /// What is known of a source's key without opening it; none where there is no key.
@@ -299,7 +304,7 @@ impl Store {
 
     /// A file of the store, in a directory that is ours; none where it is not there.
     fn read_file(&self, path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        if is_missing(path) {
             return Ok(None);
         }
         dirs::secure(&self.directory).map_err(disk("use", &self.directory))?;
@@ -390,13 +395,11 @@ impl Store {
     /// Makes the key file where there is none; one that is there is never replaced.
     fn make_key_file(&self) -> Result<(), StoreError> {
         let path = self.key_file();
-        match fs::symlink_metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = Zeroizing::new(seal::random::<LENGTH>()?);
-                self.write(&path, &*key)
-            }
-            _ => Ok(()),
+        if !is_missing(&path) {
+            return Ok(());
         }
+        let key = Zeroizing::new(seal::random::<LENGTH>()?);
+        self.write(&path, &*key)
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {

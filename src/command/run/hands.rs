@@ -2,6 +2,7 @@
 //! stream of happenings.
 
 use std::collections::VecDeque;
+use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,6 +20,7 @@ use crate::executor::signals::{Caught, Sender, Signals, stop_self};
 use crate::executor::spawn::{Command, Inherited, Terminal, spawn};
 use crate::executor::watchdog::usual_lease;
 use crate::executor::{Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
+use crate::keys;
 use crate::supervise::machine::{Meaning, Signal};
 use crate::supervise::{Arrival, Executor, Happening, StartError};
 
@@ -41,6 +43,8 @@ const GUARD_AGAIN: Duration = Duration::from_secs(30);
 /// The job, its guard and the signals.
 pub(super) struct Hands {
     argv: Vec<OsString>,
+    /// Variables of ours that the job is not to see.
+    secret: Vec<OsString>,
     terminal: Terminal,
     inherited: Inherited,
     signals: Signals,
@@ -86,6 +90,7 @@ impl Hands {
             Readiness::of(&signals).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
         Ok(Self {
             argv: argv.to_vec(),
+            secret: keys::secret_variables(env::vars_os().map(|(name, _)| name)),
             terminal: if tty { Terminal::Given } else { Terminal::Lent },
             inherited: *inherited,
             signals,
@@ -353,7 +358,7 @@ impl Executor for Hands {
         let command = Command {
             argv: &self.argv,
             terminal: self.terminal,
-            env_remove: &[],
+            env_remove: &self.secret,
             env: &[],
         };
         match spawn(&command, &self.inherited) {
