@@ -22,6 +22,9 @@ _catrain() {
             catrain,forecast)
                 cmd="catrain__subcmd__forecast"
                 ;;
+            catrain,key)
+                cmd="catrain__subcmd__key"
+                ;;
             catrain,man)
                 cmd="catrain__subcmd__man"
                 ;;
@@ -49,6 +52,18 @@ _catrain() {
             catrain,zones)
                 cmd="catrain__subcmd__zones"
                 ;;
+            catrain__subcmd__key,list)
+                cmd="catrain__subcmd__key__subcmd__list"
+                ;;
+            catrain__subcmd__key,remove)
+                cmd="catrain__subcmd__key__subcmd__remove"
+                ;;
+            catrain__subcmd__key,rotate)
+                cmd="catrain__subcmd__key__subcmd__rotate"
+                ;;
+            catrain__subcmd__key,set)
+                cmd="catrain__subcmd__key__subcmd__set"
+                ;;
             *)
                 ;;
         esac
@@ -56,7 +71,7 @@ _catrain() {
 
     case "${cmd}" in
         catrain)
-            opts="-h -V --color --help --version run forecast report simulate status pause resume stop zones completions man"
+            opts="-h -V --color --help --version run forecast report simulate status pause resume stop zones key completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -134,6 +149,96 @@ _catrain() {
                     COMPREPLY=($(compgen -W "table json csv" -- "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__key)
+            opts="-h --color --help set list rotate remove"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__key__subcmd__list)
+            opts="-h --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__key__subcmd__remove)
+            opts="-h --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__key__subcmd__rotate)
+            opts="-h --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__key__subcmd__set)
+            opts="-h --passphrase --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -32,6 +32,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand resume 'Let a held or paused run go on now'
             cand stop 'End a run: stop signal, then the grace period, then KILL'
             cand zones 'List the grid zones that are known'
+            cand key 'Keep the keys of sources, encrypted'
             cand completions 'Print the completion script of a shell'
             cand man 'Write the manual pages'
         }
@@ -156,6 +157,37 @@ set edit:completion:arg-completer[catrain] = {|@words|
         &'catrain;zones'= {
             cand --color 'Colours in what catrain says'
             cand --json 'Print one JSON document, `catrain.zones/1`'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;key'= {
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand set 'Keep a key: typed without being shown, or from standard input'
+            cand list 'Show which sources have a key, where and since when; no keys'
+            cand rotate 'Replace a kept key; the one before it is tried once more should the new one be refused'
+            cand remove 'Forget a kept key, and say where there still is one'
+        }
+        &'catrain;key;set'= {
+            cand --color 'Colours in what catrain says'
+            cand --passphrase 'Seal it with a passphrase that is asked for, unless CATRAIN_PASSPHRASE is set'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;key;list'= {
+            cand --color 'Colours in what catrain says'
+            cand --json 'One JSON document, catrain.keys/1'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;key;rotate'= {
+            cand --color 'Colours in what catrain says'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;key;remove'= {
+            cand --color 'Colours in what catrain says'
             cand -h 'Print help'
             cand --help 'Print help'
         }

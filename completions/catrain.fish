@@ -38,6 +38,7 @@ complete -c catrain -n "__fish_catrain_needs_command" -f -a "pause" -d 'Hold a r
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "resume" -d 'Let a held or paused run go on now'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "stop" -d 'End a run: stop signal, then the grace period, then KILL'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "zones" -d 'List the grid zones that are known'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "key" -d 'Keep the keys of sources, encrypted'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "man" -d 'Write the manual pages'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s z -l zone -d 'Grid zone, as `catrain zones` lists them [default: guessed from the system\'s time zone]' -r
@@ -159,6 +160,32 @@ always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l json -d 'Print one JSON document, `catrain.zones/1`'
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -f -a "set" -d 'Keep a key: typed without being shown, or from standard input'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -f -a "list" -d 'Show which sources have a key, where and since when; no keys'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -f -a "rotate" -d 'Replace a kept key; the one before it is tried once more should the new one be refused'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -f -a "remove" -d 'Forget a kept key, and say where there still is one'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l passphrase -d 'Seal it with a passphrase that is asked for, unless CATRAIN_PASSPHRASE is set'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l json -d 'One JSON document, catrain.keys/1'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand completions" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"

@@ -65,6 +65,14 @@ pub enum Command {
     Stop(RunName),
     /// List the grid zones that are known
     Zones(ZonesArgs),
+    /// Keep the keys of sources, encrypted
+    ///
+    /// The first place that has a key counts: the variable CATRAIN_<SOURCE>_KEY, the file named by
+    /// CATRAIN_<SOURCE>_KEY_FILE, systemd's credential catrain-<source>-key, key_command, key or
+    /// key_file of the configuration, and last what is kept here. The job sees none of these
+    /// variables of ours. What is kept is sealed with a file beside it, against backups and glances,
+    /// or with a passphrase, against whoever can read your files.
+    Key(KeyArgs),
     /// Print the completion script of a shell
     Completions {
         /// The shell
@@ -361,6 +369,62 @@ pub struct ZonesArgs {
     /// Print one JSON document, `catrain.zones/1`.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `catrain key`.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:
+  catrain key set electricity-maps
+      asks for the key and does not show it
+  pass show watttime | catrain key set watttime
+      USER:PASSWORD, from standard input
+  catrain key set electricity-maps --passphrase
+      sealed with a passphrase, to be had from CATRAIN_PASSPHRASE later
+  catrain key rotate electricity-maps
+      the key before it is tried once more should the new one be refused")]
+pub struct KeyArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: KeyAction,
+}
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyAction {
+    /// Keep a key: typed without being shown, or from standard input
+    Set {
+        /// Whose
+        #[command(flatten)]
+        new: NewKeyArgs,
+
+        /// Seal it with a passphrase that is asked for, unless CATRAIN_PASSPHRASE is set
+        #[arg(long)]
+        passphrase: bool,
+    },
+    /// Show which sources have a key, where and since when; no keys
+    List {
+        /// One JSON document, catrain.keys/1
+        #[arg(long)]
+        json: bool,
+    },
+    /// Replace a kept key; the one before it is tried once more should the new one be refused
+    Rotate(NewKeyArgs),
+    /// Forget a kept key, and say where there still is one
+    Remove {
+        /// The source
+        name: String,
+    },
+}
+
+/// A key that is to be read.
+#[derive(Args, Debug)]
+pub struct NewKeyArgs {
+    /// The source: electricity-maps or watttime (its key is USER:PASSWORD)
+    pub name: String,
+
+    /// Nothing: a key is never an argument. Taken so as to be refused without being repeated.
+    #[arg(hide = true, allow_hyphen_values = true)]
+    pub surplus: Vec<OsString>,
 }
 
 /// Energy and emissions of runs, and what waiting changed

@@ -74,7 +74,11 @@ pub fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let whole = command_line();
     let mut pages = vec![page("catrain", &whole)?];
     for part in whole.get_subcommands() {
-        pages.push(page(&format!("catrain-{}", part.get_name()), part)?);
+        let name = format!("catrain-{}", part.get_name());
+        pages.push(page(&name, part)?);
+        for part in part.get_subcommands() {
+            pages.push(page(&format!("{name}-{}", part.get_name()), part)?);
+        }
     }
     Ok(pages)
 }

@@ -1,6 +1,7 @@
 //! One short composition function a subcommand; the only place that names concrete adapters.
 
 pub mod forecast;
+pub mod key;
 pub mod man;
 pub mod report;
 pub mod run;
@@ -22,6 +23,7 @@ use crate::control::Word;
 use crate::error::{Failure, Kind};
 use crate::executor::{Inherited, die_of};
 use crate::forecast::zones::Unresolved;
+use crate::keys::Configured;
 use crate::source::SourceError;
 use crate::words::Look;
 use sources::Settled;
@@ -56,6 +58,10 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
         Command::Resume(name) => status::send(Word::Resume, name.run.as_deref(), out)?,
         Command::Stop(name) => status::send(Word::Stop, name.run.as_deref(), out)?,
         Command::Zones(args) => zones::run(&args, look, out)?,
+        Command::Key(args) => {
+            let configured = |_: &str| Configured::default();
+            key::run(&args, &configured, look, out, now, &zone())?;
+        }
         Command::Completions { shell } => {
             print(out, &String::from_utf8_lossy(&man::completions(shell)))?;
         }

@@ -8,6 +8,7 @@ mod fixture;
 mod forecast;
 mod generated;
 mod guard;
+mod keys;
 mod layers;
 mod ledger;
 mod planner;
