@@ -11,6 +11,7 @@ mod file;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -166,10 +167,12 @@ pub fn load(
             Ok(Ok(file::Text::Whole(text))) => {
                 problems.extend(file::apply(&text, &layer, &mut config));
             }
-            Ok(Err(error)) => problems.push(Problem {
+            // What is wrong with the file has to be mended; what is wrong with the machine has not.
+            Ok(Err(error)) if is_about_the_file(&error) => problems.push(Problem {
                 place: layer.to_string(),
                 what: format!("cannot be read: {error}"),
             }),
+            Ok(Err(error)) => passed_by.push(format!("{layer} is passed by: {error}")),
             Err(error) => passed_by.push(format!("{layer} is passed by: {error}")),
         }
     }
@@ -178,6 +181,12 @@ pub fn load(
         true => Ok((config, passed_by)),
         false => Err(Problems(problems)),
     }
+}
+
+fn is_about_the_file(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, IsADirectory, PermissionDenied};
+    let about = [InvalidData, InvalidInput, IsADirectory, PermissionDenied];
+    about.contains(&error.kind())
 }
 
 /// `CATRAIN_<SOURCE>_BASE_URL`. What else stands in the environment is read where it is used.

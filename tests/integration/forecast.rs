@@ -82,7 +82,7 @@ fn a_forecast_is_a_chart_windows_and_where_it_is_from() {
 fn the_usual_day_stands_on_a_labelled_foot() {
     insta::assert_snapshot!(forecast("-z DE --hours 24 -d 3h"), @r#"
     DE  Germany · 402 g/kWh now
-    built-in · profile · average, lifecycle · confidence 0.15
+    built-in · profile · average, lifecycle · confidence 0.14
      420 ┤                                                               ▂▂▂▅▅▅▁▁▁
      405 ┤▇▇▇▄▄▄▁▁▁                                                      █████████
      390 ┤█████████▅▅▅▃▃▃                     ▅▅▅███▅▅▅               ▆▆▆█████████
@@ -113,8 +113,8 @@ fn several_zones_stand_side_by_side() {
           ┬─────┬─────┬─────┬─────┬─────┬─────┬─────┬─────
           18    Wed   06    12    18    Thu   06    12
     each from its low to its high; times: UTC+01
-    DE    built-in · profile · average, lifecycle · confidence 0.15
-    SE    built-in · profile · average, lifecycle · confidence 0.15
+    DE    built-in · profile · average, lifecycle · confidence 0.14
+    SE    built-in · profile · average, lifecycle · confidence 0.14
     FR    built-in · yearly average of 2024 (Ember, OWID) · average, lifecycle
     US-TX built-in · yearly average of 2016 (EPA eGRID) · average, direct
     note: the numbers of different bases must not be compared
@@ -140,7 +140,7 @@ fn without_unicode_everything_is_ascii() {
     assert!(told.is_ascii(), "{told}");
     insta::assert_snapshot!(told, @r#"
     DE  Germany - 402 g/kWh now
-    built-in - profile - average, lifecycle - confidence 0.15
+    built-in - profile - average, lifecycle - confidence 0.14
      416 |
      408 |
      400 |########
