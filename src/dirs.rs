@@ -5,7 +5,7 @@
 //! on the descriptor. Files are written beside, synced and renamed.
 
 use std::env;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -95,23 +95,19 @@ fn open_directory(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// What a file of ours holds.
+/// Opens a regular file of ours that nobody else may write; follows no link and waits for no pipe.
 ///
 /// # Errors
-/// It cannot be opened; or, as [`io::ErrorKind::InvalidData`], it is a link or no file, somebody else
-/// owns it or may write it, or it is larger than `most`.
-pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let refused = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
+/// It cannot be opened; or, as [`io::ErrorKind::InvalidData`], it is a link or no file, or somebody
+/// else owns it or may write it.
+pub fn open_own(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     // Without NONBLOCK a pipe in its place would be waited for.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)
-        .map_err(|error| match error.raw_os_error() {
-            Some(code) if code == Errno::ELOOP as i32 => refused("it is a link"),
-            _ => error,
-        })?;
+    let opened = options.custom_flags(flags.bits()).open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::ELOOP as i32 => refused("it is a link"),
+        _ => error,
+    })?;
     let facts = file.metadata()?;
     if !facts.is_file() {
         return Err(refused("it is no file"));
@@ -122,10 +118,24 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     if facts.mode() & 0o022 != 0 {
         return Err(refused("others may write it"));
     }
-    if facts.len() > most {
+    Ok(file)
+}
+
+fn refused(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
+}
+
+/// What a file of ours holds.
+///
+/// # Errors
+/// As [`open_own`], or it is larger than `most`.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let file = open_own(path, OpenOptions::new().read(true))?;
+    let length = file.metadata()?.len();
+    if length > most {
         return Err(refused("it is too large"));
     }
-    let mut bytes = Vec::with_capacity(facts.len() as usize);
+    let mut bytes = Vec::with_capacity(length as usize);
     file.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -146,6 +156,26 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.as_file().sync_data()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// The lock in a file, which is made where it is missing, until it is dropped; `None` while another
+/// has it.
+///
+/// # Errors
+/// There can be no lock: nothing can be written there.
+pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(path)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 #[cfg(test)]

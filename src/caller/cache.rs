@@ -9,14 +9,12 @@
 //!
 //! Nothing here waits: a lock is tried, and whoever does not get it looks again later.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
-use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -286,18 +284,8 @@ impl Cache {
     /// There can be no lock: nothing can be written there.
     pub(super) fn turn(&self, key: &Key) -> io::Result<Option<Turn>> {
         dirs::secure(&self.directory)?;
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(self.directory.join(key.lock_name()))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Turn { _lock: lock })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(error)) => Err(error),
-        }
+        let lock = dirs::try_lock(&self.directory.join(key.lock_name()))?;
+        Ok(lock.map(|lock| Turn { _lock: lock }))
     }
 
     /// Removes the oldest until number and size are within their bounds, and what was left

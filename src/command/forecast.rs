@@ -56,7 +56,7 @@ pub fn run(
     let names = settled.names(&args.source);
     let zones = zones(args, &settled.config, &names, tz)?;
     if args.score {
-        return score::run(chain, &names, &zones, args.format, look, out);
+        return score::run(chain, &names, &zones, args.format, look, out, now());
     }
     if args.watch && args.format != TableFormat::Table {
         return Err(Failure::usage("`--watch` is for people, not for programs")
@@ -74,10 +74,11 @@ pub fn run(
             let now = now();
             let until = until(args, now, tz)?;
             let mut next = Duration::from_hours(1);
-            let mut views = Vec::new();
+            let (mut views, mut heard) = (Vec::new(), Vec::new());
             for (zone, gathered) in zones.iter().zip(gathered) {
                 let gathered = gathered?;
                 next = next.min(gathered.next);
+                heard.extend(gathered.of.clone().map(|of| (of, gathered.knowledge.clone())));
                 views.push(view(args, zone, gathered, &settled.passed_by, now, until)?);
             }
             if args.watch && io::stdout().is_terminal() {
@@ -92,10 +93,14 @@ pub fn run(
                 duration: args.duration,
             };
             show(args.format, &page, out, &views)?;
+            super::written(out.flush())?;
+            // Nobody waits for what is learned.
+            for (of, mut known) in heard {
+                chain.learn(&of, &mut known, now);
+            }
             if !args.watch {
                 return Ok(());
             }
-            super::written(out.flush())?;
             sleep(next).await;
         }
     });

@@ -23,7 +23,6 @@ use crate::control::Word;
 use crate::error::{Failure, Kind};
 use crate::executor::{Inherited, die_of};
 use crate::forecast::zones::Unresolved;
-use crate::keys::Configured;
 use crate::source::SourceError;
 use crate::words::Look;
 use sources::Settled;
@@ -59,7 +58,8 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
         Command::Stop(name) => status::send(Word::Stop, name.run.as_deref(), out)?,
         Command::Zones(args) => zones::run(&args, look, out)?,
         Command::Key(args) => {
-            let configured = |_: &str| Configured::default();
+            let settled = Settled::load(true)?;
+            let configured = |name: &str| settled.configured_key(name);
             key::run(&args, &configured, look, out, now, &zone())?;
         }
         Command::Completions { shell } => {

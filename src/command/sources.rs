@@ -62,6 +62,13 @@ impl Settled {
         }
     }
 
+    /// What the configuration says of a source's key, as far as it may be sent.
+    pub(super) fn configured_key(&self, name: &str) -> keys::Configured {
+        let live = Live::ALL.into_iter().find(|live| live.name() == name);
+        let set = live.and_then(|live| self.config.sources.get(&live));
+        set.map(configured_key).unwrap_or_default()
+    }
+
     /// The sources to ask: those named, else the configured ones, else none, which stands for the
     /// usual ones.
     pub(super) fn names(&self, named: &[Name]) -> Vec<Name> {
@@ -90,12 +97,23 @@ fn chain(config: &Config, cache: Option<PathBuf>, state: Option<PathBuf>, offlin
     });
     let answers = cache.map(|cache| cache.join("answers"));
     let caller = Caller::new(config.resilience.clone(), answers, offline);
-    let archive = state.map(|state| Archive::open(state.join("archive")));
+    let archive = state.map(|state| Archive::new(state.join("archive")));
     let keys = KeyRing {
         sources: config.sources.clone(),
         found: Mutex::default(),
     };
     Chain::new(caller, archive, services.collect(), Box::new(keys))
+}
+
+/// What of a configured key may go to the base URL in force.
+fn configured_key(set: &config::Source) -> keys::Configured {
+    let may_go = |by: &Layer| set.may_have_key_of(Some(by));
+    keys::Configured {
+        key: (set.key.clone().filter(|told| may_go(&told.by))).map(|told| told.value),
+        key_file: (set.key_file.clone().filter(|told| may_go(&told.by))).map(|told| told.value),
+        key_command: (set.key_command.clone().filter(|told| may_go(&told.by)))
+            .map(|told| told.value),
+    }
 }
 
 /// Keys as they are found, each looked for once.
@@ -109,13 +127,7 @@ impl KeyRing {
     fn look(&self, live: Live) -> Result<Option<Held>, String> {
         let set = self.sources.get(&live).cloned().unwrap_or_default();
         let name = live.name();
-        let may_go = |by: &Layer| set.may_have_key_of(Some(by));
-        let configured = keys::Configured {
-            key: (set.key.clone().filter(|told| may_go(&told.by))).map(|told| told.value),
-            key_file: (set.key_file.clone().filter(|told| may_go(&told.by))).map(|told| told.value),
-            key_command: (set.key_command.clone().filter(|told| may_go(&told.by)))
-                .map(|told| told.value),
-        };
+        let configured = configured_key(&set);
         let (environment, store) = (|name: &str| std::env::var_os(name), Store::of_user());
         let is_own = set.may_have_key_of(None);
         let found = match is_own {

@@ -28,6 +28,7 @@ use crate::archive::{Archive, Of};
 use crate::caller::wire::{Credential, Provider, Refused, Said};
 use crate::caller::{By, CallError, Caller, To};
 use crate::forecast::learn::Lessons;
+use crate::forecast::learned::Learned;
 use crate::forecast::rescale;
 use crate::forecast::{Basis, Issue, Kind, Knowledge, Point, Scope, Series};
 use crate::words;
@@ -241,8 +242,11 @@ impl Chain {
                     Ok(heard) => {
                         told.tried(name, outcome(&heard, now));
                         let wait = wait_until(heard.valid_until, now);
+                        let of = heard.of.clone();
                         let knowledge = self.upon(leading.as_ref(), heard, zone, now, &mut told);
-                        return Ok(told.gathered(knowledge, wait));
+                        let mut gathered = told.gathered(knowledge, wait);
+                        gathered.of = Some(of).filter(|_| gathered.knowledge.kind != Kind::Rescaled);
+                        return Ok(gathered);
                     }
                     Err((of, silent)) => {
                         match silent.is_asked_for {
@@ -286,6 +290,17 @@ impl Chain {
         leading
             .and_then(|of| self.remembered(&of, zone, now, none, &mut Told::default()))
             .unwrap_or_else(|| builtin::knowledge(zone))
+    }
+
+    /// What is kept of each of the named services, else of all that serve the zone.
+    pub fn kept(&self, names: &[Name], zone: &str) -> Vec<Knowledge> {
+        let named = |live: &Live| names.is_empty() || names.contains(&Name::Live(*live));
+        let served = self.services.iter().filter(|(live, _)| named(live));
+        let served = served.filter_map(|(_, service)| Some(service.of(service.place(zone)?)));
+        served
+            .map(|of| self.stored(&of, zone, &mut Told::default()))
+            .filter(|known| !known.issues.is_empty())
+            .collect()
     }
 
     /// Asks a service all that there is to ask of a zone. With an error comes what was asked of, if
@@ -487,8 +502,28 @@ impl Chain {
             known.issues.retain(|old| old.issued_at < issue.issued_at);
             known.issues.push(issue.clone());
         }
-        known.lessons = (known.lessons).or_else(|| lessons_of(&known.observations));
         known
+    }
+
+    /// Works out what the archive teaches, where that is due: up to a second, once a day for all runs
+    /// and commands of the user. Before weeks are known there is nothing to learn.
+    pub fn learn(&self, of: &Of, known: &mut Knowledge, now: Timestamp) {
+        let Some(archive) = &self.archive else { return };
+        let since = known.observations.span().map(|span| span.start);
+        let since = since.and_then(|start| start.checked_add(LEARN_AFTER).ok());
+        let Some(since) = since.filter(|since| *since < now) else {
+            return;
+        };
+        let kept = archive.read_lessons(of);
+        if kept.is_some_and(|kept| kept.is_current(now)) {
+            return;
+        }
+        known.lessons = Some(Lessons::since(since));
+        if let Some(learned) = Learned::of(known, now) {
+            // Not kept, it is worked out again another time.
+            drop(archive.write_lessons(of, &learned));
+            learned.apply(known);
+        }
     }
 
     /// What the archive knows; none where it knows nothing, or where its last forecast does not
@@ -516,23 +551,30 @@ impl Chain {
 
     fn stored(&self, of: &Of, zone: &str, told: &mut Told) -> Knowledge {
         let usual = builtin::knowledge(zone);
-        let read = self.archive.as_ref().map(|archive| archive.read(of));
-        let mut read = read.unwrap_or_default();
-        told.notes.append(&mut read.notes);
-        Knowledge {
+        let mut known = Knowledge {
             zone: zone.to_owned(),
             basis: of.basis,
             source: of.source.clone(),
             kind: Kind::Cached,
-            lessons: read.lessons,
-            observations: read.observations,
-            issues: read.issues,
+            observations: Series::default(),
+            issues: Vec::new(),
             profile: usual.profile,
             // The built-in days are of production; no service states exactly that.
             profile_same_accounting: false,
             yearly_average: usual.yearly_average.filter(|_| usual.basis == of.basis),
+            lessons: None,
             trust: None,
+        };
+        if let Some(archive) = &self.archive {
+            let read = archive.read(of);
+            told.notes.extend(read.notes);
+            known.observations = read.observations;
+            known.issues = read.issues;
+            if let Some(learned) = archive.read_lessons(of) {
+                learned.apply(&mut known);
+            }
         }
+        known
     }
 }
 
@@ -599,6 +641,7 @@ impl Told {
         });
         Gathered {
             knowledge,
+            of: None,
             tried: self.tried,
             trouble,
             notes: self.notes,
@@ -615,11 +658,6 @@ fn means_the_same(a: &Of, b: &Of) -> bool {
 
 fn is_refused_key(error: &CallError) -> bool {
     matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::KeyWrong(_)))
-}
-
-fn lessons_of(observations: &Series) -> Option<Lessons> {
-    let since = observations.span()?.start.checked_add(LEARN_AFTER).ok()?;
-    Some(Lessons::since(since))
 }
 
 fn wait_until(valid_until: Timestamp, now: Timestamp) -> Duration {

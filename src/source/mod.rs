@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::archive::Of;
 use crate::caller::wire::Provider;
 use crate::forecast::learn::Lessons;
 use crate::forecast::{Basis, Kind, Knowledge, Span, zones};
@@ -181,6 +182,8 @@ pub struct Tried {
 pub struct Gathered {
     /// All of it.
     pub knowledge: Knowledge,
+    /// Whose archive it adds to, where a service answered that means what it says.
+    pub of: Option<Of>,
     /// Which sources were asked, in order.
     pub tried: Vec<Tried>,
     /// Which of them failed and why, and what is used instead, in a sentence.

@@ -19,6 +19,8 @@ const CORE: &[&str] = &[
     "supervise/machine/situation.rs",
     "supervise/segments.rs",
     "supervise/news.rs",
+    "archive/form.rs",
+    "archive/held.rs",
     "ledger/entry.rs",
     "ledger/redact.rs",
     "caller/limits.rs",
@@ -73,11 +75,13 @@ const ABOVE: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
-        &["source", "caller", "executor", "ledger", "report"],
+        &[
+            "source", "caller", "archive", "executor", "ledger", "report",
+        ],
         &["supervise", "command", "cli", "talk", "control"],
     ),
     (
-        &["caller"],
+        &["caller", "archive"],
         &["source", "executor", "meter", "ledger", "report"],
     ),
     (

@@ -160,11 +160,15 @@ impl Gathering {
     /// Tells the run: intensities each time, words when something has changed.
     async fn publish(&mut self, gathered: Gathered) -> Result<(), Over> {
         let Gathered {
-            knowledge,
+            mut knowledge,
+            of,
             trouble,
             notes,
             ..
         } = gathered;
+        if let Some(of) = &of {
+            self.sources.chain.learn(of, &mut knowledge, utc_now());
+        }
         let state = (knowledge.source.clone(), knowledge.kind, trouble.is_some());
         let is_first = self.state.is_none();
         let was_bad = self.state.as_ref().is_some_and(|(.., bad)| *bad);
