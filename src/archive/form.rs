@@ -314,7 +314,7 @@ mod tests {
                 assert!(damaged > 0 || whole < flipped.len(), "byte {at}, bit {bit}");
                 let left = found.values().len() + found.issues().len();
                 // Two lines are one without the end of the first.
-                assert!(left >= 1 && left <= 4, "byte {at}, bit {bit}");
+                assert!((1..=4).contains(&left), "byte {at}, bit {bit}");
                 for (start, value) in found.values() {
                     assert_eq!(small().values().get(start), Some(value));
                 }

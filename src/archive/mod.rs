@@ -2,7 +2,7 @@
 //! what came, and learned from.
 //!
 //! One file for each source, place and basis, shared by all runs of a user and kept for 90 days:
-//! [`held`] says what is worth keeping, [`form`] how it is written. What is new is appended; the file
+//! `held` says what is worth keeping, `form` how it is written. What is new is appended; the file
 //! is written anew, beside and renamed, where much of it no longer counts. A last line that was cut
 //! off is passed over and cut off at the next append; a file with a damaged line is set aside, and
 //! written anew without it.
@@ -54,7 +54,8 @@ pub struct Of {
 }
 
 impl Of {
-    /// 64 bits of a digest; what a file is of stands in it as well.
+    /// 64 bits of a digest; what a file is of stands in the file as well, so that two that meet are
+    /// told apart.
     fn name(&self) -> String {
         let digest = Sha256::digest(form::line(self));
         digest[..8]

@@ -13,7 +13,7 @@ use super::hourly::hour_of;
 use super::learn::{Corrections, Lessons};
 use super::trust::Trust;
 
-/// A day's outcomes move the corrections by a hundredth of what they are.
+/// The outcomes of a day are one or two hundredths of what an archive teaches.
 const LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// What is trusted is measured after so long: before it, bias and profile are still cold.
 const COLD: SignedDuration = SignedDuration::from_hours(5 * 7 * 24);

@@ -54,7 +54,7 @@ impl Trust {
     /// As measured on what came from `from` to `until`. What cannot be measured there stays as it
     /// was tested; `None` where nothing can: there were too few origins, or nothing to foretell.
     ///
-    /// It is measured without lessons: with them trust is a little higher, and takes far longer.
+    /// It is measured without lessons: to have them as they were at each origin takes far longer.
     pub fn measured(known: &Knowledge, from: Timestamp, until: Timestamp) -> Option<Self> {
         let came = Hourly::of(&known.observations, hour_of(from), hour_of(until));
         let mean = came.mean()?;
