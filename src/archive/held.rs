@@ -209,7 +209,6 @@ impl Held {
 
 /// Whether a value can be one, wherever it came from.
 pub(super) fn is_usable(start: i64, value: &Value) -> bool {
-    let is_time = |seconds: i64| seconds >= 0 && Timestamp::from_second(seconds).is_ok();
     is_time(start)
         && is_time(value.end)
         && STEPS.contains(&(value.end - start))
@@ -218,7 +217,6 @@ pub(super) fn is_usable(start: i64, value: &Value) -> bool {
 
 /// Whether an issue can be one, wherever it came from.
 pub(super) fn is_sayable(made: i64, said: &Said) -> bool {
-    let is_time = |seconds: i64| (0..=Timestamp::MAX.as_second()).contains(&seconds);
     let length = said.values.len() as i64 * HOUR;
     is_time(made)
         && is_time(said.from)
@@ -231,6 +229,10 @@ pub(super) fn is_sayable(made: i64, said: &Said) -> bool {
             .iter()
             .flatten()
             .all(|value| is_intensity(*value))
+}
+
+fn is_time(seconds: i64) -> bool {
+    (0..=Timestamp::MAX.as_second()).contains(&seconds)
 }
 
 fn is_intensity(value: f64) -> bool {
