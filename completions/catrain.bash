@@ -107,7 +107,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__forecast)
-            opts="-z -s -d -h --zone --source --hours --duration --deadline --format --color --help"
+            opts="-z -s -d -h --zone --source --offline --hours --duration --deadline --watch --score --format --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -343,7 +343,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__run)
-            opts="-z -s -d -h --zone --source --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --min-run --min-pause --stop-signal --grace --tty --power --idle-power --reserved --pue --name --label --summary --summary-file --progress --color --help"
+            opts="-z -s -d -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --min-run --min-pause --stop-signal --grace --tty --power --idle-power --reserved --pue --name --label --summary --summary-file --progress --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -362,6 +362,10 @@ _catrain() {
                     return 0
                     ;;
                 -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --account-with)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

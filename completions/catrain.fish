@@ -42,7 +42,8 @@ complete -c catrain -n "__fish_catrain_needs_command" -f -a "key" -d 'Keep the k
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "man" -d 'Write the manual pages'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s z -l zone -d 'Grid zone, as `catrain zones` lists them [default: guessed from the system\'s time zone]' -r
-complete -c catrain -n "__fish_catrain_using_subcommand run" -s s -l source -d 'Sources in order of preference: `file:PATH` (a trace or issued forecasts), `built-in`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -s s -l source -d 'Sources in order of preference: `neso`, `energy-charts`, `energi-data-service`, `electricity-maps`, `watttime`, `carbon-aware-sdk`, `file:PATH` (a trace or issued forecasts), `built-in` [default: the configured chain, else those without a key that serve the zone]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l account-with -d 'Keep a second, complete account by another signal, such as `watttime`' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l replay -d 'Live out a recorded day: a trace file or a built-in zone, from TIME on' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l speed -d 'How many times faster the replayed day passes' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s d -l duration -d 'Uninterrupted running time of the whole job, such as `6h` or `2d 4h` [default: the median of the last five good runs of the same command here, else unknown]' -r
@@ -74,12 +75,13 @@ never\t'Never'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l offline -d 'Ask nobody: cache, files and built-in data only'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l duration-exact -d 'The duration is sure: plan without a safety margin'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s z -l zone -d 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several' -r
-complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s s -l source -d 'Where intensities come from, in order of preference: file:PATH, built-in' -r
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s s -l source -d 'Where intensities come from, in order of preference: a service\'s name, file:PATH, built-in' -r
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l hours -d 'How far ahead to look, up to 168' -r
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s d -l duration -d 'How long the work takes: the cleanest windows of that length are listed' -r
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l deadline -d 'Only windows that end by then: \'tomorrow 09:00\', \'2026-11-25 09:00\', +36h, RFC 3339' -r
@@ -89,6 +91,9 @@ csv\t'Comma-separated values, with a header'"
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l offline -d 'Ask nobody: cache, files and built-in data only'
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l watch -d 'Go on and print it anew whenever there is something new, until Ctrl-C'
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l score -d 'Instead: how good past forecasts of each source were, by what was kept of them'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l since -d 'Only runs started at or after this time: 2026-11-24, \'2026-11-24 09:00\', or RFC 3339' -r
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l until -d 'Only runs started before this time' -r
