@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::forecast::{Kind, Point, Series, Span};
+use crate::forecast::{Basis, Kind, Point, Series, Span};
 use crate::ledger::entry::{Cause, EnergyKind, IntensityKind, IntensityPoint, Part, Segment};
 use crate::units::{GramsCo2e, GramsPerKwh, Joules, KilowattHours, Pue};
 
@@ -194,9 +194,19 @@ fn observed(point: Point) -> Piece {
     }
 }
 
-/// Energy times intensity over a list of segments.
+/// Energy times intensity over a list of segments, by intensities of one basis.
+///
+/// Accounts are never added: nothing that is of another basis can get into a sum by an oversight.
+///
+/// ```compile_fail,E0369
+/// fn both(average: catrain::emissions::Account, marginal: catrain::emissions::Account) {
+///     let sum = average + marginal;
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Account {
+    /// What the intensities mean.
+    pub basis: Basis,
     /// Emissions by what the time was spent on.
     pub g: Parts<GramsCo2e>,
     /// What they are at least, by [`energy_margin`] and [`intensity_margin`].
@@ -209,7 +219,23 @@ pub struct Account {
     pub uncovered: KilowattHours,
 }
 
+/// Two amounts of emissions mean different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("emissions of different bases ({0}; {1}) are neither added nor compared")]
+pub struct OtherBasis(pub Basis, pub Basis);
+
 impl Account {
+    /// How much less than by `other` was emitted.
+    ///
+    /// # Errors
+    /// The other is of another basis.
+    pub fn less_than(&self, other: &Self) -> Result<GramsCo2e, OtherBasis> {
+        match self.basis == other.basis {
+            true => Ok(other.g.total() - self.g.total()),
+            false => Err(OtherBasis(self.basis, other.basis)),
+        }
+    }
+
     /// Energy of the facility, covered or not.
     pub fn energy(&self) -> KilowattHours {
         self.covered.iter().copied().sum::<KilowattHours>() + self.uncovered
@@ -264,9 +290,10 @@ fn seconds(length: f64) -> Duration {
     Duration::try_from_secs_f64(length).unwrap_or(Duration::MAX)
 }
 
-/// Prices `segments` with `intensities`; the facility uses `pue` times their energy.
-pub fn account(segments: &[Segment], intensities: &impl Prices, pue: Pue) -> Account {
+/// Prices `segments` with `intensities` of a basis; the facility uses `pue` times their energy.
+pub fn account(segments: &[Segment], intensities: &impl Prices, basis: Basis, pue: Pue) -> Account {
     let mut sum = Account {
+        basis,
         g: Parts::default(),
         low: GramsCo2e::ZERO,
         high: GramsCo2e::ZERO,

@@ -78,7 +78,12 @@ pub fn run(
             for (zone, gathered) in zones.iter().zip(gathered) {
                 let gathered = gathered?;
                 next = next.min(gathered.next);
-                heard.extend(gathered.of.clone().map(|of| (of, gathered.knowledge.clone())));
+                heard.extend(
+                    gathered
+                        .of
+                        .clone()
+                        .map(|of| (of, gathered.knowledge.clone())),
+                );
                 views.push(view(args, zone, gathered, &settled.passed_by, now, until)?);
             }
             if args.watch && io::stdout().is_terminal() {

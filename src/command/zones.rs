@@ -50,10 +50,7 @@ fn serving(zone: &Average) -> Vec<&'static str> {
                 .place(zone.zone)
                 .is_some()
     });
-    services
-        .map(Live::name)
-        .chain([source::builtin::NAME])
-        .collect()
+    services.map(Live::name).collect()
 }
 
 fn profile_year(zone: &Average) -> Option<u16> {
@@ -61,13 +58,18 @@ fn profile_year(zone: &Average) -> Option<u16> {
 }
 
 fn table(found: &[&Average], look: Look, out: &mut dyn Write) -> io::Result<()> {
-    let width = |least: usize, text: fn(&Average) -> &str| {
+    let width = |least: usize, text: &dyn Fn(&Average) -> String| {
         (found.iter().map(|zone| text(zone).chars().count())).fold(least, usize::max)
     };
-    let id = width(4, |zone| zone.zone);
-    let name = width(4, |zone| zone.name);
+    let served_by = |zone: &Average| match serving(zone).as_slice() {
+        [] => source::builtin::NAME.to_owned(),
+        services => services.join(", "),
+    };
+    let id = width(4, &|zone| zone.zone.to_owned());
+    let name = width(4, &|zone| zone.name.to_owned());
+    let served = width(9, &served_by);
     let head = format!(
-        "{:id$}  {:name$}  {:9}  {:9}  {}",
+        "{:id$}  {:name$}  {:served$}  {:9}  {}",
         "ZONE", "NAME", "SERVED BY", "USUAL DAY", "YEARLY AVERAGE"
     );
     writeln!(out, "{}", look.paint(Paint::Bold, &head))?;
@@ -77,13 +79,17 @@ fn table(found: &[&Average], look: Look, out: &mut dyn Write) -> io::Result<()> 
             Scope::Direct => ", direct",
             _ => "",
         };
-        let origin = look.text(&format!("{} ({}{direct})", zone.year, zone.source.name()));
+        let whole = zone
+            .of
+            .map_or(String::new(), |whole| format!("of {whole}, "));
+        let origin = format!("{} ({whole}{}{direct})", zone.year, zone.source.name());
+        let origin = look.text(&origin);
         writeln!(
             out,
-            "{:id$}  {:name$}  {:9}  {usual:9}  {:>10}  {}",
+            "{:id$}  {:name$}  {:served$}  {usual:9}  {:>10}  {}",
             zone.zone,
             zone.name,
-            serving(zone).join(","),
+            served_by(zone),
             words::intensity(zone.intensity),
             look.paint(Paint::Dim, &origin),
         )?;
@@ -113,7 +119,7 @@ fn json(found: &[&Average], out: &mut dyn Write) -> io::Result<()> {
     let zones = found.iter().map(|zone| Row {
         zone: zone.zone,
         name: zone.name,
-        sources: serving(zone),
+        sources: [serving(zone), vec![source::builtin::NAME]].concat(),
         profile_year: profile_year(zone),
         average_g_per_kwh: zone.intensity,
         average_year: zone.year,

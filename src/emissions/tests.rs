@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::forecast::Signal;
 use crate::ledger::entry::Reading;
+
+const BASIS: Basis = Basis::AVERAGE_LIFECYCLE;
 
 fn at(second: f64) -> Timestamp {
     let start: Timestamp = "2026-11-24T17:00:00Z".parse().unwrap();
@@ -49,7 +52,7 @@ const KWH: f64 = 3.6e6;
 fn energy_is_cut_where_the_intensity_changes() {
     // 1 kWh over two hours, half of it at 100, half at 300 g/kWh.
     let run = [segment(Part::Running, &[], 0.0, 7200.0, KWH)];
-    let sum = account(&run, &observed(&[100.0, 300.0]), Pue::NONE);
+    let sum = account(&run, &observed(&[100.0, 300.0]), BASIS, Pue::NONE);
     assert_eq!(sum.g.total(), GramsCo2e(200.0));
     assert_eq!(sum.mean(), Some(GramsPerKwh(200.0)));
     assert!(sum.is_complete());
@@ -58,7 +61,7 @@ fn energy_is_cut_where_the_intensity_changes() {
 #[test]
 fn energy_without_an_intensity_is_uncovered_and_not_zero_grams() {
     let run = [segment(Part::Running, &[], 0.0, 4.0 * 3600.0, KWH)];
-    let sum = account(&run, &observed(&[100.0]), Pue::NONE);
+    let sum = account(&run, &observed(&[100.0]), BASIS, Pue::NONE);
     assert_eq!(sum.g.total(), GramsCo2e(25.0));
     assert_eq!(sum.uncovered, KilowattHours(0.75));
     assert_eq!(sum.share(IntensityKind::Observed), 0.25);
@@ -69,7 +72,7 @@ fn energy_without_an_intensity_is_uncovered_and_not_zero_grams() {
 fn the_facility_scales_energy_and_emissions() {
     let run = [segment(Part::Running, &[], 0.0, 3600.0, KWH)];
     let pue = Pue::try_from(1.5).unwrap();
-    let sum = account(&run, &observed(&[100.0]), pue);
+    let sum = account(&run, &observed(&[100.0]), BASIS, pue);
     assert_eq!(sum.g.total(), GramsCo2e(150.0));
     assert_eq!(sum.energy(), KilowattHours(1.5));
     assert_eq!(sum.mean(), Some(GramsPerKwh(100.0)));
@@ -80,7 +83,12 @@ fn low_and_high_combine_energy_and_intensity_at_the_corners() {
     let mut run = segment(Part::Running, &[], 0.0, 3600.0, KWH);
     run.energy[0].kind = EnergyKind::Assumed;
     let forecast = point(0.0, 3600.0, 100.0, IntensityKind::Forecast);
-    let sum = account(&[run], &Intensities::from_points([&forecast]), Pue::NONE);
+    let sum = account(
+        &[run],
+        &Intensities::from_points([&forecast]),
+        BASIS,
+        Pue::NONE,
+    );
     assert!(
         (sum.low.0 - 100.0 * 0.5 * 0.8).abs() < 1e-9,
         "{:?}",
@@ -125,7 +133,12 @@ fn an_intensity_rescaled_from_another_basis_enters_no_sum() {
     let mut rescaled = point(0.0, 3600.0, 100.0, IntensityKind::Forecast);
     rescaled.forecast = Some(Kind::Rescaled);
     let run = [segment(Part::Running, &[], 0.0, 3600.0, KWH)];
-    let sum = account(&run, &Intensities::from_points([&rescaled]), Pue::NONE);
+    let sum = account(
+        &run,
+        &Intensities::from_points([&rescaled]),
+        BASIS,
+        Pue::NONE,
+    );
     assert_eq!(sum.uncovered, KilowattHours(1.0));
 }
 
@@ -199,7 +212,7 @@ fn holes_and_overlaps_between_segments_are_found() {
 fn a_wall_clock_set_back_within_a_segment_loses_no_energy() {
     let mut run = segment(Part::Running, &[], 0.0, 3600.0, KWH);
     run.end = at(-7200.0);
-    let sum = account(&[run], &observed(&[100.0]), Pue::NONE);
+    let sum = account(&[run], &observed(&[100.0]), BASIS, Pue::NONE);
     assert_eq!(sum.g.total(), GramsCo2e(100.0));
 }
 
@@ -269,7 +282,7 @@ proptest! {
     fn emissions_are_never_negative_and_lie_in_their_range(
         run in any_run(true), points in any_points(), pue in 1.0..3.0f64,
     ) {
-        let sum = account(&run, &Intensities::from_points(&points), Pue::try_from(pue).unwrap());
+        let sum = account(&run, &Intensities::from_points(&points), BASIS, Pue::try_from(pue).unwrap());
         for (part, name) in PARTS {
             prop_assert!(sum.g[part].0 >= 0.0, "{name}");
         }
@@ -281,7 +294,7 @@ proptest! {
     fn no_energy_is_lost_between_covered_and_uncovered(
         run in any_run(true), points in any_points(),
     ) {
-        let sum = account(&run, &Intensities::from_points(&points), Pue::NONE);
+        let sum = account(&run, &Intensities::from_points(&points), BASIS, Pue::NONE);
         let joules: Joules = run.iter().map(|segment| segment.energy[0].joules).sum();
         prop_assert!(close(sum.energy().0, KilowattHours::from(joules).0));
     }
@@ -295,7 +308,7 @@ proptest! {
         let mut finer = run.clone();
         finer.splice(which..=which, split(&run[which], fraction));
         let intensities = Intensities::from_points(&points);
-        let price = |run: &[Segment]| account(run, &intensities, Pue::NONE);
+        let price = |run: &[Segment]| account(run, &intensities, BASIS, Pue::NONE);
         prop_assert!(same(&price(&run), &price(&finer)));
         let (one, two) = (run_now(&run), run_now(&finer));
         prop_assert!(close(one.removed_s, two.removed_s));
@@ -313,7 +326,7 @@ proptest! {
             finer.push(IntensityPoint { start: middle, ..whole.clone() });
         }
         let price = |points: &[IntensityPoint]| {
-            account(&run, &Intensities::from_points(points), Pue::NONE)
+            account(&run, &Intensities::from_points(points), BASIS, Pue::NONE)
         };
         prop_assert!(same(&price(&points), &price(&finer)));
     }
@@ -325,8 +338,8 @@ proptest! {
         let now = run_now(&run);
         prop_assert_eq!(&now.segments, &run);
         let intensities = Intensities::from_points(&points);
-        let actual = account(&run, &intensities, Pue::NONE).g.total();
-        let baseline = account(&now.segments, &intensities, Pue::NONE).g.total();
+        let actual = account(&run, &intensities, BASIS, Pue::NONE).g.total();
+        let baseline = account(&now.segments, &intensities, BASIS, Pue::NONE).g.total();
         prop_assert_eq!(baseline - actual, GramsCo2e::ZERO);
     }
 
@@ -354,4 +367,17 @@ proptest! {
             said.map(|p| (p.g_per_kwh, p.kind))
         );
     }
+}
+
+#[test]
+fn accounts_of_different_bases_are_not_compared() {
+    let run = [segment(Part::Running, &[], 0.0, 3600.0, 3.6e6)];
+    let marginal = Basis {
+        signal: Signal::Marginal,
+        ..BASIS
+    };
+    let one = account(&run, &observed(&[100.0]), BASIS, Pue::NONE);
+    let other = account(&run, &observed(&[400.0]), marginal, Pue::NONE);
+    assert_eq!(one.less_than(&other), Err(OtherBasis(BASIS, marginal)));
+    assert_eq!(one.less_than(&one), Ok(GramsCo2e::ZERO));
 }

@@ -331,14 +331,12 @@ impl Totals {
             duration.steps.add(&run.duration_s.steps);
             energy.steps.add(&run.energy_kwh.steps);
             for account in &run.emissions {
-                let at = emissions
-                    .iter()
-                    .position(|total| total.basis == account.basis);
-                let at = at.unwrap_or_else(|| {
-                    emissions.push(Total::none(account.basis));
-                    emissions.len() - 1
-                });
-                emissions[at].add(account);
+                // A sum takes what is of its own basis alone.
+                if !emissions.iter_mut().any(|total| total.add(account)) {
+                    let mut total = Total::none(account.basis);
+                    total.add(account);
+                    emissions.push(total);
+                }
             }
         }
         Self {
@@ -365,7 +363,11 @@ impl Total {
         }
     }
 
-    fn add(&mut self, account: &Account) {
+    /// Adds an account of the same basis; of another it takes nothing, and says so.
+    fn add(&mut self, account: &Account) -> bool {
+        if account.basis != self.basis {
+            return false;
+        }
         self.runs += 1;
         self.g.steps.add(&account.g.steps);
         self.low_g = round(self.low_g + account.low_g, MILLI);
@@ -375,6 +377,7 @@ impl Total {
             self.runs_compared += 1;
             self.avoided_g = Some(round(self.avoided_g.unwrap_or(0.0) + avoided, MILLI));
         }
+        true
     }
 }
 

@@ -110,6 +110,8 @@ pub enum NotCompared {
     Uncovered,
     /// Part of the run is not recorded.
     Unrecorded,
+    /// The two amounts mean different things.
+    OtherBasis,
 }
 
 impl std::fmt::Display for NotCompared {
@@ -121,6 +123,7 @@ impl std::fmt::Display for NotCompared {
             Self::Stopped => "the job was stopped before its own end",
             Self::Uncovered => "no intensity is known for part of the time",
             Self::Unrecorded => "part of the run is not recorded",
+            Self::OtherBasis => "the two amounts mean different things",
         })
     }
 }
@@ -249,12 +252,12 @@ impl Emissions {
     ) -> Self {
         let points: Vec<&IntensityPoint> = points(basis, entries).collect();
         let intensities = Intensities::from_points(points.iter().copied());
-        let account = emissions::account(segments, &intensities, pue);
-        let run_now = emissions::account(&now.segments, &intensities, pue);
+        let account = emissions::account(segments, &intensities, basis, pue);
+        let run_now = emissions::account(&now.segments, &intensities, basis, pue);
         let is_complete = account.is_complete() && run_now.is_complete();
         let avoided = match comparable {
             Ok(()) if !is_complete => Err(NotCompared::Uncovered),
-            Ok(()) => Ok(run_now.g.total() - account.g.total()),
+            Ok(()) => (account.less_than(&run_now)).map_err(|_| NotCompared::OtherBasis),
             Err(why) => Err(why),
         };
         let observed = |account: &Account| {
@@ -310,15 +313,22 @@ fn points<'a>(wanted: Basis, entries: &'a [&'a Entry]) -> impl Iterator<Item = &
     })
 }
 
-/// The run's own basis first, then others in order of appearance.
+/// The run's own basis first, then others in order of appearance. Where nothing was ever known by
+/// its own, since its source never answered, what stood in comes first.
 fn bases(own: Basis, entries: &[&Entry]) -> Vec<Basis> {
-    let mut bases = vec![own];
+    let mut bases = Vec::new();
+    if points(own, entries).next().is_some() {
+        bases.push(own);
+    }
     for entry in entries {
         if let What::Intensity { basis, .. } = &entry.what
             && !bases.contains(basis)
         {
             bases.push(*basis);
         }
+    }
+    if bases.is_empty() {
+        bases.push(own);
     }
     bases
 }

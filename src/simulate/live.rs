@@ -186,7 +186,7 @@ pub fn price(
     pauses: u32,
 ) -> Outcome {
     let truth = &world.known.observations;
-    let account = account(segments, truth, Pue::NONE);
+    let account = account(segments, truth, world.known.basis, Pue::NONE);
     let running = segments
         .iter()
         .filter(|segment| segment.part == Part::Running);

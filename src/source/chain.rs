@@ -245,7 +245,8 @@ impl Chain {
                         let of = heard.of.clone();
                         let knowledge = self.upon(leading.as_ref(), heard, zone, now, &mut told);
                         let mut gathered = told.gathered(knowledge, wait);
-                        gathered.of = Some(of).filter(|_| gathered.knowledge.kind != Kind::Rescaled);
+                        gathered.of =
+                            Some(of).filter(|_| gathered.knowledge.kind != Kind::Rescaled);
                         return Ok(gathered);
                     }
                     Err((of, silent)) => {

@@ -152,3 +152,120 @@ fn expected_in(span: Span, outlook: &Outlook) -> impl Iterator<Item = IntensityP
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::emissions::{Intensities, Prices};
+    use crate::forecast::ahead::ahead;
+    use crate::forecast::{Basis, Issue, Scope, Series, Signal};
+    use crate::units::GramsPerKwh;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(minutes: i64) -> Timestamp {
+        let start: Timestamp = "2026-11-24T17:00:00Z".parse().unwrap();
+        start + jiff::SignedDuration::from_mins(minutes)
+    }
+
+    fn hours(first: i64, values: &[f64]) -> Series {
+        let values = values.iter().map(|value| Some(GramsPerKwh(*value)));
+        Series::regular(at(60 * first), HOUR, values, Kind::Live)
+    }
+
+    /// A service that says 200 ahead, and has observed these hours from 17:00 on.
+    fn knowing(observed: &[f64]) -> (Knowledge, Outlook) {
+        let knowledge = Knowledge {
+            zone: "DE".to_owned(),
+            basis: Basis {
+                signal: Signal::Average,
+                scope: Scope::Unknown,
+            },
+            source: "service".to_owned(),
+            kind: Kind::Live,
+            observations: hours(0, observed),
+            issues: vec![Issue {
+                issued_at: at(0),
+                series: hours(0, &[200.0; 48]),
+            }],
+            profile: None,
+            profile_same_accounting: false,
+            yearly_average: None,
+            lessons: None,
+            trust: None,
+        };
+        let outlook = ahead(at(0), &knowledge, 48).unwrap();
+        (knowledge, outlook)
+    }
+
+    fn points(due: Vec<What>) -> Vec<IntensityPoint> {
+        let points = due.into_iter().map(|what| match what {
+            What::Intensity { points, .. } => points,
+            other => panic!("{other:?}"),
+        });
+        points.flatten().collect()
+    }
+
+    #[test]
+    fn what_is_observed_later_overrules_what_was_expected() {
+        let mut noted = Noted::since(at(30));
+        let mut written = Vec::new();
+        for hour in 0..3 {
+            let (knowledge, outlook) = knowing(&[]);
+            written.extend(noted.due(at(60 * hour + 30), &knowledge, Some(&outlook)));
+        }
+        let (knowledge, outlook) = knowing(&[500.0, 510.0, 520.0]);
+        written.extend(noted.due(at(181), &knowledge, Some(&outlook)));
+        let again = noted.due(at(182), &knowledge, Some(&outlook));
+        assert_eq!(again, [], "each observation is written once");
+
+        let intensities = Intensities::from_points(&points(written));
+        for (minute, value) in [(45, 500.0), (90, 510.0), (150, 520.0)] {
+            let piece = intensities.at(at(minute)).unwrap();
+            assert_eq!(piece.intensity, GramsPerKwh(value), "{minute}");
+            assert_eq!(piece.kind, IntensityKind::Observed);
+        }
+        assert_eq!(
+            intensities.at(at(185)).unwrap().kind,
+            IntensityKind::Forecast
+        );
+    }
+
+    #[test]
+    fn nothing_is_written_of_the_time_before_the_run() {
+        let mut noted = Noted::since(at(90));
+        let (knowledge, outlook) = knowing(&[500.0, 510.0]);
+        let points = points(noted.due(at(125), &knowledge, Some(&outlook)));
+        assert_eq!(points[0].start, at(90));
+        assert_eq!(points[0].end, at(120));
+    }
+
+    #[test]
+    fn an_estimate_of_the_past_is_preliminary() {
+        let (mut knowledge, _) = knowing(&[500.0]);
+        let estimated = knowledge.observations.points().iter().map(|point| Point {
+            kind: Kind::Estimated,
+            ..*point
+        });
+        knowledge.observations = Series::new(estimated.collect());
+        let present = intensity_at(at(5), &knowledge, None).unwrap();
+        assert_eq!(present.kind, IntensityKind::Preliminary);
+    }
+
+    #[test]
+    fn what_stands_in_is_written_with_its_own_basis() {
+        let mut noted = Noted::since(at(0));
+        let (mut knowledge, mut outlook) = knowing(&[]);
+        knowledge.issues.clear();
+        outlook.basis = Basis::AVERAGE_LIFECYCLE;
+        outlook.kind = Kind::Profile;
+        let due = noted.due(at(5), &knowledge, Some(&outlook));
+        let [What::Intensity { basis, points, .. }] = due.as_slice() else {
+            panic!("{due:?}");
+        };
+        assert_eq!(*basis, Basis::AVERAGE_LIFECYCLE);
+        assert_eq!(points[0].kind, IntensityKind::Profile);
+    }
+}

@@ -47,12 +47,7 @@ pub(super) fn run(
     })
 }
 
-fn table(
-    scored: &[Scored],
-    zones: &[Resolved],
-    look: Look,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn table(scored: &[Scored], zones: &[Resolved], look: Look, out: &mut dyn Write) -> io::Result<()> {
     let mut say = |text: &str| writeln!(out, "{}", look.text(text).trim_end());
     for Scored { known, leads } in scored {
         let head = format!("{}  {} · {}", known.zone, known.source, known.basis);
@@ -72,9 +67,11 @@ fn table(
                 lead.to_h,
                 lead.pairs,
                 lead.error.0,
-                lead.relative.map_or("?".to_owned(), |share| format!("{:.1} %", 100.0 * share)),
+                lead.relative
+                    .map_or("?".to_owned(), |share| format!("{:.1} %", 100.0 * share)),
                 lead.bias.0,
-                lead.rank.map_or("?".to_owned(), |rank| format!("{rank:.2}")),
+                lead.rank
+                    .map_or("?".to_owned(), |rank| format!("{rank:.2}")),
             ))?;
         }
     }
@@ -158,7 +155,9 @@ fn csv(scored: &[Scored], out: &mut dyn Write) -> io::Result<()> {
         "bias_g_per_kwh",
         "rank_correlation",
     ];
-    writer.write_record(head).map_err(crate::command::csv_error)?;
+    writer
+        .write_record(head)
+        .map_err(crate::command::csv_error)?;
     for Scored { known, leads } in scored {
         for lead in leads.iter().map(LeadRow::new) {
             writer
