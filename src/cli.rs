@@ -360,13 +360,18 @@ pub enum TableFormat {
 Examples:
   catrain zones
   catrain zones germany
-  catrain zones US- --json")]
+  catrain zones US- --json
+  catrain zones --sources")]
 pub struct ZonesArgs {
     /// Only zones whose id or name holds this.
     #[arg(value_name = "TEXT")]
     pub text: Option<String>,
 
-    /// Print one JSON document, `catrain.zones/1`.
+    /// Instead: what each source can do.
+    #[arg(long, conflicts_with = "text")]
+    pub sources: bool,
+
+    /// Print one JSON document, `catrain.zones/1` or `catrain.sources/1`.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,5 +1,7 @@
 //! `catrain zones`: which zones are known, what serves them, what is built in.
 
+mod services;
+
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -18,6 +20,12 @@ use crate::words::{self, Look, Paint};
 /// # Errors
 /// No zone matches, or writing fails (not when the reader has gone).
 pub fn run(args: &ZonesArgs, look: Look, out: &mut dyn Write) -> Result<(), Failure> {
+    if args.sources {
+        return super::written(match args.json {
+            true => services::json(out),
+            false => services::table(look, out),
+        });
+    }
     let text = args.text.as_deref().unwrap_or_default().trim();
     let wanted = text.to_uppercase();
     let mut found: Vec<&Average> = (averages().iter())
@@ -112,6 +120,8 @@ struct Row<'a> {
     average_g_per_kwh: GramsPerKwh,
     average_year: u16,
     average_source: &'static str,
+    /// The zone that the average is really of, where this one has none of its own.
+    average_of: Option<&'a str>,
     basis: Basis,
 }
 
@@ -124,6 +134,7 @@ fn json(found: &[&Average], out: &mut dyn Write) -> io::Result<()> {
         average_g_per_kwh: zone.intensity,
         average_year: zone.year,
         average_source: zone.source.name(),
+        average_of: zone.of,
         basis: zone.basis,
     });
     let document = Document {

@@ -179,7 +179,7 @@ impl Resolved {
     pub fn announcement(&self) -> Option<String> {
         self.guessed_from.as_ref().map(|time_zone| {
             format!(
-                "zone {} guessed from the time zone {time_zone} (set it: -z or CATRAIN_ZONE)",
+                "zone {} guessed from the time zone {time_zone} (set it: -z, CATRAIN_ZONE, or zone = in the config)",
                 self.zone.zone
             )
         })
@@ -333,7 +333,7 @@ mod tests {
         let guessed = resolve(None, Some("Europe/Berlin")).unwrap();
         assert_eq!(
             guessed.announcement().unwrap(),
-            "zone DE guessed from the time zone Europe/Berlin (set it: -z or CATRAIN_ZONE)"
+            "zone DE guessed from the time zone Europe/Berlin (set it: -z, CATRAIN_ZONE, or zone = in the config)"
         );
         let given = resolve(Some("se"), Some("Europe/Berlin")).unwrap();
         assert_eq!((given.zone.zone, given.announcement()), ("SE", None));

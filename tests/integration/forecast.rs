@@ -364,10 +364,11 @@ fn a_broken_pipe_is_no_error_and_a_full_disk_is_one() {
 #[test]
 fn zones_are_listed_by_id_and_name() {
     insta::assert_snapshot!(zones("us-t").unwrap(), @r#"
-    ZONE         NAME           SERVED BY  USUAL DAY  YEARLY AVERAGE
-    US-TEX-ERCO  ERCOT (Texas)  built-in   2020        362 g/kWh  2021 (CarbonCast, EIA)
-    US-TN        Tennessee      built-in               450 g/kWh  2016 (EPA eGRID, direct)
-    US-TX        Texas          built-in               476 g/kWh  2016 (EPA eGRID, direct)
+    ZONE         NAME                        SERVED BY         USUAL DAY  YEARLY AVERAGE
+    US-TEN-TVA   Tennessee Valley Authority  electricity-maps              384 g/kWh  2024 (of US, Ember, OWID)
+    US-TEX-ERCO  ERCOT (Texas)               electricity-maps  2020        362 g/kWh  2021 (CarbonCast, EIA)
+    US-TN        Tennessee                   built-in                      450 g/kWh  2016 (EPA eGRID, direct)
+    US-TX        Texas                       built-in                      476 g/kWh  2016 (EPA eGRID, direct)
     "#);
     assert!(
         zones("germany")
@@ -380,6 +381,34 @@ fn zones_are_listed_by_id_and_name() {
         zones("Germny").unwrap_err().to_string(),
         "no zone's id or name holds `Germny`\n  hint: did you mean `DE` (Germany)? `catrain zones` lists all"
     );
+}
+
+#[test]
+fn each_source_says_what_it_can_do() {
+    let told = zones("--sources").unwrap();
+    for name in ["neso", "energy-charts", "watttime", "carbon-aware-sdk"] {
+        assert!(told.lines().any(|line| line == name), "{name}: {told}");
+    }
+    assert!(told.contains("numbers  marginal, scope unknown; forecast and past"));
+    assert!(told.contains("key      catrain key set electricity-maps"));
+    let json: serde_json::Value =
+        serde_json::from_str(&zones("--sources --json").unwrap()).unwrap();
+    assert_eq!(json["schema"], "catrain.sources/1");
+    assert_eq!(json["sources"][0]["horizon_s"], 48 * 3600);
+    assert_eq!(json["sources"][0]["basis"]["scope"], "operational");
+}
+
+#[test]
+fn parts_of_a_zone_are_known_with_the_average_of_the_whole() {
+    let told = zones("DK-DK1 --json").unwrap();
+    let json: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let zone = &json["zones"][0];
+    assert_eq!(
+        (&zone["zone"], &zone["average_of"]),
+        (&"DK-DK1".into(), &"DK".into())
+    );
+    assert_eq!(zone["sources"][0], "energi-data-service");
+    assert!(zones("GB-RG10").unwrap().contains("postcode RG10"));
 }
 
 #[test]
@@ -398,6 +427,7 @@ fn zones_as_json_say_what_their_numbers_mean() {
           "average_g_per_kwh": 476.1,
           "average_year": 2016,
           "average_source": "EPA eGRID",
+          "average_of": null,
           "basis": {
             "signal": "average",
             "scope": "direct"

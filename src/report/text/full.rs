@@ -145,7 +145,9 @@ fn event(entry: &Entry, zone: &TimeZone) -> Option<String> {
             let until = until.map_or(String::new(), |until| {
                 format!(" until {}", words::time(until, entry.at, zone))
             });
-            let saves = saves_g.filter(|grams| grams.0 > 0.0);
+            // Most reasons say it themselves.
+            let is_told = reason.contains("saves about");
+            let saves = saves_g.filter(|grams| grams.0 > 0.0 && !is_told);
             let saves = saves.map_or(String::new(), |grams| {
                 format!("; saves about {}", words::mass(grams))
             });
