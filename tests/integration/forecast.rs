@@ -373,10 +373,10 @@ fn zones_are_listed_by_id_and_name() {
     assert!(
         zones("germany")
             .unwrap()
-            .contains("DE    Germany  built-in   2020")
+            .contains("DE    Germany  energy-charts, electricity-maps, watttime  2020")
     );
     assert!(zones("uk").unwrap().contains("United Kingdom"));
-    assert_eq!(zones("").unwrap().lines().count(), 283);
+    assert_eq!(zones("").unwrap().lines().count(), 425);
     assert_eq!(
         zones("Germny").unwrap_err().to_string(),
         "no zone's id or name holds `Germny`\n  hint: did you mean `DE` (Germany)? `catrain zones` lists all"
