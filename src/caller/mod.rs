@@ -231,6 +231,11 @@ impl Caller {
             .collect()
     }
 
+    /// The bounds of the time for which an answer saves a call.
+    pub fn shortest_and_longest_validity(&self) -> (Duration, Duration) {
+        self.resilience.cache.unwrap_or_default().validity
+    }
+
     fn line(&self, to: &To<'_>) -> Arc<Line> {
         let mut lines = lock(&self.lines);
         let key = (to.name(), to.base_url.to_owned());

@@ -432,6 +432,7 @@ fn offline_knows_what_is_kept_and_asks_nobody() {
     let offline = Caller::new(resilience.clone(), directory.clone(), true);
     let error = asked(&offline, &server).unwrap_err();
     assert!(matches!(error, CallError::Offline { .. }), "{error}");
+    assert_eq!(server.connections(), 0);
     asked(&Caller::new(resilience, directory, false), &server).unwrap();
     assert_eq!(asked(&offline, &server).unwrap().by, By::Cache);
     assert_eq!(server.calls(), 1);

@@ -37,9 +37,8 @@ use crate::words;
 const REACHES: SignedDuration = SignedDuration::from_hours(12);
 /// When to ask again where nobody answered. The caller's limits hold as well.
 const AGAIN: Duration = Duration::from_secs(300);
-/// Asking is never due sooner, nor later.
-const SOONEST: Duration = Duration::from_secs(60);
-const LATEST: Duration = Duration::from_secs(3600);
+/// Nothing new is to be expected.
+const NEVER: Duration = Duration::MAX;
 
 /// Everything that is needed to ask: one for all zones of a process.
 #[derive(Debug)]
@@ -223,6 +222,19 @@ impl Chain {
         zone: &str,
         now: Timestamp,
     ) -> Result<Gathered, SourceError> {
+        let mut gathered = self.ask_in_order(names, zone, now).await?;
+        // What answers may be valid for holds for asking again as well.
+        let (least, most) = self.caller.shortest_and_longest_validity();
+        gathered.next = gathered.next.max(least).min(most);
+        Ok(gathered)
+    }
+
+    async fn ask_in_order(
+        &self,
+        names: &[Name],
+        zone: &str,
+        now: Timestamp,
+    ) -> Result<Gathered, SourceError> {
         let names = self.names(names, zone);
         let mut told = Told::default();
         let mut leading: Option<Of> = None;
@@ -233,7 +245,7 @@ impl Chain {
                 Name::File(path) => match gather_file(path, zone, now, &mut told.notes) {
                     Ok((knowledge, outcome)) => {
                         told.tried(name, outcome);
-                        return Ok(told.gathered(knowledge, LATEST));
+                        return Ok(told.gathered(knowledge, NEVER));
                     }
                     Err(error) if is_last => return Err(error),
                     Err(error) => told.failed(name, error.in_a_line()),
@@ -269,7 +281,7 @@ impl Chain {
         {
             return Ok(told.gathered(known, AGAIN));
         }
-        let wait = if leading.is_some() { AGAIN } else { LATEST };
+        let wait = if leading.is_some() { AGAIN } else { NEVER };
         let outcome = builtin::describe(zone);
         told.instead(&format!("built-in data: {outcome}"));
         told.tried(&Name::BuiltIn, outcome);
@@ -663,7 +675,7 @@ fn is_refused_key(error: &CallError) -> bool {
 
 fn wait_until(valid_until: Timestamp, now: Timestamp) -> Duration {
     let wait = Duration::try_from(valid_until.duration_since(now));
-    wait.unwrap_or_default().clamp(SOONEST, LATEST)
+    wait.unwrap_or_default()
 }
 
 /// `answered 4 min ago, 36 h ahead`.

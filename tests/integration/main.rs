@@ -11,6 +11,7 @@ mod guard;
 mod keys;
 mod layers;
 mod ledger;
+mod live;
 mod planner;
 mod promises;
 mod published;

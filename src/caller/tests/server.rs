@@ -36,9 +36,10 @@ impl Reply {
     }
 }
 
-/// The heads of the requests so far, and who is being answered.
+/// The connections and the heads of the requests so far, and who is being answered.
 #[derive(Debug, Default)]
 struct Seen {
+    connections: usize,
     heads: Vec<String>,
     inside: usize,
     most_inside: usize,
@@ -65,6 +66,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (seen, answer) = (Arc::clone(&for_thread), Arc::clone(&answer));
+                seen.0.lock().unwrap().connections += 1;
                 thread::spawn(move || serve(stream, &seen, &*answer));
             }
         });
@@ -77,6 +79,10 @@ impl Server {
 
     pub(crate) fn calls(&self) -> usize {
         self.heads().len()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.0.lock().unwrap().connections
     }
 
     pub(crate) fn most_at_once(&self) -> usize {

@@ -7,6 +7,10 @@
 pub(crate) mod child;
 pub(crate) mod process;
 pub(crate) mod pty;
+#[expect(dead_code, reason = "some of it is for the tests of the caller only")]
+#[path = "../../../src/caller/tests/server.rs"]
+mod server;
+pub(crate) mod services;
 pub(crate) mod supervised;
 
 use std::ffi::OsStr;

@@ -1,0 +1,250 @@
+//! Live sources, end to end: the program against services on loopback that answer as recorded, badly
+//! or not at all.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::Sandbox;
+use crate::support::child::Ended;
+use crate::support::services::{Reply, Services, body, header, path_of};
+use crate::support::supervised::outcome;
+
+const MAPS_KEY: &str = "CATRAIN_ELECTRICITY_MAPS_KEY";
+const WATTTIME_KEY: &str = "CATRAIN_WATTTIME_KEY";
+const SECRET: &str = "hush-hush-hush";
+
+/// One attempt without long waits, so that failing takes no time.
+const QUICK: &str = "[resilience]\nattempts = 1\ninterval = \"10ms\"\nburst = 100\n";
+
+/// What of a page of text speaks of trouble.
+fn notes(ended: &Ended) -> Vec<&str> {
+    ended
+        .stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("note: "))
+        .collect()
+}
+
+/// `catrain forecast` for a program.
+#[track_caller]
+fn forecast(services: &Services, sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    document(&mut services.catrain(
+        sandbox,
+        &[&["forecast", "--format", "json"], arguments].concat(),
+    ))
+}
+
+#[track_caller]
+fn document(command: &mut Command) -> Value {
+    let ended = good(outcome(command));
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+#[track_caller]
+fn good(ended: Ended) -> Ended {
+    assert!(ended.status.success(), "{ended:?}");
+    ended
+}
+
+/// `catrain forecast` for a person.
+#[track_caller]
+fn page(services: &Services, sandbox: &Sandbox, arguments: &[&str]) -> Ended {
+    good(outcome(
+        &mut services.catrain(sandbox, &[&["forecast"], arguments].concat()),
+    ))
+}
+
+/// Source and outcome of everything that was tried.
+fn tried(document: &Value) -> Vec<(&str, &str)> {
+    let tried = document["tried"].as_array().unwrap().iter();
+    tried
+        .map(|row| {
+            (
+                row["source"].as_str().unwrap(),
+                row["outcome"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// What was kept of answers is over; what was learned of them stays.
+fn forget_answers(sandbox: &Sandbox) {
+    fs::remove_dir_all(sandbox.cache_dir()).unwrap();
+}
+
+fn sandbox_with(config: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("config/config.toml", config);
+    sandbox
+}
+
+/// A live forecast by name and nothing else, that reaches as far as the recording.
+#[track_caller]
+fn is_live(
+    sandbox: &Sandbox,
+    source: &str,
+    zone: &str,
+    basis: [&str; 2],
+    hours: i64,
+    key: (&str, &str),
+) {
+    let services = Services::good();
+    let arguments = ["forecast", "--format", "json", "-s", source, "-z", zone];
+    let known = document(services.catrain(sandbox, &arguments).env(key.0, key.1));
+    let basis = serde_json::json!({"signal": basis[0], "scope": basis[1]});
+    assert_eq!(
+        [&known["source"], &known["basis"], &known["kind"]],
+        [&Value::from(source), &basis, &Value::from("live")],
+        "{known:#}"
+    );
+    let points = known["points"].as_array().unwrap();
+    assert!(
+        !points.is_empty() && known["now_g_per_kwh"].as_f64().unwrap() > 0.0,
+        "{known:#}"
+    );
+    assert_eq!(tried(&known).len(), 1, "{known:#}");
+    assert_eq!(tried(&known)[0].0, source);
+    let ahead = tried(&known)[0].1;
+    assert!(
+        ahead.starts_with("answered, ") && ahead.ends_with(" ahead"),
+        "{ahead}"
+    );
+    let ahead = ahead
+        .trim_start_matches("answered, ")
+        .trim_end_matches(" ahead");
+    let ahead = catrain::parse::duration(ahead)
+        .unwrap()
+        .as_secs()
+        .cast_signed();
+    assert!(
+        (ahead - hours * 3600).abs() <= 3600,
+        "{ahead} s instead of {hours} h"
+    );
+}
+
+const NO_KEY: (&str, &str) = ("CATRAIN_NO_KEY", "");
+
+#[test]
+fn neso_gives_a_live_forecast_of_great_britain() {
+    is_live(
+        &Sandbox::new(),
+        "neso",
+        "GB",
+        ["average", "operational"],
+        48,
+        NO_KEY,
+    );
+}
+
+#[test]
+fn energy_charts_gives_a_live_forecast_of_germany() {
+    is_live(
+        &Sandbox::new(),
+        "energy-charts",
+        "DE",
+        ["average", "unknown"],
+        13,
+        NO_KEY,
+    );
+}
+
+#[test]
+fn energi_data_service_gives_a_live_forecast_of_western_denmark() {
+    is_live(
+        &Sandbox::new(),
+        "energi-data-service",
+        "DK-DK1",
+        ["average", "unknown"],
+        14,
+        NO_KEY,
+    );
+}
+
+#[test]
+fn electricity_maps_gives_a_live_forecast_with_a_key() {
+    let key = (MAPS_KEY, SECRET);
+    is_live(
+        &Sandbox::new(),
+        "electricity-maps",
+        "DE",
+        ["average", "lifecycle"],
+        72,
+        key,
+    );
+}
+
+#[test]
+fn watttime_gives_a_live_forecast_with_user_and_password() {
+    let key = (WATTTIME_KEY, "user:hush-hush-hush");
+    is_live(
+        &Sandbox::new(),
+        "watttime",
+        "DE",
+        ["marginal", "unknown"],
+        24,
+        key,
+    );
+}
+
+#[test]
+fn a_carbon_aware_sdk_gives_a_live_forecast_of_a_place_named_in_the_configuration() {
+    let places = "[sources.carbon-aware-sdk.places]\nIE = \"northeurope\"\n";
+    is_live(
+        &sandbox_with(places),
+        "carbon-aware-sdk",
+        "IE",
+        ["average", "unknown"],
+        2,
+        NO_KEY,
+    );
+}
+
+#[test]
+fn unasked_the_service_of_the_zones_own_grid_is_asked_and_nobody_else() {
+    let only = |zone: &str, paths: &[&str], source: &str| {
+        let services = Services::good();
+        let known = forecast(&services, &Sandbox::new(), &["-z", zone]);
+        assert_eq!(tried(&known)[0].0, source, "{zone}");
+        let heads = services.heads();
+        let asked: Vec<&str> = heads.iter().map(|head| path_of(head)).collect();
+        let is_one = |path: &&str| paths.iter().any(|start| path.starts_with(start));
+        assert!(asked.iter().all(is_one), "{zone}: {asked:?}");
+        assert_eq!(asked.len(), paths.len(), "{zone}: {asked:?}");
+    };
+    only("DE", &["/co2eq?"], "energy-charts");
+    only("GB", &["/intensity/", "/intensity/"], "neso");
+    only(
+        "DK-DK1",
+        &["/dataset/CO2EmisProg?", "/dataset/CO2Emis?"],
+        "energi-data-service",
+    );
+    only("US-CAL-CISO", &[], "built-in");
+}
+
+#[test]
+fn when_the_service_is_down_its_last_forecast_stands_in_and_that_is_said() {
+    let sandbox = sandbox_with(QUICK);
+    let services = Services::good();
+    let before = forecast(&services, &sandbox, &["-z", "DE"]);
+    forget_answers(&sandbox);
+    services.say(|_| Some(body(503, "energycharts/error-503-html.html")));
+    let after = forecast(&services, &sandbox, &["-z", "DE"]);
+    assert_eq!(after["kind"], "cached");
+    assert_eq!(after["source"], "energy-charts");
+    assert_eq!(
+        after["points"][3]["g_per_kwh"],
+        before["points"][3]["g_per_kwh"]
+    );
+    let why = "energy-charts answered 503: 503: a page of HTML or XML";
+    assert_eq!(tried(&after), [("energy-charts", why)]);
+    let said = page(&services, &sandbox, &["-z", "DE"]);
+    assert!(said.stdout.contains("energy-charts · cached, "), "{said:?}");
+    assert_eq!(
+        notes(&said),
+        [format!("{why}; what energy-charts said before instead")]
+    );
+}
