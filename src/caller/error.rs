@@ -117,8 +117,10 @@ pub enum CallError {
         provider: String,
     },
     /// No connection can be made secure here.
-    #[error("no secure connection can be made: {why}")]
+    #[error("{provider}: no secure connection can be made: {why}")]
     NoClient {
+        /// The provider.
+        provider: String,
         /// The innermost cause.
         why: String,
     },

@@ -590,7 +590,8 @@ impl Way<'_> {
         let mut state = self.line.state();
         state.counters.exchanging += took;
         match arrived {
-            Ok(Ok(arrived)) => {
+            Ok(Ok(mut arrived)) => {
+                carried.blot(&mut arrived.body);
                 state.counters.bytes += arrived.body.len() as u64;
                 if let Some(timeouts) = &mut state.timeouts {
                     timeouts.answered(took);
@@ -708,7 +709,7 @@ impl Way<'_> {
     fn error_of(&self, broken: Broken, url: &Url) -> CallError {
         let provider = self.to.name();
         match broken {
-            Broken::NoClient(why) => CallError::NoClient { why },
+            Broken::NoClient(why) => CallError::NoClient { provider, why },
             Broken::Unreachable(why) => CallError::Unreachable {
                 provider,
                 host: url.host_str().unwrap_or_default().to_owned(),

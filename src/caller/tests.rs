@@ -468,6 +468,37 @@ fn a_key_goes_to_loopback_or_over_https_and_is_shown_nowhere() {
 }
 
 #[test]
+fn a_secret_that_a_service_says_back_is_blotted_out_of_what_it_said() {
+    let blotted = |carried: Carried, said: &str| {
+        let mut body = said.as_bytes().to_vec();
+        carried.blot(&mut body);
+        String::from_utf8(body).unwrap()
+    };
+    let header = || Carried::Header("auth-token", SecretString::from(SECRET));
+    assert_eq!(
+        blotted(header(), "hush-hush? no hush-hush!"),
+        "*********? no *********!"
+    );
+    assert_eq!(
+        blotted(
+            Carried::Basic(SecretString::from("user:hush-hush")),
+            "hush-hush"
+        ),
+        "*********"
+    );
+    assert_eq!(
+        blotted(Carried::Bearer(SecretString::from("t-1234")), "t-1234"),
+        "******"
+    );
+    assert_eq!(blotted(header(), "{\"value\": 1}"), "{\"value\": 1}");
+    let short = Carried::Bearer(SecretString::from("1"));
+    assert_eq!(blotted(short, "{\"value\": 1}"), "{\"value\": 1}");
+    // What is all stars already ends as well.
+    let stars = Carried::Bearer(SecretString::from("*******"));
+    assert_eq!(blotted(stars, "********"), "********");
+}
+
+#[test]
 fn a_base_url_with_a_user_or_of_another_scheme_is_refused_unseen() {
     for bad in [
         "https://u:hush-hush@h",

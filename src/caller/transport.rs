@@ -39,6 +39,34 @@ pub(super) enum Carried {
     Basic(SecretString),
 }
 
+/// Shorter secrets keep nobody out, and may be part of any number.
+const SHORTEST_SECRET: usize = 6;
+
+impl Carried {
+    /// Blots out of a body what was sent to be let in: there are services that say back what they
+    /// refuse, and what is said is shown and recorded.
+    pub(super) fn blot(&self, body: &mut [u8]) {
+        let secret = match self {
+            Self::Nothing => return,
+            Self::Header(_, secret) | Self::Bearer(secret) => secret.expose_secret(),
+            Self::Basic(pair) => {
+                let pair = pair.expose_secret();
+                pair.split_once(':').map_or(pair, |(_, password)| password)
+            }
+        };
+        let length = secret.len();
+        if length < SHORTEST_SECRET {
+            return;
+        }
+        let mut rest = body;
+        while let Some(at) = (rest.windows(length)).position(|part| part == secret.as_bytes()) {
+            let (blotted, after) = rest.split_at_mut(at + length);
+            blotted[at..].fill(b'*');
+            rest = after;
+        }
+    }
+}
+
 /// An answer, whole.
 #[derive(Debug)]
 pub(super) struct Arrived {

@@ -127,6 +127,11 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
             return None;
         }
         head.push(byte[0]);
+        // TLS, which is not spoken here.
+        if !head[0].is_ascii_uppercase() {
+            write(stream, Reply::of(400, "", "")).ok()?;
+            return None;
+        }
     }
     Some(String::from_utf8(head).unwrap())
 }
