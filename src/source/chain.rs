@@ -454,11 +454,13 @@ impl Chain {
         let Some(leading) = leading else {
             return own;
         };
-        told.instead(&heard.of.source);
         if means_the_same(leading, &heard.of) {
+            told.instead(&heard.of.source);
             return own;
         }
         let known = self.remembered(leading, zone, now, SignedDuration::MIN, told);
+        // What is remembered of the leading one gives the level; this one is used instead of it.
+        told.instead(&heard.of.source);
         let factor = known
             .as_ref()
             .and_then(|known| rescale::factor(&own.observations, &known.observations, now));
