@@ -120,9 +120,16 @@ pub(super) fn apply(text: &str, layer: &Layer, config: &mut Config) -> Vec<Probl
 pub(super) fn base_url(text: String) -> Result<String, String> {
     match is_base_url(&text) {
         Ok(()) => Ok(text),
-        Err(why) => Err(format!(
-            "`{text}` {why}; expected `https://HOST[/PATH]`, without user, query or fragment"
-        )),
+        Err(why) => {
+            // Before an `@` may stand a password.
+            let it = match text.contains('@') {
+                true => "it".to_owned(),
+                false => format!("`{text}`"),
+            };
+            Err(format!(
+                "{it} {why}; expected `https://HOST[/PATH]`, without user, query or fragment"
+            ))
+        }
     }
 }
 
