@@ -50,6 +50,7 @@ pub(super) fn gather(sources: Sources, prepared: &Prepared, arrivals: Arrivals) 
                 zone,
                 arrivals: arrivals.clone(),
                 state: None,
+                account_failed: false,
             };
             match block_on(gathering.go_on()) {
                 Ok(()) => return,
@@ -97,6 +98,8 @@ struct Gathering {
     arrivals: Arrivals,
     /// By whom and how the zone was last known, and whether anybody failed.
     state: Option<(String, Kind, bool)>,
+    /// Whether the source of the second account failed when it was last asked.
+    account_failed: bool,
 }
 
 /// Nobody listens any more.
@@ -198,19 +201,40 @@ impl Gathering {
         }
     }
 
-    /// The same for the second account.
+    /// The same for the second account. Nobody stands in for its source: what another one says
+    /// means something else.
     async fn account(&mut self) -> Result<(), Over> {
         let Some(name) = self.sources.account_with.clone() else {
             return Ok(());
         };
         let now = utc_now();
+        let called = name.to_string();
         let gathered = self.sources.chain.gather(&[name], &self.zone, now).await;
-        if let Ok(gathered) = gathered {
-            let outlook = ahead(now, &gathered.knowledge, HORIZON_HOURS).map(Arc::new);
-            let knowledge = Arc::new(gathered.knowledge);
-            self.send(Arrival::Account(knowledge, outlook)).await?;
+        let (known, trouble) = match gathered {
+            Err(error) => (None, Some(error.in_a_line())),
+            Ok(gathered) if gathered.tried.iter().all(|tried| tried.source == called) => {
+                (Some(gathered.knowledge), gathered.trouble)
+            }
+            Ok(mut gathered) => {
+                let why = gathered.tried.swap_remove(0).outcome;
+                (None, gathered.trouble.map(|_| why))
+            }
+        };
+        let has_failed = trouble.is_some();
+        if has_failed != self.account_failed {
+            self.account_failed = has_failed;
+            self.send(match trouble {
+                None => Arrival::Note(format!("{called} answers again")),
+                Some(why) if known.is_none() => Arrival::Trouble(format!(
+                    "{why}; until it answers nothing is accounted by {called}"
+                )),
+                Some(trouble) => Arrival::Trouble(trouble),
+            })
+            .await?;
         }
-        Ok(())
+        let Some(known) = known else { return Ok(()) };
+        let outlook = ahead(now, &known, HORIZON_HOURS).map(Arc::new);
+        self.send(Arrival::Account(Arc::new(known), outlook)).await
     }
 
     async fn send(&self, arrival: Arrival) -> Result<(), Over> {
