@@ -14,7 +14,7 @@ const CATRAIN: &str = env!("CARGO_BIN_EXE_catrain");
 const ASKED: &str = "key for electricity-maps (not shown): ";
 
 /// `catrain key` with these words and this on standard input.
-fn key(sandbox: &Sandbox, line: &str, input: &str) -> Ended {
+pub(crate) fn key(sandbox: &Sandbox, line: &str, input: &str) -> Ended {
     with(
         sandbox.catrain(["key"]).args(line.split_whitespace()),
         input,
@@ -41,15 +41,16 @@ fn bad(ended: Ended, code: i32) -> String {
     ended.stderr
 }
 
-/// Every file below a directory that holds the text.
-fn files_with(directory: &Path, text: &str) -> Vec<String> {
+/// Every file below a directory that holds the text; none while there is no such directory.
+pub(crate) fn files_with(directory: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files_with(&path, text));
         } else if path.is_file() {
-            let bytes = fs::read(&path).unwrap();
+            // One that is being replaced may be gone.
+            let bytes = fs::read(&path).unwrap_or_default();
             let holds = bytes
                 .windows(text.len())
                 .any(|part| part == text.as_bytes());

@@ -1,21 +1,28 @@
 //! Live sources, end to end: the program against services on loopback that answer as recorded, badly
-//! or not at all.
+//! or not at all. What is asked for here; `keys`, `runs` and what is set up `wrong` in files of their
+//! own.
+
+mod keys;
+mod runs;
+mod wrong;
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
+use catrain::clock::utc_now;
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::support::Sandbox;
 use crate::support::child::Ended;
-use crate::support::services::{Reply, Services, body, header, path_of};
+use crate::support::services::{Reply, Services, body, path_of, recorded};
 use crate::support::supervised::outcome;
 
 const MAPS_KEY: &str = "CATRAIN_ELECTRICITY_MAPS_KEY";
 const WATTTIME_KEY: &str = "CATRAIN_WATTTIME_KEY";
 const SECRET: &str = "hush-hush-hush";
+
+const BUILT_IN: &str = "built-in data: usual days of 2020 instead";
 
 /// One attempt without long waits, so that failing takes no time.
 const QUICK: &str = "[resilience]\nattempts = 1\ninterval = \"10ms\"\nburst = 100\n";
@@ -247,4 +254,124 @@ fn when_the_service_is_down_its_last_forecast_stands_in_and_that_is_said() {
         notes(&said),
         [format!("{why}; what energy-charts said before instead")]
     );
+}
+
+#[test]
+fn a_service_whose_clock_is_ahead_is_live_all_the_same() {
+    let services = Services::good();
+    services.say(|head| {
+        let Reply::Whole(200, headers, body) = recorded(head) else {
+            return None;
+        };
+        let mut body: Value = serde_json::from_slice(&body).unwrap();
+        let ahead = utc_now() + SignedDuration::from_hours(1);
+        body["updatedAt"] = ahead.to_string().into();
+        Some(Reply::Whole(200, headers, body.to_string().into_bytes()))
+    });
+    let arguments = [
+        "forecast",
+        "--format",
+        "json",
+        "-z",
+        "DE",
+        "-s",
+        "electricity-maps",
+    ];
+    let known = document(
+        services
+            .catrain(&Sandbox::new(), &arguments)
+            .env(MAPS_KEY, SECRET),
+    );
+    assert_eq!(known["kind"], "live", "{known:#}");
+    assert!(known["age_s"].as_u64().unwrap() < 60, "{known:#}");
+}
+
+/// What energy-charts would say of so many hours back and ahead.
+fn intensities(back: i64, ahead: i64) -> Reply {
+    let now = utc_now().as_second();
+    let hour = now - now.rem_euclid(3600);
+    let times = (hour - back * 3600..hour + ahead * 3600).step_by(900);
+    let times: Vec<i64> = times.collect();
+    let where_it = |is: fn(&i64, &i64) -> bool| -> Vec<Option<f64>> {
+        times
+            .iter()
+            .map(|time| is(time, &hour).then_some(300.0))
+            .collect()
+    };
+    let document = serde_json::json!({
+        "unix_seconds": times, "co2eq": where_it(i64::lt), "co2eq_forecast": where_it(i64::ge),
+        "deprecated": false,
+    });
+    Reply::of(200, "", &document.to_string())
+}
+
+const TWO: [&str; 4] = ["-z", "DE", "-s", "energy-charts,electricity-maps"];
+
+#[test]
+fn a_second_service_is_rescaled_to_the_first_where_a_day_of_that_is_known() {
+    let sandbox = sandbox_with(QUICK);
+    let services = Services::good();
+    services.say(|head| {
+        path_of(head)
+            .starts_with("/co2eq")
+            .then(|| intensities(30, 3))
+    });
+    forecast(&services, &sandbox, &TWO);
+    assert_eq!(services.calls("/v4/"), 0);
+    forget_answers(&sandbox);
+    services.say(|head| path_of(head).starts_with("/co2eq").then_some(Reply::Reset));
+    let arguments = [&["forecast", "--format", "json"], &TWO[..]].concat();
+    let known = document(services.catrain(&sandbox, &arguments).env(MAPS_KEY, SECRET));
+    assert_eq!(
+        known["source"],
+        "electricity-maps rescaled to energy-charts"
+    );
+    assert_eq!(known["kind"], "rescaled");
+    assert_eq!(known["basis"]["scope"], "unknown");
+    let tried = tried(&known);
+    assert!(
+        tried[0]
+            .1
+            .starts_with("cannot reach energy-charts at 127.0.0.1: "),
+        "{tried:?}"
+    );
+    assert!(tried[1].1.starts_with("answered, "), "{tried:?}");
+    let arguments = [&["forecast"], &TWO[..]].concat();
+    let said = good(outcome(
+        services.catrain(&sandbox, &arguments).env(MAPS_KEY, SECRET),
+    ));
+    let notes = notes(&said);
+    assert!(
+        notes[0].ends_with("; electricity-maps instead"),
+        "{notes:?}"
+    );
+    assert!(
+        notes[1].ends_with("it may steer, and no grams are counted by it"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn a_second_service_stands_for_itself_where_nothing_of_the_first_is_known() {
+    let sandbox = sandbox_with(QUICK);
+    let services = Services::good();
+    services.say(|head| {
+        path_of(head)
+            .starts_with("/co2eq")
+            .then_some(Reply::Truncated)
+    });
+    let arguments = [&["forecast", "--format", "json"], &TWO[..]].concat();
+    let known = document(services.catrain(&sandbox, &arguments).env(MAPS_KEY, SECRET));
+    assert_eq!(
+        [&known["source"], &known["kind"]],
+        ["electricity-maps", "live"]
+    );
+    assert_eq!(known["basis"]["scope"], "lifecycle");
+    let arguments = [&["forecast"], &TWO[..]].concat();
+    let said = good(outcome(
+        services.catrain(&sandbox, &arguments).env(MAPS_KEY, SECRET),
+    ));
+    let wanted = "electricity-maps stands for itself (average, lifecycle): too little is known of \
+                  energy-charts to rescale to";
+    assert_eq!(notes(&said)[1], wanted);
 }

@@ -183,7 +183,8 @@ fn as_it_is(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn recorded(head: &str) -> Reply {
+/// What was recorded of the answer to a request with this head, as if it were said now.
+pub(crate) fn recorded(head: &str) -> Reply {
     let path = path_of(head);
     let found = RECORDED.iter().find(|(start, ..)| path.starts_with(start));
     let Some((_, mut name, said, [theirs, asked])) = found.copied() else {
