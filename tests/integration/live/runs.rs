@@ -1,5 +1,6 @@
 //! Runs, end to end: no service can harm one, and what they say is shared and accounted for.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use super::{WATTTIME_KEY, document, good, sandbox_with};
 use crate::keys::files_with;
 use crate::support::child::Running;
-use crate::support::services::{Reply, Services, body};
+use crate::support::services::{Reply, Services, body, path_of};
 use crate::support::supervised::{outcome, run};
 use crate::support::{SOON, Sandbox, wait_until};
 
@@ -43,7 +44,7 @@ fn waiting(services: &Services, sandbox: &Sandbox) -> Running {
 }
 
 /// In how many runs intensities of this source are written down.
-fn recorded_of(sandbox: &Sandbox, source: &str) -> usize {
+pub(super) fn recorded_of(sandbox: &Sandbox, source: &str) -> usize {
     let said = format!("\"source\":\"{source}\"");
     files_with(&sandbox.state_dir().join("runs"), &said).len()
 }
@@ -168,7 +169,10 @@ fn ten_runs_at_once_make_one_call_of_each_kind() {
     go(&sandbox);
     runs.iter_mut()
         .for_each(|running| drop(good(running.wait(SOON))));
-    assert_eq!(services.calls("/intensity/"), 2);
+    let heads = services.heads();
+    let asked: BTreeSet<&str> = heads.iter().map(|head| path_of(head)).collect();
+    assert_eq!(heads.len(), asked.len(), "{asked:?}");
+    assert!(asked.len() >= 2, "{asked:?}");
 }
 
 /// What a run of Germany with a second account by watttime has to say of its emissions.

@@ -4,11 +4,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use super::runs::{UNTIL_GO, go};
 use super::{BUILT_IN, MAPS_KEY, QUICK, SECRET, forecast, good, notes, page, sandbox_with};
-use crate::support::Sandbox;
-use crate::support::child::Ended;
+use crate::support::child::Running;
 use crate::support::services::{Services, body, path_of};
-use crate::support::supervised::outcome;
+use crate::support::supervised::{outcome, run};
+use crate::support::{SOON, Sandbox, wait_until};
 
 /// The first note of a page about a zone, where nothing but built-in data is left.
 #[track_caller]
@@ -122,27 +123,31 @@ fn a_directory_that_cannot_be_written_costs_what_would_be_kept_in_it_and_nothing
     cannot read the archive: /state/archive/b92e841f951c9fe8.archive: Not a directory (os error 20)
     what energy-charts said cannot be kept: /state/archive: Not a directory (os error 20); nothing is learned of it
     ");
-    let run =
-        outcome(&mut services.catrain(&sandbox, &["run", "-z", "DE", "--", "sh", "-c", "exit 7"]));
-    assert_eq!(run.status.code(), Some(7), "{run:?}");
-    assert!(run.stderr.contains("answers cannot be kept in "), "{run:?}");
+    let script = format!("{UNTIL_GO}; exit 7");
+    let mut command = run(&sandbox, &["-z", "DE"], ["sh", "-c", &script]);
+    services.serve(&mut command);
+    let mut running = Running::start(&mut command);
+    wait_until("that is told", SOON, || {
+        running.stderr().contains("answers cannot be kept in ")
+    });
+    go(&sandbox);
+    assert_eq!(running.wait(SOON).status.code(), Some(7));
 }
 
-/// `catrain run` where a file for all lies in the directory, and whether the job was started.
-fn run_beside(project: &str) -> (Ended, bool) {
-    let (services, sandbox) = (Services::good(), Sandbox::new());
-    sandbox.write("home/catrain.toml", project);
-    let ended = outcome(&mut services.catrain(&sandbox, &["run", "--", "touch", "started"]));
-    let is_started = sandbox.home().join("started").exists();
-    assert!(is_started || services.connections() == 0, "{ended:?}");
-    (ended, is_started)
+/// A working directory with a file for all in it, which nobody else may write.
+fn beside(project: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("home/catrain.toml", project);
+    for (path, mode) in [(sandbox.home(), 0o755), (path, 0o644)] {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    sandbox
 }
 
 #[test]
 fn the_file_of_the_directory_may_set_the_zone() {
-    let (ended, is_started) = run_beside("zone = \"GB\"\n");
-    assert!(ended.status.success() && is_started, "{ended:?}");
-    assert!(ended.stderr.contains("catrain: GB, "), "{ended:?}");
+    let known = forecast(&Services::good(), &beside("zone = \"GB\"\n"), &[]);
+    assert_eq!([&known["zone"], &known["source"]], ["GB", "neso"]);
 }
 
 #[test]
@@ -157,12 +162,12 @@ fn the_file_of_the_directory_may_set_nothing_of_sources_and_then_nothing_starts(
         "[run]\naccount-with = \"watttime\"\n",
     ];
     for project in own {
-        let (ended, is_started) = run_beside(project);
-        assert_eq!(
-            (ended.status.code(), is_started),
-            (Some(2), false),
-            "{project}: {ended:?}"
-        );
+        let (services, sandbox) = (Services::good(), beside(project));
+        let arguments = ["run", "-z", "GB", "--", "touch", "started"];
+        let ended = outcome(&mut services.catrain(&sandbox, &arguments));
+        assert_eq!(ended.status.code(), Some(2), "{project}: {ended:?}");
+        assert!(!sandbox.home().join("started").exists(), "{project}");
+        assert_eq!(services.connections(), 0, "{project}");
         let said = ended.stderr;
         assert!(
             said.contains("is only allowed in your own configuration"),
@@ -178,8 +183,9 @@ fn the_file_of_the_directory_may_set_nothing_of_sources_and_then_nothing_starts(
 
 #[test]
 fn a_file_of_the_directory_that_others_may_write_is_passed_by_and_that_is_said() {
-    let (services, sandbox) = (Services::good(), Sandbox::new());
-    let path = sandbox.write("home/catrain.toml", "zone = \"GB\"\n[cache]\nentries = 1\n");
+    let services = Services::good();
+    let sandbox = beside("zone = \"GB\"\n[cache]\nentries = 1\n");
+    let path = sandbox.home().join("catrain.toml");
     fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
     let arguments = ["run", "-z", "DE", "--", "true"];
     let ended = good(outcome(&mut services.catrain(&sandbox, &arguments)));

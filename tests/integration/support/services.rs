@@ -199,7 +199,7 @@ pub(crate) fn recorded(head: &str) -> Reply {
     }
     let said: Timestamp = said.parse().unwrap();
     // Steps begin where they did.
-    let hours = utc_now().duration_since(said).as_hours();
+    let hours = utc_now().duration_since(said).as_secs().div_euclid(3600);
     let mut body: Value = serde_json::from_str(&text).unwrap();
     shift(&mut body, SignedDuration::from_hours(hours));
     Reply::of(200, "Content-Type: application/json\r\n", &body.to_string())
