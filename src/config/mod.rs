@@ -6,6 +6,7 @@
 //! starts. A file that others may write is passed by and that is said; so is a disk that hangs, since
 //! the job comes first.
 
+mod check;
 mod file;
 
 use std::collections::BTreeMap;
@@ -149,15 +150,22 @@ pub fn load(
     directory: &Path,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<(Config, Vec<String>), Problems> {
-    let mut config = Config::default();
-    let mut problems = Vec::new();
-    let mut passed_by = Vec::new();
     let files = [
         Some(Layer::System(PathBuf::from(SYSTEM))),
         dirs::config().map(|own| Layer::User(own.join("config.toml"))),
         Some(Layer::Project(directory.join(PROJECT))),
     ];
-    for layer in files.into_iter().flatten() {
+    load_from(files.into_iter().flatten(), variable)
+}
+
+fn load_from(
+    files: impl IntoIterator<Item = Layer>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<(Config, Vec<String>), Problems> {
+    let mut config = Config::default();
+    let mut problems = Vec::new();
+    let mut passed_by = Vec::new();
+    for layer in files {
         let asked = layer.clone();
         match within(PATIENCE, move || file::text_of(&asked)) {
             Ok(Ok(file::Text::None)) => {}
@@ -165,7 +173,7 @@ pub fn load(
                 passed_by.push(format!("{layer} is passed by: {why}"))
             }
             Ok(Ok(file::Text::Whole(text))) => {
-                problems.extend(file::apply(&text, &layer, &mut config));
+                problems.extend(check::apply(&text, &layer, &mut config));
             }
             // What is wrong with the file has to be mended; what is wrong with the machine has not.
             Ok(Err(error)) if is_about_the_file(&error) => problems.push(Problem {
@@ -197,18 +205,15 @@ fn environment(variable: impl Fn(&str) -> Option<OsString>, config: &mut Config)
         let Some(value) = variable(&name).filter(|value| !value.is_empty()) else {
             continue;
         };
-        match value.into_string().ok().map(file::base_url) {
-            Some(Ok(value)) => {
+        let text = value.to_str().ok_or("is not UTF-8 text".to_owned());
+        match text.and_then(check::base_url) {
+            Ok(value) => {
                 config.sources.entry(source).or_default().base_url = Some(Told {
                     value,
                     by: Layer::Environment(name),
                 });
             }
-            Some(Err(what)) => problems.push(Problem { place: name, what }),
-            None => problems.push(Problem {
-                place: name,
-                what: "is not UTF-8 text".to_owned(),
-            }),
+            Err(what) => problems.push(Problem { place: name, what }),
         }
     }
     problems

@@ -66,7 +66,7 @@ impl Timeouts {
             Some(latency) if self.seen.len() >= least => {
                 latency.mul_f64(factor).max(floor).min(ceiling)
             }
-            _ => first,
+            _ => first.max(floor),
         };
         // A provider that became slower would otherwise never again be in time.
         usual.saturating_mul(1 << self.late.min(16)).min(ceiling)
