@@ -2,12 +2,13 @@
 //! archive come together.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::archive::Archive;
 use crate::caller::Caller;
-use crate::config::{self, Config, Layer};
+use crate::config::{self, Config, Layer, Told};
 use crate::dirs;
 use crate::error::{Failure, Kind};
 use crate::keys::{self, Store};
@@ -107,12 +108,52 @@ fn chain(config: &Config, cache: Option<PathBuf>, state: Option<PathBuf>, offlin
 
 /// What of a configured key may go to the base URL in force.
 fn configured_key(set: &config::Source) -> keys::Configured {
-    let may_go = |by: &Layer| set.may_have_key_of(Some(by));
+    configured(set, |by| set.may_have_key_of(Some(by)))
+}
+
+/// What is set of a key by those who count.
+fn configured(set: &config::Source, counts: impl Fn(&Layer) -> bool) -> keys::Configured {
+    fn of<T: Clone>(told: &Option<Told<T>>, counts: impl Fn(&Layer) -> bool) -> Option<T> {
+        let told = told.as_ref().filter(|told| counts(&told.by))?;
+        Some(told.value.clone())
+    }
     keys::Configured {
-        key: (set.key.clone().filter(|told| may_go(&told.by))).map(|told| told.value),
-        key_file: (set.key_file.clone().filter(|told| may_go(&told.by))).map(|told| told.value),
-        key_command: (set.key_command.clone().filter(|told| may_go(&told.by)))
-            .map(|told| told.value),
+        key: of(&set.key, &counts),
+        key_file: of(&set.key_file, &counts),
+        key_command: of(&set.key_command, &counts),
+    }
+}
+
+/// The key of a source that may go to the base URL in force.
+///
+/// # Errors
+/// There is one that cannot be used, or only such as must not be sent there.
+fn key_of(
+    name: &str,
+    set: &config::Source,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+    store: Option<&Store>,
+) -> Result<Option<Held>, String> {
+    let own = configured_key(set);
+    let found = match set.may_have_key_of(None) {
+        true => keys::find(name, &own, environment, store),
+        false => keys::find(name, &own, &|_| None, None),
+    };
+    let found = found.map_err(|error| format!("{error}: {}", error.hint()))?;
+    if let Some(found) = found {
+        return Ok(Some(Held {
+            current: found.key,
+            previous: found.previous,
+        }));
+    }
+    let withheld = keys::places(name, &configured(set, |_| true), environment, store);
+    match (withheld.first(), &set.base_url) {
+        (Some(place), Some(base_url)) => Err(format!(
+            "the key of {name} from {place} is not sent: base_url is set by {}, and the key is \
+             not; set both in your own configuration",
+            base_url.by
+        )),
+        _ => Ok(None),
     }
 }
 
@@ -125,34 +166,10 @@ struct KeyRing {
 
 impl KeyRing {
     fn look(&self, live: Live) -> Result<Option<Held>, String> {
-        let set = self.sources.get(&live).cloned().unwrap_or_default();
-        let name = live.name();
-        let configured = configured_key(&set);
-        let (environment, store) = (|name: &str| std::env::var_os(name), Store::of_user());
-        let is_own = set.may_have_key_of(None);
-        let found = match is_own {
-            true => keys::find(name, &configured, &environment, store.as_ref()),
-            false => keys::find(name, &configured, &|_| None, None),
-        };
-        let found = found.map_err(|error| format!("{error}: {}", error.hint()))?;
-        let withheld = keys::places(
-            name,
-            &keys::Configured::default(),
-            &environment,
-            store.as_ref(),
-        );
-        match (found, withheld.first(), set.base_url) {
-            (Some(found), ..) => Ok(Some(Held {
-                current: found.key,
-                previous: found.previous,
-            })),
-            (None, Some(place), Some(base_url)) if !is_own => Err(format!(
-                "the key of {name} from {place} is not sent: base_url is set by {}, and the key is \
-                 not; set both in your own configuration",
-                base_url.by
-            )),
-            _ => Ok(None),
-        }
+        let none = config::Source::default();
+        let set = self.sources.get(&live).unwrap_or(&none);
+        let environment = |name: &str| std::env::var_os(name);
+        key_of(live.name(), set, &environment, Store::of_user().as_ref())
     }
 }
 
@@ -177,6 +194,87 @@ impl Keys for KeyRing {
         if let Some(store) = Store::of_user() {
             // What cannot be dropped now is tried, and dropped, another time.
             drop(keys::retire(live.name(), &environment, &store));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::{ExposeSecret, SecretString};
+
+    use super::*;
+
+    fn told<T>(value: T, by: &Layer) -> Option<Told<T>> {
+        let by = by.clone();
+        Some(Told { value, by })
+    }
+
+    fn layers() -> [Layer; 3] {
+        [
+            Layer::System(PathBuf::from("/etc/catrain/config.toml")),
+            Layer::User(PathBuf::from("own.toml")),
+            Layer::Environment("CATRAIN_WATTTIME_BASE_URL".to_owned()),
+        ]
+    }
+
+    /// Which key is sent where a key is in the configuration, in the environment or in both.
+    fn sent(base_url: Option<&Layer>, key: Option<&Layer>, is_in_environment: bool) -> String {
+        let set = config::Source {
+            base_url: base_url.and_then(|by| told("https://example.org".to_owned(), by)),
+            key: key.and_then(|by| told(SecretString::from("set:x"), by)),
+            ..config::Source::default()
+        };
+        let environment = |name: &str| {
+            (is_in_environment && name == "CATRAIN_WATTTIME_KEY").then(|| "env:x".into())
+        };
+        match key_of("watttime", &set, &environment, None) {
+            Ok(Some(held)) => held.current.expose_secret().to_owned(),
+            Ok(None) => "none".to_owned(),
+            Err(why) => why,
+        }
+    }
+
+    /// Of the manual:
+    /// > A key is sent only to the host of the layer that set both.
+    #[test]
+    fn a_key_is_sent_to_the_base_url_of_whoever_set_both_or_it_is_said_why_not() {
+        let [system, user, environment] = &layers();
+        let own = [None, Some(user), Some(environment)];
+        for base_url in own {
+            assert_eq!(sent(base_url, None, true), "env:x");
+            assert_eq!(sent(base_url, Some(user), false), "set:x");
+            assert_eq!(sent(base_url, Some(user), true), "env:x");
+            assert_eq!(sent(base_url, None, false), "none");
+        }
+        assert_eq!(sent(None, Some(system), false), "set:x");
+        assert_eq!(sent(Some(system), Some(system), false), "set:x");
+        assert_eq!(sent(Some(system), Some(system), true), "set:x");
+        assert_eq!(sent(Some(system), None, false), "none");
+        for (base_url, key, is_in_environment) in [
+            (system, None, true),
+            (system, Some(user), false),
+            (user, Some(system), false),
+            (environment, Some(system), false),
+        ] {
+            let why = sent(Some(base_url), key, is_in_environment);
+            let told = format!("is not sent: base_url is set by {base_url}, and the key is not");
+            assert!(why.contains(&told), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_a_key_command_or_a_key_file_gives_goes_no_further_than_a_key() {
+        let [system, user, _] = &layers();
+        for (base_url, key, goes) in [(user, user, true), (user, system, false)] {
+            let set = config::Source {
+                base_url: told("https://example.org".to_owned(), base_url),
+                key_file: told(PathBuf::from("/key"), key),
+                key_command: told("pass".to_owned(), key),
+                ..config::Source::default()
+            };
+            let found = configured_key(&set);
+            let found = [found.key_file.is_some(), found.key_command.is_some()];
+            assert_eq!(found, [goes; 2], "{base_url} {key}");
         }
     }
 }
