@@ -28,20 +28,21 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// What `known` teaches by `now`: takes up to a second. `None` where nothing was observed, or
-    /// nothing sensible came of it.
+    /// What `known` teaches by `now`: takes up to a second. What comes of it and cannot be believed is
+    /// left out, and then that is what was learned: to try again before tomorrow would cost as much
+    /// and teach as little. `None` where nothing was observed.
     pub fn of(known: &Knowledge, now: Timestamp) -> Option<Self> {
         let x = observed_by(now, hour_of(now), known).newest()?;
         let first = known.observations.span()?.start;
-        let lessons = known.lessons.as_ref();
-        let learned = Self {
+        let corrections = (known.lessons.as_ref())
+            .map(|lessons| lessons.corrections(now, x, known))
+            .filter(Corrections::is_sensible);
+        let trust = Trust::measured(known, first.checked_add(COLD).ok()?, now);
+        Some(Self {
             computed_at: now,
-            corrections: lessons.map_or_else(Corrections::default, |lessons| {
-                lessons.corrections(now, x, known)
-            }),
-            trust: Trust::measured(known, first.checked_add(COLD).ok()?, now),
-        };
-        learned.is_sensible().then_some(learned)
+            corrections: corrections.unwrap_or_default(),
+            trust: trust.filter(Trust::is_sensible),
+        })
     }
 
     /// Whether it need not be worked out again at `now`.
@@ -126,6 +127,21 @@ mod tests {
         let learned = Learned::of(&known(30), at(24 * 29)).unwrap();
         assert!(learned.is_current(at(24 * 29)) && learned.is_current(at(24 * 30 - 1)));
         assert!(!learned.is_current(at(24 * 30)) && !learned.is_current(at(24 * 29 - 1)));
+    }
+
+    #[test]
+    fn what_cannot_be_believed_is_left_out_and_not_worked_out_again_at_once() {
+        // Every day is like the one before, and is foretold without a fault: nothing tells the
+        // parts of a forecast apart.
+        let same = |hour: i64| 300.0 + 60.0 * (hour as f64 / 24.0 * std::f64::consts::TAU).sin();
+        let mut known = known(75);
+        known.observations = hours(0, 24 * 75, same);
+        for issue in &mut known.issues {
+            let from = hour_of(issue.issued_at) - hour_of(at(0));
+            issue.series = hours(from, from + 96, |hour| 1e6 * same(hour));
+        }
+        let learned = Learned::of(&known, at(24 * 74)).unwrap();
+        assert!(learned.is_sensible() && learned.is_current(at(24 * 74 + 1)));
     }
 
     #[test]
