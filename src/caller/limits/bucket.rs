@@ -79,10 +79,11 @@ impl Bucket {
         }
     }
 
-    /// The provider wants no call before `after` has passed; one is in order then.
+    /// The provider wants no call before `after` has passed; one is in order then. One that asks for
+    /// no wait at all is not asked faster for it than at the highest rate.
     pub fn keep_away(&mut self, now: Duration, after: Duration) {
         self.closed_until = self.closed_until.max(now.saturating_add(after));
-        self.tokens = 1.0;
+        self.tokens = (after.as_secs_f64() * self.pace.ceiling).min(1.0);
     }
 
     /// Calls a second, at present.
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_bucket_a_loop_asks_as_fast_as_it_turns() {
+    fn a_loop_gets_no_more_than_a_burst_and_the_rate() {
         let minute = 60 * SECOND;
         let asked = 240;
         let through = calls(&mut bucket(), Duration::ZERO, minute);
@@ -172,6 +173,19 @@ mod tests {
         bucket.throttled(SECOND, Some(90 * SECOND));
         assert_eq!(bucket.take(31 * SECOND), Err(60 * SECOND));
         assert_eq!(bucket.take(91 * SECOND), Ok(()));
+    }
+
+    #[test]
+    fn no_wait_that_is_told_gives_more_than_the_rate() {
+        let mut bucket = bucket();
+        let mut through = 0;
+        for second in 0..60 {
+            while bucket.take(second * SECOND).is_ok() {
+                through += 1;
+                bucket.throttled(second * SECOND, Some(Duration::ZERO));
+            }
+        }
+        assert!(through < 10, "{through}");
     }
 
     #[test]
