@@ -17,7 +17,7 @@ mod transport;
 pub mod wire;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -545,14 +545,15 @@ impl Way<'_> {
     /// One sentence when a provider is given up, and one when it is back.
     fn tell_of(&self, was_open: bool, breaker: &Breaker, now: Duration, error: Option<&CallError>) {
         let provider = self.to.name();
-        let change = match (was_open, breaker.refuses(now), error) {
-            (false, Some(wait), Some(error)) => {
-                let wait = words::duration(wait);
+        let change = match (was_open, breaker.is_open(), error) {
+            (false, true, Some(error)) => {
+                let wait = words::duration(breaker.refuses(now).unwrap_or_default());
                 format!(
                     "{error}; {provider} failed too often and is left alone for {wait} or longer"
                 )
             }
-            (true, None, None) => format!("{provider} answers again"),
+            // Even with a refusal.
+            (true, false, _) => format!("{provider} answers again"),
             _ => return,
         };
         lock(&self.caller.changes).push(change);

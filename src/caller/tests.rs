@@ -1,6 +1,8 @@
 //! The whole way, against a provider on loopback. What is decided is tested beside `limits`.
 
 mod server;
+mod without;
+pub(crate) mod world;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -13,6 +15,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 
 use self::server::{Reply, Server, gzip};
+use self::world::{Fault, Request};
 use super::limits::{Again, Bounds, Keep, Patience};
 use super::*;
 use crate::caller::wire::{Login, Offers, Token};
@@ -185,17 +188,6 @@ fn faults_resets_and_cut_answers_pass_by_trying_again() {
 }
 
 #[test]
-fn without_retry_a_hiccup_is_a_failure() {
-    let server = Server::saying(vec![Reply::of(503, "", ""), Reply::good()]);
-    let caller = online(Resilience {
-        retry: None,
-        ..quick()
-    });
-    let error = asked(&caller, &server).unwrap_err();
-    assert_eq!(error.to_string(), "fake answered 503: a fault");
-}
-
-#[test]
 fn html_with_success_is_asked_for_once_more_and_never_kept() {
     let html = Reply::of(200, "Content-Type: text/html\r\n", "<html>");
     let server = Server::saying(vec![html]);
@@ -252,16 +244,27 @@ fn a_provider_that_keeps_failing_is_left_alone() {
     let last = asked(&caller, &server).unwrap_err();
     assert!(matches!(last, CallError::LeftAlone { .. }), "{last}");
     assert_eq!(server.calls(), 5);
+}
 
-    let server = Server::saying(vec![Reply::of(500, "", "")]);
-    let without = online(Resilience {
-        breaker: None,
-        ..quick()
-    });
-    for _ in 0..10 {
-        asked(&without, &server).unwrap_err();
+/// Whatever it is that it says then: refusing is a sign of life.
+#[tokio::test(start_paused = true)]
+async fn a_provider_is_given_up_and_comes_back_with_one_sentence_each() {
+    let down = |request: &Request<'_>| match request.before {
+        0..5 | 6..11 => Some(Fault::Status(500)),
+        5 => Some(Fault::Status(404)),
+        _ => None,
+    };
+    let caller = without::world(down).caller(without::all());
+    let mut changes = Vec::new();
+    for _ in 0..12 {
+        drop(without::once(&caller).await);
+        changes.extend(caller.changes());
+        sleep(Duration::from_secs(60)).await;
     }
-    assert_eq!(server.calls(), 40);
+    let given_up = "fake answered 500 (text/plain): a fault; fake failed too often and is left alone for 30 s or \
+                    longer";
+    let back = "fake answers again";
+    assert_eq!(changes, [given_up, back, given_up, back]);
 }
 
 #[test]
@@ -328,48 +331,29 @@ fn redirects_stay_within_the_host() {
 }
 
 #[test]
-fn without_the_bulkhead_all_ask_at_once() {
-    let all_at_once = |resilience: Resilience, together: usize| {
-        let server = Server::saying(vec![Reply::Together(together)]);
-        let caller = online(resilience);
-        let (to, ask) = (to(&server.base_url), ask(Credential::None));
-        let heard = block_on(async {
-            let asks = || caller.ask(&to, &ask);
-            tokio::try_join!(asks(), asks(), asks(), asks(), asks(), asks())
-        });
-        heard.unwrap().unwrap();
-        server.most_at_once()
-    };
-    assert_eq!(all_at_once(quick(), 2), 2);
-    let without = Resilience {
-        bulkhead: None,
-        ..quick()
-    };
-    assert_eq!(all_at_once(without, 6), 6);
+fn no_more_are_under_way_at_once_than_may_be_and_the_others_wait() {
+    let server = Server::saying(vec![Reply::Together(2)]);
+    let caller = online(quick());
+    let (to, ask) = (to(&server.base_url), ask(Credential::None));
+    let heard = block_on(async {
+        let asks = || caller.ask(&to, &ask);
+        tokio::try_join!(asks(), asks(), asks(), asks(), asks(), asks())
+    });
+    heard.unwrap().unwrap();
+    assert_eq!(server.most_at_once(), 2);
 }
 
 #[test]
-fn without_the_cache_each_start_asks() {
+fn what_another_start_was_told_is_known() {
     let server = Server::saying(vec![Reply::good()]);
     let (base, resilience) = with_cache();
-    let directory = Some(base.path().join("a"));
     let mut by = Vec::new();
     for _ in 0..3 {
-        let caller = Caller::new(resilience.clone(), directory.clone(), false);
+        let directory = Some(base.path().join("a"));
+        let caller = Caller::new(resilience.clone(), directory, false);
         by.push(asked(&caller, &server).unwrap().by);
     }
     assert_eq!(by, [By::Call, By::Cache, By::Cache]);
-    assert_eq!(server.calls(), 1);
-
-    let without = Resilience {
-        cache: None,
-        ..resilience
-    };
-    for _ in 0..3 {
-        let caller = Caller::new(without.clone(), directory.clone(), false);
-        asked(&caller, &server).unwrap();
-    }
-    assert_eq!(server.calls(), 4);
 }
 
 #[test]

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_breaker_a_dead_provider_is_asked_all_day() {
+    fn a_dead_provider_is_probed_now_and_then() {
         let day = 86_400;
         let mut breaker = breaker();
         let mut through = 0;

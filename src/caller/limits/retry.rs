@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn without_retry_one_hiccup_is_a_failure() {
+    fn without_further_attempts_the_first_failure_is_the_last() {
         let mut none = Tries::new(None);
         assert_eq!(none.failed(Class::Retry, None, LEFT, 0.5), Next::GiveUp);
         assert!(matches!(
