@@ -125,7 +125,8 @@ impl Breaker {
         }
         let failures = self.calls.iter().filter(|(_, failed)| *failed).count();
         let share = failures as f64 / self.calls.len().max(1) as f64;
-        if self.calls.len() >= self.trip.least && share >= self.trip.failing {
+        // A good answer is no reason, whatever came before it.
+        if failed && self.calls.len() >= self.trip.least && share >= self.trip.failing {
             self.open(now);
         }
     }
@@ -185,6 +186,16 @@ mod tests {
             mostly_good.ended(SECOND, call % 3 == 0);
         }
         assert_eq!(mostly_good.refuses(SECOND), None);
+    }
+
+    #[test]
+    fn a_good_answer_never_opens_it() {
+        let mut breaker = breaker();
+        fail(&mut breaker, 4, SECOND);
+        breaker.ended(SECOND, false);
+        assert_eq!(breaker.refuses(SECOND), None);
+        fail(&mut breaker, 1, SECOND);
+        assert_eq!(breaker.refuses(SECOND), Some(30 * SECOND));
     }
 
     #[test]
