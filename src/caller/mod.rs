@@ -436,6 +436,7 @@ impl Way<'_> {
         let resilience = &self.caller.resilience;
         let mut left = resilience.bounds.waits;
         let mut tries = Tries::new(resilience.retry);
+        let mut before = None;
         loop {
             if tries.so_far() > 0 {
                 self.line.count(|counters| counters.retries += 1);
@@ -458,6 +459,7 @@ impl Way<'_> {
             };
             match tries.failed(self.class(&error), told, left, fastrand::f64()) {
                 Next::After(wait) => {
+                    before = Some(error);
                     left = left.saturating_sub(wait);
                     sleep(wait).await;
                 }
@@ -465,7 +467,14 @@ impl Way<'_> {
                     (Some(_), Some(used)) => self.forget(&used).await,
                     _ => return Err(error),
                 },
-                Next::GiveUp => return Err(error),
+                Next::GiveUp => {
+                    // That our own limits forbid another attempt is not why there is no answer.
+                    let is_ours = matches!(
+                        error,
+                        CallError::LeftAlone { .. } | CallError::Crowded { .. }
+                    );
+                    return Err(before.filter(|_| is_ours).unwrap_or(error));
+                }
                 Next::TooLong(wait) if matches!(error.class(), Class::Wait(_)) => {
                     let provider = self.to.name();
                     return Err(CallError::Throttled { provider, wait });
