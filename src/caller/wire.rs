@@ -146,8 +146,6 @@ pub struct Said {
     pub observations: Vec<Point>,
     /// What is expected.
     pub issue: Option<Issue>,
-    /// What these numbers mean, where the answer says so or it is not always the same.
-    pub basis: Option<Basis>,
     /// What was repaired, dropped or is worth knowing, a sentence each.
     pub notes: Vec<String>,
 }

@@ -17,6 +17,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -26,11 +27,11 @@ use secrecy::SecretString;
 use super::{Gathered, LEARN_AFTER, Live, Name, SourceError, Tried, builtin, gather_file};
 use crate::archive::{Archive, Of};
 use crate::caller::wire::{Credential, Provider, Refused, Said};
-use crate::caller::{By, CallError, Caller, To};
+use crate::caller::{self, By, CallError, Caller, To};
 use crate::forecast::learn::Lessons;
 use crate::forecast::learned::Learned;
 use crate::forecast::rescale;
-use crate::forecast::{Basis, Issue, Kind, Knowledge, Point, Scope, Series};
+use crate::forecast::{Basis, Issue, Kind, Knowledge, Scope, Series};
 use crate::words;
 
 /// How far ahead a last forecast must reach for nobody else to be asked.
@@ -47,6 +48,8 @@ pub struct Chain {
     archive: Option<Archive>,
     services: BTreeMap<Live, Service>,
     keys: Box<dyn Keys>,
+    /// The last word of each service, for where the archive could not take it.
+    last: Mutex<Vec<(Of, Said)>>,
 }
 
 /// A service as it is set up.
@@ -83,50 +86,39 @@ pub struct Held {
 
 /// What a service said of a place, in all its answers.
 struct Heard {
-    of: Of,
-    observations: Vec<Point>,
-    issue: Option<Issue>,
+    said: Said,
     /// When the oldest of its answers arrived.
     at: Timestamp,
     valid_until: Timestamp,
     is_cached: bool,
-    notes: Vec<String>,
 }
 
 /// Why a service said nothing, and what to do about it.
 struct Silent {
-    why: String,
-    hint: Option<String>,
-    /// It was not to be asked.
-    is_asked_for: bool,
+    text: String,
+    /// Not where nobody was to be asked.
+    is_trouble: bool,
 }
 
 impl Silent {
-    fn new(why: String, hint: Option<String>) -> Self {
+    fn new(why: impl fmt::Display, hint: Option<String>) -> Self {
         Self {
-            why,
-            hint,
-            is_asked_for: false,
+            text: match hint {
+                Some(hint) => format!("{why} ({hint})"),
+                None => why.to_string(),
+            },
+            is_trouble: true,
         }
     }
-}
 
-impl fmt::Display for Silent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.hint {
-            Some(hint) => write!(f, "{} ({hint})", self.why),
-            None => f.write_str(&self.why),
-        }
-    }
-}
-
-impl From<CallError> for Silent {
-    fn from(error: CallError) -> Self {
-        let is_asked_for = matches!(error, CallError::Offline { .. });
-        Self {
-            hint: error.hint().filter(|_| !is_asked_for),
-            why: error.to_string(),
-            is_asked_for,
+    /// Of an error, and what the key's plan covers where that is known.
+    fn of(error: &CallError, plan: Option<String>) -> Self {
+        match error {
+            CallError::Offline { .. } => Self {
+                text: error.to_string(),
+                is_trouble: false,
+            },
+            _ => Self::new(error, plan.or_else(|| error.hint())),
         }
     }
 }
@@ -182,6 +174,7 @@ impl Chain {
             archive,
             services,
             keys,
+            last: Mutex::default(),
         }
     }
 
@@ -237,7 +230,8 @@ impl Chain {
     ) -> Result<Gathered, SourceError> {
         let names = self.names(names, zone);
         let mut told = Told::default();
-        let mut leading: Option<Of> = None;
+        // What is known of the leading service, which said nothing.
+        let mut leading: Option<Knowledge> = None;
         for (index, name) in names.iter().enumerate() {
             let is_last = index + 1 == names.len();
             match name {
@@ -245,52 +239,57 @@ impl Chain {
                 Name::File(path) => match gather_file(path, zone, now, &mut told.notes) {
                     Ok((knowledge, outcome)) => {
                         told.tried(name, outcome);
-                        return Ok(told.gathered(knowledge, NEVER));
+                        let instead = knowledge.source.clone();
+                        return Ok(told.gathered(knowledge, &instead, NEVER));
                     }
                     Err(error) if is_last => return Err(error),
                     Err(error) => told.failed(name, error.in_a_line()),
                 },
                 Name::Live(live) => match self.hear(*live, zone, now, &mut told.notes).await {
-                    Ok(heard) => {
+                    Ok((of, heard)) => {
                         told.tried(name, outcome(&heard, now));
                         let wait = wait_until(heard.valid_until, now);
-                        let of = heard.of.clone();
-                        let knowledge = self.upon(leading.as_ref(), heard, zone, now, &mut told);
-                        let mut gathered = told.gathered(knowledge, wait);
+                        let own = self.keep(&of, heard, zone, now, &mut told.notes);
+                        let knowledge = match leading {
+                            None => own,
+                            Some(leading) => instead_of(leading, own, now, &mut told.notes),
+                        };
+                        let mut gathered = told.gathered(knowledge, &of.source, wait);
                         gathered.of =
                             Some(of).filter(|_| gathered.knowledge.kind != Kind::Rescaled);
                         return Ok(gathered);
                     }
                     Err((of, silent)) => {
-                        match silent.is_asked_for {
-                            true => told.tried(name, silent.to_string()),
-                            false => told.failed(name, silent.to_string()),
+                        match silent.is_trouble {
+                            true => told.failed(name, silent.text),
+                            false => told.tried(name, silent.text),
                         }
-                        leading = leading.or(of);
-                        if let Some(of) = &leading
-                            && let Some(known) = self.remembered(of, zone, now, REACHES, &mut told)
+                        if leading.is_none()
+                            && let Some(of) = of
                         {
-                            return Ok(told.gathered(known, AGAIN));
+                            let known = self.stored(&of, zone, &mut told.notes);
+                            if reaches_far_enough(&known, now) {
+                                return Ok(told.remembered(known));
+                            }
+                            leading = Some(known);
                         }
                     }
                 },
             }
         }
-        if let Some(of) = &leading
-            && let Some(known) = self.remembered(of, zone, now, SignedDuration::MIN, &mut told)
-        {
-            return Ok(told.gathered(known, AGAIN));
-        }
         let wait = if leading.is_some() { AGAIN } else { NEVER };
+        if let Some(known) = leading.filter(says_anything) {
+            return Ok(told.remembered(known));
+        }
         let outcome = builtin::describe(zone);
-        told.instead(&format!("built-in data: {outcome}"));
+        let instead = format!("built-in data: {outcome}");
         told.tried(&Name::BuiltIn, outcome);
-        Ok(told.gathered(builtin::knowledge(zone), wait))
+        Ok(told.gathered(builtin::knowledge(zone), &instead, wait))
     }
 
     /// What is known of a zone without asking anybody: by the archive of the leading source, else
     /// built-in. For who cannot wait.
-    pub fn known(&self, names: &[Name], zone: &str, now: Timestamp) -> Knowledge {
+    pub fn known(&self, names: &[Name], zone: &str) -> Knowledge {
         let names = self.names(names, zone);
         let leading = names.iter().find_map(|name| match name {
             Name::Live(live) => {
@@ -299,9 +298,9 @@ impl Chain {
             }
             Name::File(_) | Name::BuiltIn => None,
         });
-        let none = SignedDuration::MIN;
         leading
-            .and_then(|of| self.remembered(&of, zone, now, none, &mut Told::default()))
+            .map(|of| self.stored(&of, zone, &mut Vec::new()))
+            .filter(says_anything)
             .unwrap_or_else(|| builtin::knowledge(zone))
     }
 
@@ -311,20 +310,20 @@ impl Chain {
         let served = self.services.iter().filter(|(live, _)| named(live));
         let served = served.filter_map(|(_, service)| Some(service.of(service.place(zone)?)));
         served
-            .map(|of| self.stored(&of, zone, &mut Told::default()))
+            .map(|of| self.stored(&of, zone, &mut Vec::new()))
             .filter(|known| !known.issues.is_empty())
             .collect()
     }
 
-    /// Asks a service all that there is to ask of a zone. With an error comes what was asked of, if
-    /// it serves the zone at all.
+    /// Asks a service all that there is to ask of a zone, and says of what that was: with an error
+    /// only if it serves the zone at all.
     async fn hear(
         &self,
         live: Live,
         zone: &str,
         now: Timestamp,
         notes: &mut Vec<String>,
-    ) -> Result<Heard, (Option<Of>, Silent)> {
+    ) -> Result<(Of, Heard), (Option<Of>, Silent)> {
         let name = live.name();
         let served = self.services.get(&live);
         let served = served.and_then(|service| Some((service, service.place(zone)?)));
@@ -335,16 +334,18 @@ impl Chain {
             ));
             return Err((None, Silent::new(why, hint)));
         };
-        let of = service.of(place.clone());
-        let heard = self.ask_all(live, service, &of, now, notes).await;
-        heard.map_err(|silent| (Some(of), silent))
+        let of = service.of(place);
+        match self.ask_all(live, service, &of.place, now, notes).await {
+            Ok(heard) => Ok((of, heard)),
+            Err(silent) => Err((Some(of), silent)),
+        }
     }
 
     async fn ask_all(
         &self,
         live: Live,
         service: &Service,
-        of: &Of,
+        place: &str,
         now: Timestamp,
         notes: &mut Vec<String>,
     ) -> Result<Heard, Silent> {
@@ -357,63 +358,55 @@ impl Chain {
         let to = |key| To {
             provider,
             base_url,
-            place: &of.place,
+            place,
             key,
         };
         let current = held.as_ref().map(|held| &held.current);
-        let heard = self.ask_round(&to(current), of, now).await;
         let previous = held.as_ref().and_then(|held| held.previous.as_ref());
-        let (error, heard) = match (heard, previous) {
+        let error = match (self.ask_round(&to(current), now).await, previous) {
+            (Ok(mut heard), _) => {
+                notes.append(&mut heard.said.notes);
+                return Ok(heard);
+            }
             (Err(error), Some(previous)) if is_refused_key(&error) => {
-                let heard = self.ask_round(&to(Some(previous)), of, now).await;
-                self.keys.retire(live);
-                notes.push(format!(
-                    "{error}: the key before it was tried this once and is now dropped; \
-                     `catrain key set {}` sets a good one",
-                    live.name()
-                ));
-                (Some(error), heard)
+                let again = self.ask_round(&to(Some(previous)), now).await;
+                // Where nobody answered it was not tried.
+                if again
+                    .as_ref()
+                    .err()
+                    .is_none_or(|it| is_refused_key(it) || is_not_covered(it))
+                {
+                    self.keys.retire(live);
+                    notes.push(format!(
+                        "{error}: the key before it was tried this once and is now dropped; \
+                         `catrain key set {}` sets a good one",
+                        live.name()
+                    ));
+                }
+                if let Ok(mut heard) = again {
+                    notes.append(&mut heard.said.notes);
+                    return Ok(heard);
+                }
+                error
             }
-            (heard, _) => (None, heard),
+            (Err(error), _) => error,
         };
-        match heard {
-            Ok(mut heard) => {
-                notes.append(&mut heard.notes);
-                Ok(heard)
-            }
-            Err(later) => {
-                let error = error.unwrap_or(later);
-                let plan = self.plan(&to(current), &error).await;
-                let mut silent = Silent::from(error);
-                silent.hint = plan.or(silent.hint);
-                Err(silent)
-            }
-        }
+        let plan = self.plan(&to(current), &error).await;
+        Err(Silent::of(&error, plan))
     }
 
     /// All asks of a provider for a place, at once; what some of them say is of use alone.
-    async fn ask_round(&self, to: &To<'_>, of: &Of, now: Timestamp) -> Result<Heard, CallError> {
+    async fn ask_round(&self, to: &To<'_>, now: Timestamp) -> Result<Heard, CallError> {
         let asks = to.provider.asks(to.place, now);
         let answers = join_all(asks.iter().map(|ask| self.caller.ask(to, ask))).await;
         let mut heard: Option<Heard> = None;
         let mut first_error = None;
         for (ask, answer) in asks.iter().zip(answers) {
             match answer {
-                Ok(answer) => {
-                    let heard = heard.get_or_insert_with(|| Heard {
-                        of: of.clone(),
-                        observations: Vec::new(),
-                        issue: None,
-                        at: answer.at,
-                        valid_until: answer.valid_until,
-                        is_cached: true,
-                        notes: Vec::new(),
-                    });
-                    heard.at = heard.at.min(answer.at);
-                    heard.valid_until = heard.valid_until.min(answer.valid_until);
-                    heard.is_cached &= answer.by != By::Call;
-                    heard.take(answer.said);
-                }
+                Ok(answer) => match &mut heard {
+                    Some(heard) => heard.take(answer),
+                    None => heard = Some(Heard::first(answer)),
+                },
                 Err(error) => {
                     first_error.get_or_insert((ask.what, error));
                 }
@@ -421,7 +414,7 @@ impl Chain {
         }
         match (heard, first_error) {
             (Some(mut heard), Some((what, error))) => {
-                heard.notes.push(format!("no {what}: {error}"));
+                heard.said.notes.push(format!("no {what}: {error}"));
                 Ok(heard)
             }
             (Some(heard), None) => Ok(heard),
@@ -435,87 +428,41 @@ impl Chain {
 
     /// What the key's plan covers, where that is why nothing was said.
     async fn plan(&self, to: &To<'_>, error: &CallError) -> Option<String> {
-        let is_plan = matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::NotCovered(_)));
-        let ask = to.provider.plan().filter(|_| is_plan)?;
+        let ask = to.provider.plan().filter(|_| is_not_covered(error))?;
         let told = self.caller.ask(to, &ask).await.ok()?;
         told.said.notes.into_iter().next()
     }
 
-    /// What a service said, upon what is known of it; rescaled where another one leads.
-    fn upon(
+    /// Keeps what was heard, and gives all that is known of that service and place.
+    fn keep(
         &self,
-        leading: Option<&Of>,
+        of: &Of,
         heard: Heard,
         zone: &str,
         now: Timestamp,
-        told: &mut Told,
+        notes: &mut Vec<String>,
     ) -> Knowledge {
-        let own = self.keep(&heard, zone, now, told);
-        let Some(leading) = leading else {
-            return own;
-        };
-        if means_the_same(leading, &heard.of) {
-            told.instead(&heard.of.source);
-            return own;
-        }
-        let known = self.remembered(leading, zone, now, SignedDuration::MIN, told);
-        // What is remembered of the leading one gives the level; this one is used instead of it.
-        told.instead(&heard.of.source);
-        let factor = known
-            .as_ref()
-            .and_then(|known| rescale::factor(&own.observations, &known.observations, now));
-        let (Some(mut known), Some(factor)) = (known, factor) else {
-            told.notes.push(format!(
-                "{} stands for itself ({}): too little is known of {} to rescale to",
-                heard.of.source, own.basis, leading.source
-            ));
-            return own;
-        };
-        let (source, basis) = (&heard.of.source, heard.of.basis);
-        told.notes.push(format!(
-            "{source} ({basis}) is rescaled by {factor:.2} to the last seven days of {}: it may \
-             steer, and no grams are counted by it",
-            leading.source
-        ));
-        known.source = format!("{source} rescaled to {}", leading.source);
-        known.kind = Kind::Rescaled;
-        let newest = own.issues.last();
-        known
-            .issues
-            .extend(newest.map(|issue| rescale::scaled(issue, factor)));
-        known.lessons = None;
-        known
-    }
-
-    /// Keeps what was heard, and gives all that is known of that service and place.
-    fn keep(&self, heard: &Heard, zone: &str, now: Timestamp, told: &mut Told) -> Knowledge {
         let Heard {
-            of,
-            observations,
-            issue,
-            ..
+            said, is_cached, ..
         } = heard;
-        let mut known = self.stored(of, zone, told);
         if let Some(archive) = &self.archive
-            && !heard.is_cached
-            && let Err(error) = archive.add(of, observations, issue.as_ref(), now)
+            && !is_cached
+            && let Err(error) = archive.add(of, &said.observations, said.issue.as_ref(), now)
         {
-            told.notes.push(format!(
+            notes.push(format!(
                 "what {} said cannot be kept: {error}; nothing is learned of it",
                 of.source
             ));
         }
-        known.kind = if issue.is_some() {
-            Kind::Live
-        } else {
-            Kind::Cached
-        };
-        let all = known.observations.points().iter().chain(observations);
-        known.observations = Series::new(all.copied().collect());
-        if let Some(issue) = issue {
-            // Of the same time there may be one by the hour.
-            known.issues.retain(|old| old.issued_at < issue.issued_at);
-            known.issues.push(issue.clone());
+        let has_issue = said.issue.is_some();
+        {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.retain(|(other, _)| other != of);
+            last.push((of.clone(), said));
+        }
+        let mut known = self.stored(of, zone, notes);
+        if has_issue {
+            known.kind = Kind::Live;
         }
         known
     }
@@ -541,30 +488,8 @@ impl Chain {
         }
     }
 
-    /// What the archive knows; none where it knows nothing, or where its last forecast does not
-    /// reach so far ahead.
-    fn remembered(
-        &self,
-        of: &Of,
-        zone: &str,
-        now: Timestamp,
-        reaches: SignedDuration,
-        told: &mut Told,
-    ) -> Option<Knowledge> {
-        let known = self.stored(of, zone, told);
-        let last = known.issues.last().and_then(|issue| issue.series.span());
-        let is_enough = match last {
-            Some(span) if reaches > SignedDuration::ZERO => span.end.duration_since(now) >= reaches,
-            _ => reaches <= SignedDuration::ZERO,
-        };
-        if !is_enough || (known.issues.is_empty() && known.observations.is_empty()) {
-            return None;
-        }
-        told.instead(&format!("what {} said before", of.source));
-        Some(known)
-    }
-
-    fn stored(&self, of: &Of, zone: &str, told: &mut Told) -> Knowledge {
+    /// What the archive knows of a service and place, and what it last said to us.
+    fn stored(&self, of: &Of, zone: &str, notes: &mut Vec<String>) -> Knowledge {
         let usual = builtin::knowledge(zone);
         let mut known = Knowledge {
             zone: zone.to_owned(),
@@ -582,32 +507,104 @@ impl Chain {
         };
         if let Some(archive) = &self.archive {
             let read = archive.read(of);
-            told.notes.extend(read.notes);
+            notes.extend(read.notes);
             known.observations = read.observations;
             known.issues = read.issues;
             if let Some(learned) = archive.read_lessons(of) {
                 learned.apply(&mut known);
             }
         }
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, said)) = last.iter().find(|(other, _)| other == of) {
+            join(&mut known, said);
+        }
         known
     }
 }
 
+/// Adds what a service said to what is known of it. The archive has the same issue by the hour.
+fn join(known: &mut Knowledge, said: &Said) {
+    let all = (known.observations.points().iter()).chain(&said.observations);
+    known.observations = Series::new(all.copied().collect());
+    let Some(issue) = &said.issue else { return };
+    let made = issue.issued_at;
+    (known.issues).retain(|old| old.issued_at.as_second() != made.as_second());
+    add_issue(known, issue.clone());
+}
+
+/// Adds an issue where it belongs by its time: who answers late or by a slow clock must not pass for
+/// the newest.
+fn add_issue(known: &mut Knowledge, issue: Issue) {
+    let at = (known.issues).partition_point(|old| old.issued_at <= issue.issued_at);
+    known.issues.insert(at, issue);
+}
+
+/// What another service says in the place of the leading one: as it is where it means the same, else
+/// rescaled.
+fn instead_of(
+    mut leading: Knowledge,
+    other: Knowledge,
+    now: Timestamp,
+    notes: &mut Vec<String>,
+) -> Knowledge {
+    if means_the_same(&leading, &other) {
+        return other;
+    }
+    let (source, basis) = (&other.source, other.basis);
+    let Some(factor) = rescale::factor(&other.observations, &leading.observations, now) else {
+        notes.push(format!(
+            "{source} stands for itself ({basis}): too little is known of {} to rescale to",
+            leading.source
+        ));
+        return other;
+    };
+    notes.push(format!(
+        "{source} ({basis}) is rescaled by {factor:.2} to the last seven days of {}: it may steer, \
+         and no grams are counted by it",
+        leading.source
+    ));
+    leading.source = format!("{source} rescaled to {}", leading.source);
+    leading.kind = Kind::Rescaled;
+    leading.lessons = None;
+    if let Some(newest) = other.issues.last() {
+        add_issue(&mut leading, rescale::scaled(newest, factor));
+    }
+    leading
+}
+
+fn says_anything(known: &Knowledge) -> bool {
+    !(known.issues.is_empty() && known.observations.is_empty())
+}
+
+/// Whether the last forecast is good enough for nobody else to be asked.
+fn reaches_far_enough(known: &Knowledge, now: Timestamp) -> bool {
+    let last = known.issues.last().and_then(|issue| issue.series.span());
+    last.is_some_and(|span| span.end.duration_since(now) >= REACHES)
+}
+
 impl Heard {
-    fn take(&mut self, said: Said) {
+    fn first(answer: caller::Heard) -> Self {
+        Self {
+            said: answer.said,
+            at: answer.at,
+            valid_until: answer.valid_until,
+            is_cached: answer.by != By::Call,
+        }
+    }
+
+    fn take(&mut self, answer: caller::Heard) {
+        self.at = self.at.min(answer.at);
+        self.valid_until = self.valid_until.min(answer.valid_until);
+        self.is_cached &= answer.by != By::Call;
         let Said {
             observations,
             issue,
-            basis,
             notes,
-        } = said;
-        self.observations.extend(observations);
-        self.notes.extend(notes);
-        if let Some(basis) = basis {
-            self.of.basis = basis;
-        }
+        } = answer.said;
+        self.said.observations.extend(observations);
+        self.said.notes.extend(notes);
         let Some(issue) = issue else { return };
-        self.issue = Some(match self.issue.take() {
+        self.said.issue = Some(match self.said.issue.take() {
             None => issue,
             // One round is one issue.
             Some(before) => Issue {
@@ -629,7 +626,6 @@ struct Told {
     tried: Vec<Tried>,
     failed: Vec<String>,
     notes: Vec<String>,
-    instead: Option<String>,
 }
 
 impl Told {
@@ -645,15 +641,16 @@ impl Told {
         self.tried(name, why);
     }
 
-    fn instead(&mut self, what: &str) {
-        self.instead = Some(what.to_owned());
+    /// By what the leading service said before.
+    fn remembered(self, knowledge: Knowledge) -> Gathered {
+        let instead = format!("what {} said before", knowledge.source);
+        self.gathered(knowledge, &instead, AGAIN)
     }
 
-    fn gathered(self, knowledge: Knowledge, next: Duration) -> Gathered {
-        let trouble = (!self.failed.is_empty()).then(|| {
-            let instead = self.instead.unwrap_or_else(|| knowledge.source.clone());
-            format!("{}; {instead} instead", self.failed.join("; "))
-        });
+    /// By this, with the words for it where it stands in for another.
+    fn gathered(self, knowledge: Knowledge, instead: &str, next: Duration) -> Gathered {
+        let trouble = (!self.failed.is_empty())
+            .then(|| format!("{}; {instead} instead", self.failed.join("; ")));
         Gathered {
             knowledge,
             of: None,
@@ -667,12 +664,16 @@ impl Told {
 
 /// Whether numbers of two services may stand in one account. What one does not say of its scope need
 /// not be what the other does not say.
-fn means_the_same(a: &Of, b: &Of) -> bool {
+fn means_the_same(a: &Knowledge, b: &Knowledge) -> bool {
     a.source == b.source || (a.basis == b.basis && a.basis.scope != Scope::Unknown)
 }
 
 fn is_refused_key(error: &CallError) -> bool {
     matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::KeyWrong(_)))
+}
+
+fn is_not_covered(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::NotCovered(_)))
 }
 
 fn wait_until(valid_until: Timestamp, now: Timestamp) -> Duration {
@@ -687,7 +688,11 @@ fn outcome(heard: &Heard, now: Timestamp) -> String {
         true => "answered".to_owned(),
         false => format!("answered {} ago", words::duration(age)),
     };
-    let end = heard.issue.as_ref().and_then(|issue| issue.series.span());
+    let end = heard
+        .said
+        .issue
+        .as_ref()
+        .and_then(|issue| issue.series.span());
     match end.map(|span| span.end.duration_since(now)) {
         Some(ahead) if ahead.is_positive() => {
             format!("{when}, {} ahead", words::duration(ahead.unsigned_abs()))
@@ -695,3 +700,6 @@ fn outcome(heard: &Heard, now: Timestamp) -> String {
         _ => format!("{when}, no forecast"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ pub mod profiles;
 mod reading;
 #[cfg(test)]
 mod samples;
+pub mod telling;
 pub mod watttime;
 
 use std::fmt;

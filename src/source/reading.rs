@@ -439,7 +439,6 @@ pub(super) fn said(
     Ok(Said {
         observations: observed.points().to_vec(),
         issue,
-        basis: None,
         notes,
     })
 }

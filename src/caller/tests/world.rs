@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Url;
+use secrecy::ExposeSecret;
 use tokio::time::{Instant, sleep};
 
 use super::super::limits::Resilience;
@@ -64,6 +65,8 @@ pub(crate) enum After {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) url: &'a Url,
+    /// The key or token that came with it.
+    pub(crate) key: Option<&'a str>,
     /// Since the start of the world.
     pub(crate) at: Duration,
     /// How many came before.
@@ -180,7 +183,7 @@ impl World for Virtual {
         self.elapsed()
     }
 
-    fn get<'a>(&'a self, url: &'a Url, _: &'a Carried) -> Exchange<'a> {
+    fn get<'a>(&'a self, url: &'a Url, carried: &'a Carried) -> Exchange<'a> {
         Box::pin(async move {
             let at_once = self.inside.fetch_add(1, Ordering::Relaxed) + 1;
             let _inside = Presence(&self.inside);
@@ -192,6 +195,12 @@ impl World for Virtual {
             };
             let fault = (self.faults)(&Request {
                 url,
+                key: match carried {
+                    Carried::Nothing => None,
+                    Carried::Header(_, key) | Carried::Bearer(key) | Carried::Basic(key) => {
+                        Some(key.expose_secret())
+                    }
+                },
                 at,
                 before,
                 at_once,

@@ -11,10 +11,11 @@ use tokio::time::{sleep, timeout};
 use super::prepare::{Prepared, UNKNOWN_ZONE};
 use crate::caller::block_on;
 use crate::clock::utc_now;
+use crate::forecast::Knowledge;
 use crate::forecast::ahead::ahead;
-use crate::forecast::{Kind, Knowledge};
 use crate::ledger::RunId;
 use crate::source::chain::Chain;
+use crate::source::telling::{Telling, Word};
 use crate::source::{Gathered, Name};
 use crate::supervise::Arrival;
 use crate::supervise::machine::HORIZON_HOURS;
@@ -49,7 +50,7 @@ pub(super) fn gather(sources: Sources, prepared: &Prepared, arrivals: Arrivals) 
                 sources,
                 zone,
                 arrivals: arrivals.clone(),
-                state: None,
+                telling: Telling::default(),
                 account_failed: false,
             };
             match block_on(gathering.go_on()) {
@@ -96,8 +97,7 @@ struct Gathering {
     sources: Sources,
     zone: String,
     arrivals: Arrivals,
-    /// By whom and how the zone was last known, and whether anybody failed.
-    state: Option<(String, Kind, bool)>,
+    telling: Telling,
     /// Whether the source of the second account failed when it was last asked.
     account_failed: bool,
 }
@@ -115,12 +115,9 @@ impl Gathering {
             match timeout(STAND_IN, &mut round).await {
                 Ok(gathered) => gathered,
                 Err(_) => {
-                    let now = utc_now();
-                    let known = self
-                        .sources
-                        .chain
-                        .known(&self.sources.names, &self.zone, now);
-                    let stand_in = Arrival::Knowledge(learned(known, now));
+                    let Sources { chain, names, .. } = &self.sources;
+                    let known = chain.known(names, &self.zone);
+                    let stand_in = Arrival::Knowledge(learned(known, utc_now()));
                     for arrival in [stand_in, Arrival::Ready] {
                         if self.arrivals.send(arrival).await.is_err() {
                             return;
@@ -162,36 +159,20 @@ impl Gathering {
 
     /// Tells the run: intensities each time, words when something has changed.
     async fn publish(&mut self, gathered: Gathered) -> Result<(), Over> {
+        let is_first = self.telling.is_first();
+        let changes = self.sources.chain.caller().changes();
+        for word in self.telling.words(&gathered, changes) {
+            self.send(match word {
+                Word::Trouble(text) => Arrival::Trouble(text),
+                Word::Note(text) => Arrival::Note(text),
+            })
+            .await?;
+        }
         let Gathered {
-            mut knowledge,
-            of,
-            trouble,
-            notes,
-            ..
+            mut knowledge, of, ..
         } = gathered;
         if let Some(of) = &of {
             self.sources.chain.learn(of, &mut knowledge, utc_now());
-        }
-        let state = (knowledge.source.clone(), knowledge.kind, trouble.is_some());
-        let is_first = self.state.is_none();
-        let was_bad = self.state.as_ref().is_some_and(|(.., bad)| *bad);
-        let mut words: Vec<Arrival> = Vec::new();
-        if self.state.as_ref() != Some(&state) {
-            match trouble {
-                Some(trouble) => words.push(Arrival::Trouble(trouble)),
-                None if was_bad => words.push(Arrival::Note(format!("{} answers again", state.0))),
-                None => {}
-            }
-            words.extend(notes.into_iter().map(Arrival::Note));
-            self.state = Some(state);
-        }
-        // What the limits did is the same outage in other words.
-        let changes = self.sources.chain.caller().changes();
-        if words.is_empty() {
-            words.extend(changes.into_iter().map(Arrival::Note));
-        }
-        for word in words {
-            self.send(word).await?;
         }
         self.send(Arrival::Knowledge(learned(knowledge, utc_now())))
             .await?;

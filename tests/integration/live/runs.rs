@@ -32,7 +32,7 @@ interval = \"10ms\"
 timeout_floor = \"100ms\"
 timeout_ceiling = \"300ms\"
 largest_answer_bytes = 65536
-breaker_least = 1000
+breaker_least = 20
 ";
 
 /// A run of Germany that waits for [`go`] and then ends with 7.

@@ -73,7 +73,7 @@ fn a_malformed_base_url_is_named_with_its_place_and_nothing_starts() {
         .replace(sandbox.path("").to_str().unwrap(), "")
         + &in_environment.stderr;
     insta::assert_snapshot!(said, @"
-    catrain: error: config/config.toml:2:12: `sources.neso.base_url`: `ftp://example.org` is neither http nor https; expected `https://HOST[/PATH]`, without user, query or fragment
+    catrain: error: config/config.toml:2:12: `sources.neso.base_url`: is neither http nor https; expected `https://HOST[/PATH]`, without user, query or fragment
       hint: one problem; nothing was started
     catrain: error: CATRAIN_NESO_BASE_URL: it has a user or a password in it; expected `https://HOST[/PATH]`, without user, query or fragment
       hint: one problem; nothing was started
