@@ -443,7 +443,9 @@ impl Chain {
         notes: &mut Vec<String>,
     ) -> Knowledge {
         let Heard {
-            said, is_cached, ..
+            mut said,
+            is_cached,
+            ..
         } = heard;
         if let Some(archive) = &self.archive
             && !is_cached
@@ -457,7 +459,10 @@ impl Chain {
         let has_issue = said.issue.is_some();
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            last.retain(|(other, _)| other != of);
+            let before = last.iter().position(|(other, _)| other == of);
+            let (_, before) = before.map(|at| last.swap_remove(at)).unzip();
+            // Half an answer leaves the forecast before it the newest.
+            said.issue = said.issue.or(before.and_then(|before| before.issue));
             last.push((of.clone(), said));
         }
         let mut known = self.stored(of, zone, notes);

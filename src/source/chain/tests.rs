@@ -539,6 +539,9 @@ async fn what_the_archive_cannot_take_is_still_known_to_this_process() {
         "{:?}",
         gathered.notes
     );
+    setting.fail(|request| (request.url.path() == "/forecast").then_some(Fault::Status(404)));
+    hours_later(1).await;
+    setting.gather(&[LEADING]).await;
     setting.down(&[LEADING]);
     hours_later(1).await;
     let gathered = setting.gather(&[LEADING]).await;
