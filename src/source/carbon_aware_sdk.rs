@@ -7,14 +7,15 @@
 //! Places are named as the host is set up (`eastus`). A row of intensities names the grid behind it
 //! instead (`IE`), so that only a forecast's own location can be compared.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::asking::last_day;
-use super::reading::{Bounded, Raw, Timeline, complaint, issued, json, quote, said, success, time};
+use super::reading::{
+    Bounded, BoundedMap, Raw, Scalar, Timeline, complaint, issued, json, quote, said, success, time,
+};
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
 use crate::forecast::{Basis, Kind, Scope, Series, Signal, Span};
 
@@ -117,13 +118,13 @@ fn objection(answer: &Answer<'_>) -> Refused {
     #[serde(default)]
     struct Problem {
         detail: Option<String>,
-        errors: BTreeMap<String, Bounded<String>>,
+        errors: BoundedMap<Bounded<String>>,
     }
     let problem: Problem = json(answer).unwrap_or_default();
     if let Some(detail) = problem.detail.filter(|it| it.contains("Unknown Location")) {
         return Refused::OtherPlace(quote(&detail));
     }
-    let errors = problem.errors.into_values().flat_map(|errors| errors.0);
+    let errors = problem.errors.0.into_values().flat_map(|errors| errors.0);
     let said = errors.map(|error| quote(&error)).next();
     let said = said.unwrap_or_else(|| complaint(answer.body));
     Refused::Ours(format!("400: {said}"))
@@ -165,38 +166,33 @@ struct Row {
     /// −1 where the source behind it has none.
     #[serde(alias = "rating")]
     value: Raw,
-    duration: Option<Length>,
+    #[serde(deserialize_with = "length")]
+    duration: Option<Duration>,
 }
 
-/// Minutes in a forecast; `[DAYS.]HH:MM:SS` for emissions.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Length {
-    Minutes(f64),
-    Text(String),
+/// Minutes in a forecast; `[DAYS.]HH:MM:SS` for emissions. None where it is anything else.
+fn length<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    Ok(match Scalar::deserialize(from)? {
+        Scalar::Number(minutes) => Duration::try_from_secs_f64(minutes * 60.0).ok(),
+        Scalar::Text(text) => time_span(&text),
+        Scalar::Null | Scalar::Other => None,
+    })
 }
 
-impl Length {
-    fn get(&self) -> Option<Duration> {
-        match self {
-            Self::Minutes(minutes) => Duration::try_from_secs_f64(minutes * 60.0).ok(),
-            Self::Text(text) => {
-                let (days, clock) = text.split_once('.').unwrap_or(("0", text));
-                let whole = |part: &str| part.parse::<u32>().ok().map(u64::from);
-                let parts: Option<Vec<u64>> = clock.split(':').map(whole).collect();
-                let [hours, minutes, seconds] = parts?[..] else {
-                    return None;
-                };
-                let minutes = (whole(days)? * 24 + hours) * 60 + minutes;
-                Some(Duration::from_secs(minutes * 60 + seconds))
-            }
-        }
-    }
+fn time_span(text: &str) -> Option<Duration> {
+    let (days, clock) = text.split_once('.').unwrap_or(("0", text));
+    let whole = |part: &str| part.parse::<u32>().ok().map(u64::from);
+    let parts: Option<Vec<u64>> = clock.split(':').map(whole).collect();
+    let [hours, minutes, seconds] = parts?[..] else {
+        return None;
+    };
+    let minutes = (whole(days)? * 24 + hours) * 60 + minutes;
+    Some(Duration::from_secs(minutes * 60 + seconds))
 }
 
 impl Row {
     fn span(&self) -> Option<Span> {
-        Some(Span::new(self.timestamp?, self.duration.as_ref()?.get()?))
+        Some(Span::new(self.timestamp?, self.duration?))
     }
 }
 

@@ -6,14 +6,15 @@
 //!
 //! The documentation does not say whether a time is the start of a step; its clients take it for that.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::coverage;
-use super::reading::{Bounded, Raw, Timeline, complaint, issued, json, quote, said, success, time};
+use super::reading::{
+    BoundedMap, OneOrMany, Raw, Timeline, complaint, issued, json, quote, said, success, time,
+};
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
 use crate::forecast::{Basis, Kind, Scope, Series, Signal};
 
@@ -34,8 +35,7 @@ pub struct ElectricityMaps {
 }
 
 /// A version of the API.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
     /// Forecasts of 72 hours.
     #[default]
@@ -45,8 +45,7 @@ pub enum Version {
 }
 
 /// Which emissions are counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Factors {
     /// From mine to scrap.
     #[default]
@@ -173,8 +172,7 @@ impl Provider for ElectricityMaps {
             _ => body.history.take(),
         };
         let rows = match own.or_else(|| body.data.take()) {
-            Some(OneOrMany::Many(rows)) => rows.0,
-            Some(OneOrMany::One(row)) => vec![row],
+            Some(OneOrMany(rows)) => rows,
             None => vec![bare(answer)?],
         };
         self.check(&body, &rows, place)?;
@@ -193,7 +191,7 @@ impl Provider for ElectricityMaps {
 
     fn read_plan(&self, place: &str, answer: &Answer<'_>) -> Result<String, Refused> {
         accepted(answer, "the list of zones", place)?;
-        let zones: BTreeMap<String, Zone> = json(answer)?;
+        let BoundedMap(zones): BoundedMap<Zone> = json(answer)?;
         if zones.values().all(|zone| zone.access.is_none()) {
             return Err(Refused::KeyMissing);
         }
@@ -248,13 +246,6 @@ struct Body {
     updated_at: Option<Timestamp>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    Many(Bounded<T>),
-    One(T),
-}
-
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Row {
@@ -298,10 +289,7 @@ impl Zone {
     /// What of it is about intensities, in words.
     fn of_intensity(&self) -> Option<String> {
         const SIGNAL: &str = "carbon-intensity/";
-        let access = match self.access.as_ref()? {
-            OneOrMany::Many(access) => access.0.as_slice(),
-            OneOrMany::One(access) => std::slice::from_ref(access),
-        };
+        let OneOrMany(access) = self.access.as_ref()?;
         if access.iter().any(|what| what == "*") {
             return Some("everything".to_owned());
         }

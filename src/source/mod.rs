@@ -15,6 +15,8 @@ pub mod electricity_maps;
 pub mod energi_data_service;
 pub mod energy_charts;
 pub mod file;
+#[cfg(test)]
+mod hostile;
 pub mod neso;
 pub mod profiles;
 mod reading;

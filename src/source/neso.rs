@@ -3,18 +3,16 @@
 //! The whole of Great Britain comes with what was measured, its regions with forecasts alone: what
 //! they say of the past is an estimate. Wind, sun and nuclear power count as zero.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::reading::{Bounded, Raw, Timeline, complaint, json, quote, said, success, time};
+use super::reading::{
+    Bounded, OneOrMany, Raw, Timeline, complaint, json, quote, said, success, time,
+};
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
 use crate::forecast::{Basis, Kind, Scope, Signal};
 
@@ -232,7 +230,11 @@ fn region(
         let why = format!("an empty body: `{place}` is unknown, or there is no data");
         return Err(Refused::NotAnAnswer(why));
     }
-    let One(Region { shortname, data }) = json::<Body<One<Region>>>(answer)?.data;
+    // Which of both comes depends on the call, and not as documented.
+    let OneOrMany(regions) = json::<Body<OneOrMany<Region>>>(answer)?.data;
+    let [Region { shortname, data }] = <[Region; 1]>::try_from(regions).map_err(|regions| {
+        Refused::NotAnAnswer(format!("{} regions instead of one", regions.len()))
+    })?;
     let name = quote(&shortname.unwrap_or_default());
     match asked {
         // A name may be longer than in our list, but it must not be that of another region.
@@ -272,36 +274,6 @@ struct HalfHour {
 struct Intensity {
     forecast: Raw,
     actual: Raw,
-}
-
-/// An object, or a list that holds one: which of them comes depends on the call, and not as documented.
-struct One<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for One<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
-            type Value = One<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object or a list of one")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<One<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(object)).map(One)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<One<T>, A::Error> {
-                let first = list.next_element()?;
-                let first = first.ok_or_else(|| A::Error::invalid_length(0, &self))?;
-                match list.next_element::<IgnoredAny>()? {
-                    None => Ok(One(first)),
-                    Some(_) => Err(A::Error::invalid_length(2, &self)),
-                }
-            }
-        }
-        deserializer.deserialize_any(Either(PhantomData))
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -134,12 +135,15 @@ impl Complaint {
 
 /// One value of JSON, whatever it is; of lists and objects only that they are there.
 #[derive(Clone, Debug, Default, PartialEq)]
-enum Scalar {
+pub(super) enum Scalar {
+    /// Null.
     #[default]
     Null,
+    /// A number.
     Number(f64),
-    /// Its beginning.
+    /// The beginning of a text.
     Text(String),
+    /// Something else.
     Other,
 }
 
@@ -280,7 +284,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
                 let mut rows = Vec::new();
                 while let Some(row) = list.next_element()? {
                     if rows.len() == MOST_ROWS {
-                        return Err(A::Error::custom(format!("more than {MOST_ROWS} rows")));
+                        return Err(too_many());
                     }
                     rows.push(row);
                 }
@@ -289,6 +293,77 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
         }
         deserializer.deserialize_seq(Rows(PhantomData))
     }
+}
+
+/// A list, or one thing in the place of a list of one. It is read as it comes: what serde would keep
+/// of it to try both has no bound.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OneOrMany<T>(pub(super) Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
+            type Value = OneOrMany<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list or one of its kind")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMany<T>, E> {
+                T::deserialize(StrDeserializer::new(text)).map(|one| OneOrMany(vec![one]))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<OneOrMany<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(object)).map(|one| OneOrMany(vec![one]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<OneOrMany<T>, A::Error> {
+                let Bounded(many) = Bounded::deserialize(SeqAccessDeserializer::new(list))?;
+                Ok(OneOrMany(many))
+            }
+        }
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+/// An object with names of somebody's choice, of which at most [`MOST_ROWS`] are read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct BoundedMap<T>(pub(super) BTreeMap<String, T>);
+
+impl<T> Default for BoundedMap<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for BoundedMap<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+            type Value = BoundedMap<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BoundedMap<T>, A::Error> {
+                let mut entries = BTreeMap::new();
+                while let Some((name, entry)) = map.next_entry()? {
+                    entries.insert(name, entry);
+                    if entries.len() > MOST_ROWS {
+                        return Err(too_many());
+                    }
+                }
+                Ok(BoundedMap(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+fn too_many<E: Error>() -> E {
+    E::custom(format!("more than {MOST_ROWS} rows"))
 }
 
 /// Rows in any order on their way to points.

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::caller::wire::Class;
 use crate::forecast::{Issue, Point};
+use crate::source::hostile::assert_bounded;
 use crate::source::samples::{Samples, assert_usable, assert_withstood};
 
 const NOW: &str = "2026-11-20T09:31:00Z";
@@ -233,11 +234,13 @@ fn of_several_forecasts_that_of_the_place_is_taken() {
 
 #[test]
 fn durations_are_minutes_or_a_span_of_days_and_a_clock() {
-    let text = |text: &str| Length::Text(text.to_owned()).get();
+    let json = |json: &str| length(&mut serde_json::Deserializer::from_str(json)).unwrap();
+    let text = |text: &str| json(&format!("\"{text}\""));
     let seconds = |seconds| Some(Duration::from_secs(seconds));
-    assert_eq!(Length::Minutes(5.0).get(), seconds(300));
-    assert_eq!(Length::Minutes(-5.0).get(), None);
-    assert_eq!(Length::Minutes(1e300).get(), None);
+    assert_eq!(json("5"), seconds(300));
+    for none in ["-5", "1e300", "null", "[5]", "{}"] {
+        assert_eq!(json(none), None, "{none}");
+    }
     assert_eq!(text("01:00:00"), seconds(3600));
     assert_eq!(text("00:05:01"), seconds(301));
     assert_eq!(text("1.02:00:00"), seconds(26 * 3600));
@@ -259,6 +262,17 @@ fn the_parameter_is_named_as_the_code_has_it_and_no_window_is_asked_for() {
         ]
     );
     assert_eq!(asks[1].query, [("location", "eastus".to_owned())]);
+}
+
+#[test]
+fn what_is_made_to_cost_much_costs_little() {
+    let frames = [
+        "[{\"forecastData\":…}]",
+        "[{\"duration\":…}]",
+        "{\"errors\":{\"a\":…}}",
+        "{\"errors\":…}",
+    ];
+    assert_bounded(&CarbonAwareSdk, "eastus", at(NOW), &frames);
 }
 
 proptest! {

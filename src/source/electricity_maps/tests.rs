@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::caller::wire::Class;
 use crate::forecast::{Issue, Point};
+use crate::source::hostile::assert_bounded;
 use crate::source::samples::{Samples, assert_usable, assert_withstood};
 
 const V4: ElectricityMaps = ElectricityMaps {
@@ -437,6 +438,16 @@ fn a_plan_for_everything_is_told_as_that() {
     let plan = |place| V4.read_plan(place, &answer).unwrap();
     assert_eq!(plan("DE"), "it covers everything of DE");
     assert_eq!(plan("FR"), "it covers DE and ES only");
+}
+
+#[test]
+fn what_is_made_to_cost_much_costs_little() {
+    let frames = [
+        "{\"forecast\":…}",
+        "{\"data\":[{\"carbonIntensity\":…}]}",
+        "{\"DE\":{\"access\":…}}",
+    ];
+    assert_bounded(&V4, "DE", at(NOW), &frames);
 }
 
 proptest! {

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::caller::wire::Class;
+use crate::source::hostile::assert_bounded;
 use crate::source::samples::{Samples, assert_withstood};
 
 const AT: &str = "2026-11-20T09:02:00Z";
@@ -120,6 +121,12 @@ fn all_rows_are_asked_for_from_the_running_step_on() {
         ]
     );
     assert_eq!(ask(PAST).path, "/dataset/CO2Emis");
+}
+
+#[test]
+fn what_is_made_to_cost_much_costs_little() {
+    let frames = ["{\"records\":…}", "{\"records\":[{\"CO2Emission\":…}]}"];
+    assert_bounded(&EnergiDataService, "DK1", AT.parse().unwrap(), &frames);
 }
 
 proptest! {

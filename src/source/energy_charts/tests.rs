@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::caller::wire::Class;
 use crate::forecast::Point;
+use crate::source::hostile::assert_bounded;
 use crate::source::samples::{Samples, assert_withstood};
 
 const AT: &str = "2026-11-20T09:31:00Z";
@@ -238,6 +239,12 @@ fn start_and_end_are_days_and_the_same_all_day() {
     .map(|(name, value)| (name, value.to_owned()));
     assert_eq!(query("2026-11-20T00:00:00Z"), asked);
     assert_eq!(query("2026-11-20T23:59:59Z"), asked);
+}
+
+#[test]
+fn what_is_made_to_cost_much_costs_little() {
+    let frames = ["{\"unix_seconds\":…}", "{\"unix_seconds\":[],\"co2eq\":…}"];
+    assert_bounded(&EnergyCharts, "de", AT.parse().unwrap(), &frames);
 }
 
 proptest! {

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::caller::wire::Class;
 use crate::forecast::{Point, Series};
+use crate::source::hostile::assert_bounded;
 use crate::source::samples::{Samples, assert_withstood};
 
 /// When the recorded answers arrived.
@@ -287,6 +288,18 @@ fn a_range_across_the_end_of_the_year_is_asked_for_in_two_parts() {
             path("2026-12-31T00:01Z/2026-12-31T23:59Z")
         )]
     );
+}
+
+#[test]
+fn what_is_made_to_cost_much_costs_little() {
+    let at = AT.parse().unwrap();
+    assert_bounded(
+        &Neso,
+        NATION,
+        at,
+        &["{\"data\":…}", "{\"data\":[{\"intensity\":…}]}"],
+    );
+    assert_bounded(&Neso, "13", at, &["{\"data\":[{\"data\":…}]}"]);
 }
 
 proptest! {

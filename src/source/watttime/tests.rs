@@ -4,6 +4,7 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::caller::wire::Class;
 use crate::forecast::{Issue, Point};
+use crate::source::hostile::assert_bounded;
 use crate::source::samples::{Samples, assert_usable, assert_withstood};
 
 const NOW: &str = "2026-11-20T09:31:00Z";
@@ -355,6 +356,17 @@ fn zones_of_several_regions_are_none() {
     for zone in ["US-TEX-ERCO", "US-MIDA-PJM", "US-NY-NYIS", "US-CA", "CA-ON"] {
         assert_eq!(WattTime.place(zone), None, "{zone}");
     }
+}
+
+#[test]
+fn what_is_made_to_cost_much_costs_little() {
+    let frames = [
+        "{\"data\":…}",
+        "{\"meta\":{\"warnings\":…}}",
+        "{\"signal_types\":[{\"regions\":…}]}",
+        "{\"detail\":…}",
+    ];
+    assert_bounded(&WattTime, PART, at(NOW), &frames);
 }
 
 proptest! {
