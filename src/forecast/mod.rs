@@ -230,8 +230,9 @@ impl Series {
         values: impl IntoIterator<Item = Option<GramsPerKwh>>,
         kind: Kind,
     ) -> Self {
+        let values = values.into_iter();
         let mut from = start;
-        let mut points = Vec::new();
+        let mut points = Vec::with_capacity(values.size_hint().0);
         for value in values {
             let span = Span::new(from, step);
             from = span.end;
