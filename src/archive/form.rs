@@ -66,6 +66,8 @@ pub(super) enum Found {
         whole: usize,
         /// Lines that were refused.
         damaged: usize,
+        /// Values in all lines, those that later ones overruled included.
+        values: usize,
     },
     /// Another version wrote it, or it is of something else.
     Anothers,
@@ -75,14 +77,17 @@ pub(super) enum Found {
 pub(super) fn read(bytes: &[u8], of: &Of) -> Found {
     let whole = (bytes.iter().rposition(|byte| *byte == b'\n')).map_or(0, |last| last + 1);
     let mut held = Held::default();
-    let mut damaged = 0;
+    let (mut damaged, mut values) = (0, 0);
     for (index, line) in bytes[..whole]
         .split_inclusive(|byte| *byte == b'\n')
         .enumerate()
     {
         let json = verified(line);
         if index > 0 {
-            damaged += usize::from(json.and_then(|json| take_in(json, &mut held)).is_none());
+            match json.and_then(|json| take_in(json, &mut held)) {
+                Some(taken) => values += taken,
+                None => damaged += 1,
+            }
         } else if let Some(json) = json {
             let header = serde_json::from_slice(json).ok();
             if !header.is_some_and(|header: Header| header.schema == SCHEMA && header.of == *of) {
@@ -96,12 +101,13 @@ pub(super) fn read(bytes: &[u8], of: &Of) -> Found {
         held,
         whole,
         damaged,
+        values,
     }
 }
 
-/// Takes in a line; `None` where it says what cannot be.
-fn take_in(json: &[u8], held: &mut Held) -> Option<()> {
-    match serde_json::from_slice(json).ok()? {
+/// Takes in a line and says how many values it has; `None` where it says what cannot be.
+fn take_in(json: &[u8], held: &mut Held) -> Option<usize> {
+    let taken = match serde_json::from_slice(json).ok()? {
         Line::Observed(run) => {
             let mut values = Vec::with_capacity(run.g_per_kwh.len());
             for (index, g_per_kwh) in run.g_per_kwh.into_iter().enumerate() {
@@ -118,19 +124,23 @@ fn take_in(json: &[u8], held: &mut Held) -> Option<()> {
             if held.values().len() + values.len() > 2 * MOST_VALUES {
                 return None;
             }
+            let taken = values.len();
             for (start, value) in values {
                 held.observe(start, value);
             }
+            taken
         }
         Line::Issued(issued) => {
             let said = Said {
                 from: issued.from_s,
                 values: issued.g_per_kwh,
             };
+            let taken = said.values.len();
             is_sayable(issued.at_s, &said).then(|| held.issue(issued.at_s, said))?;
+            taken
         }
-    }
-    Some(())
+    };
+    Some(taken)
 }
 
 /// A file of its own.
@@ -270,6 +280,7 @@ mod tests {
                 held,
                 whole,
                 damaged,
+                ..
             } => (held, whole, damaged),
             Found::Anothers => panic!("taken for another's"),
         }

@@ -63,6 +63,12 @@ impl Held {
         &self.issues
     }
 
+    /// Values of observations and issues.
+    pub(super) fn len(&self) -> usize {
+        let issued: usize = self.issues.values().map(|said| said.values.len()).sum();
+        self.values.len() + issued
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.values.is_empty() && self.issues.is_empty()
     }

@@ -33,8 +33,9 @@ const LARGEST: u64 = 8 << 20;
 /// Files of one directory; of more the longest unused go.
 const MOST_FILES: usize = 256;
 const MOST_DAMAGED: usize = 4;
-/// A file is written anew where it has a quarter, and this, more bytes than it needs.
-const SPARE: usize = 64 << 10;
+/// A file is written anew where it has a quarter, and this, more values than it needs: a value has
+/// about six bytes.
+const SPARE: usize = 10_000;
 /// Locks are shared by files whose names begin alike.
 const LOCKS: u8 = 64;
 /// What was left half-written is another process's work in progress for so long.
@@ -131,10 +132,10 @@ impl Archive {
                 };
             }
         };
-        let path = path.display();
         let (mut held, damaged) = match form::read(&bytes, of) {
             Found::Ours { held, damaged, .. } => (held, damaged),
             Found::Anothers => {
+                let path = path.display();
                 let note = format!("{path} is of another version or of something else");
                 return Read {
                     notes: vec![note],
@@ -143,19 +144,10 @@ impl Archive {
             }
         };
         held.tidy(i64::MAX);
-        let note = match damaged {
-            0 => None,
-            1 => Some(format!("a line of {path} is damaged and left out")),
-            lines => Some(format!("{lines} lines of {path} are damaged and left out")),
-        };
-        Read {
-            observations: held.series(),
-            issues: held.issued(),
-            notes: note.into_iter().collect(),
-        }
+        told(&held, damaged, &path)
     }
 
-    /// Adds what a source said by `now`.
+    /// Adds what a source said by `now`, and gives all that is known then.
     ///
     /// # Errors
     /// It cannot be written; the error names the file, and what was there before still is.
@@ -165,11 +157,11 @@ impl Archive {
         observations: &[Point],
         issue: Option<&Issue>,
         now: Timestamp,
-    ) -> io::Result<Added> {
+    ) -> io::Result<(Added, Read)> {
         dirs::secure(&self.directory).map_err(named(&self.directory))?;
         let lock = self.directory.join(of.lock_name());
         let Some(_lock) = dirs::try_lock(&lock).map_err(named(&lock))? else {
-            return Ok(Added::Busy);
+            return Ok((Added::Busy, self.read(of)));
         };
         let path = self.path(of, "archive");
         let bytes = read_file(&path, LARGEST).map_err(named(&path))?;
@@ -177,9 +169,10 @@ impl Archive {
             mut held,
             whole,
             damaged,
+            values,
         } = form::read(&bytes, of)
         else {
-            return Ok(Added::Anothers);
+            return Ok((Added::Anothers, self.read(of)));
         };
         let is_overdue = held.is_overdue(now);
         let news = held.hear(observations, issue, now);
@@ -187,19 +180,19 @@ impl Archive {
             observations: news.values().len(),
             issue: !news.issues().is_empty(),
         };
-        let anew = anew(&mut held, of);
-        let lines = form::lines(&news);
-        let dead = (whole + lines.len()).saturating_sub(anew.len());
+        let dead = (values + news.len()).saturating_sub(held.len());
         let is_new = whole == 0 && !news.is_empty();
-        if is_new || damaged > 0 || is_overdue || dead > anew.len() / 4 + SPARE {
+        let is_full = whole as u64 > LARGEST / 2;
+        if is_new || damaged > 0 || is_overdue || is_full || dead > held.len() / 4 + SPARE {
+            let anew = anew(&mut held, of);
             self.replace(of, &anew, damaged > 0).map_err(named(&path))?;
         } else if !news.is_empty() {
-            append(&path, whole, &lines).map_err(named(&path))?;
+            append(&path, whole, &form::lines(&news)).map_err(named(&path))?;
         }
         if is_new || damaged > 0 {
             self.make_room(now).map_err(named(&self.directory))?;
         }
-        Ok(added)
+        Ok((added, told(&held, damaged, &path)))
     }
 
     /// Keeps what an archive taught.
@@ -291,6 +284,21 @@ impl Archive {
             }
         }
         Ok(())
+    }
+}
+
+/// What is held, for a forecast.
+fn told(held: &Held, damaged: usize, path: &Path) -> Read {
+    let path = path.display();
+    let note = match damaged {
+        0 => None,
+        1 => Some(format!("a line of {path} is damaged and left out")),
+        lines => Some(format!("{lines} lines of {path} are damaged and left out")),
+    };
+    Read {
+        observations: held.series(),
+        issues: held.issued(),
+        notes: note.into_iter().collect(),
     }
 }
 

@@ -55,6 +55,7 @@ fn hear(archive: &Archive, hour: i64) -> Added {
     archive
         .add(&of(), &observations, Some(&issue(hour)), at(hour))
         .unwrap()
+        .0
 }
 
 fn kept(observations: usize, issue: bool) -> Added {
@@ -194,7 +195,7 @@ fn two_that_write_at_once_lose_nothing_that_they_were_told_is_kept() {
             scope.spawn(move || {
                 for hour in (0..60).map(|index| 2 * index + one) {
                     let observed = points(hour..hour + 1);
-                    while archive.add(&of(), &observed, None, at(200)).unwrap() == Added::Busy {
+                    while archive.add(&of(), &observed, None, at(200)).unwrap().0 == Added::Busy {
                         std::thread::yield_now();
                     }
                     let read = archive.read(&of());

@@ -25,7 +25,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 
 use super::{Gathered, LEARN_AFTER, Live, Name, SourceError, Tried, builtin, gather_file};
-use crate::archive::{Archive, Of};
+use crate::archive::{Archive, Of, Read};
 use crate::caller::wire::{Credential, Provider, Refused, Said};
 use crate::caller::{self, By, CallError, Caller, To};
 use crate::forecast::learn::Lessons;
@@ -447,15 +447,19 @@ impl Chain {
             is_cached,
             ..
         } = heard;
-        if let Some(archive) = &self.archive
-            && !is_cached
-            && let Err(error) = archive.add(of, &said.observations, said.issue.as_ref(), now)
-        {
-            notes.push(format!(
-                "what {} said cannot be kept: {error}; nothing is learned of it",
-                of.source
-            ));
-        }
+        let archive = self.archive.as_ref().filter(|_| !is_cached);
+        let added =
+            archive.map(|archive| archive.add(of, &said.observations, said.issue.as_ref(), now));
+        let read = match added.transpose() {
+            Ok(added) => added.map(|(_, read)| read),
+            Err(error) => {
+                notes.push(format!(
+                    "what {} said cannot be kept: {error}; nothing is learned of it",
+                    of.source
+                ));
+                None
+            }
+        };
         let has_issue = said.issue.is_some();
         {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -465,7 +469,8 @@ impl Chain {
             said.issue = said.issue.or(before.and_then(|before| before.issue));
             last.push((of.clone(), said));
         }
-        let mut known = self.stored(of, zone, notes);
+        let read = read.unwrap_or_else(|| self.read(of));
+        let mut known = self.known_by(of, zone, read, notes);
         if has_issue {
             known.kind = Kind::Live;
         }
@@ -495,14 +500,25 @@ impl Chain {
 
     /// What the archive knows of a service and place, and what it last said to us.
     fn stored(&self, of: &Of, zone: &str, notes: &mut Vec<String>) -> Knowledge {
+        self.known_by(of, zone, self.read(of), notes)
+    }
+
+    fn read(&self, of: &Of) -> Read {
+        let read = self.archive.as_ref().map(|archive| archive.read(of));
+        read.unwrap_or_default()
+    }
+
+    /// What the archive tells, with what was said last and the usual day.
+    fn known_by(&self, of: &Of, zone: &str, read: Read, notes: &mut Vec<String>) -> Knowledge {
+        notes.extend(read.notes);
         let usual = builtin::knowledge(zone);
         let mut known = Knowledge {
             zone: zone.to_owned(),
             basis: of.basis,
             source: of.source.clone(),
             kind: Kind::Cached,
-            observations: Series::default(),
-            issues: Vec::new(),
+            observations: read.observations,
+            issues: read.issues,
             profile: usual.profile,
             // The built-in days are of production; no service states exactly that.
             profile_same_accounting: false,
@@ -510,14 +526,9 @@ impl Chain {
             lessons: None,
             trust: None,
         };
-        if let Some(archive) = &self.archive {
-            let read = archive.read(of);
-            notes.extend(read.notes);
-            known.observations = read.observations;
-            known.issues = read.issues;
-            if let Some(learned) = archive.read_lessons(of) {
-                learned.apply(&mut known);
-            }
+        let learned = self.archive.as_ref();
+        if let Some(learned) = learned.and_then(|archive| archive.read_lessons(of)) {
+            learned.apply(&mut known);
         }
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, said)) = last.iter().find(|(other, _)| other == of) {
