@@ -173,7 +173,8 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;zones' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
-            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document, `catrain.zones/1`')
+            [CompletionResult]::new('--sources', '--sources', [CompletionResultType]::ParameterName, 'Instead: what each source can do')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document, `catrain.zones/1` or `catrain.sources/1`')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break

@@ -698,7 +698,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__zones)
-            opts="-h --json --color --help"
+            opts="-h --sources --json --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

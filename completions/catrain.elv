@@ -161,7 +161,8 @@ set edit:completion:arg-completer[catrain] = {|@words|
         }
         &'catrain;zones'= {
             cand --color 'Colours in what catrain says'
-            cand --json 'Print one JSON document, `catrain.zones/1`'
+            cand --sources 'Instead: what each source can do'
+            cand --json 'Print one JSON document, `catrain.zones/1` or `catrain.sources/1`'
             cand -h 'Print help'
             cand --help 'Print help'
         }

@@ -163,7 +163,8 @@ complete -c catrain -n "__fish_catrain_using_subcommand stop" -s h -l help -d 'P
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c catrain -n "__fish_catrain_using_subcommand zones" -l json -d 'Print one JSON document, `catrain.zones/1`'
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -l sources -d 'Instead: what each source can do'
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -l json -d 'Print one JSON document, `catrain.zones/1` or `catrain.sources/1`'
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''

@@ -23,7 +23,7 @@ use crate::forecast::windows::{Window, cleanest};
 use crate::forecast::zones::{Resolved, resolve};
 use crate::forecast::{Basis, Kind, Outlook, Point, Span};
 use crate::parse;
-use crate::source::{self, Gathered, Name, Tried};
+use crate::source::{self, Gathered, Name, Tried, Trouble};
 use crate::units::GramsPerKwh;
 use crate::words::{self, Look, Paint};
 
@@ -132,7 +132,7 @@ fn view(
     };
     let notes = (resolved.announcement().into_iter())
         .chain(passed_by.iter().cloned())
-        .chain(gathered.trouble)
+        .chain(gathered.trouble.into_iter().flat_map(told))
         .chain(gathered.notes);
     Ok(View {
         zone,
@@ -141,6 +141,14 @@ fn view(
         tried: gathered.tried,
         notes: notes.collect(),
     })
+}
+
+/// A line for each that failed, and one for what is used instead.
+fn told(trouble: Trouble) -> Vec<String> {
+    match trouble.failed.as_slice() {
+        [_] => vec![trouble.to_string()],
+        _ => [trouble.failed, vec![format!("{} instead", trouble.instead)]].concat(),
+    }
 }
 
 /// The end of what windows may take.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::archive::Archive;
 use crate::caller::Caller;
@@ -103,7 +103,7 @@ fn chain(config: &Config, cache: Option<PathBuf>, state: Option<PathBuf>, offlin
         sources: config.sources.clone(),
         found: Mutex::default(),
     };
-    Chain::new(caller, archive, services.collect(), Box::new(keys))
+    Chain::new(caller, archive, services.collect(), Arc::new(keys))
 }
 
 /// What of a configured key may go to the base URL in force.

@@ -91,7 +91,7 @@ pub(super) fn base_url(text: &str) -> Result<String, String> {
     match is_base_url(text) {
         Ok(()) => Ok(text.to_owned()),
         Err(why) => Err(format!(
-            "{why}; expected `https://HOST[/PATH]`, without user, query or fragment"
+            "it {why}; expected `https://HOST[/PATH]`, without user, query or fragment"
         )),
     }
 }

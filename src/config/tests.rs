@@ -547,7 +547,7 @@ fn a_base_url_leads_to_a_host_and_is_nothing_more() {
     let told = "expected `https://HOST[/PATH]`, without user, query or fragment";
     for (url, why) in cases {
         let found = problem(&format!("sources.neso.base_url = \"{url}\""));
-        assert_eq!(found, format!("`sources.neso.base_url`: {why}; {told}"));
+        assert_eq!(found, format!("`sources.neso.base_url`: it {why}; {told}"));
     }
 }
 
@@ -602,7 +602,7 @@ fn a_variable_is_checked_like_a_file_and_an_empty_one_is_none() {
     assert_eq!(
         files.load_with(bad).unwrap_err(),
         [
-            "CATRAIN_NESO_BASE_URL: is no URL; expected `https://HOST[/PATH]`, without user, \
+            "CATRAIN_NESO_BASE_URL: it is no URL; expected `https://HOST[/PATH]`, without user, \
              query or fragment",
             "CATRAIN_ENERGY_CHARTS_BASE_URL: is not UTF-8 text"
         ]

@@ -17,14 +17,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
+use tokio::task::spawn_blocking;
 
-use super::{Gathered, LEARN_AFTER, Live, Name, SourceError, Tried, builtin, gather_file};
+use super::{Gathered, LEARN_AFTER, Live, Name, SourceError, Tried, Trouble, builtin, gather_file};
 use crate::archive::{Archive, Of, Read};
 use crate::caller::wire::{Credential, Provider, Refused, Said};
 use crate::caller::{self, By, CallError, Caller, To};
@@ -47,7 +48,7 @@ pub struct Chain {
     caller: Caller,
     archive: Option<Archive>,
     services: BTreeMap<Live, Service>,
-    keys: Box<dyn Keys>,
+    keys: Arc<dyn Keys>,
     /// The last word of each service, for where the archive could not take it.
     last: Mutex<Vec<(Of, Said)>>,
 }
@@ -167,7 +168,7 @@ impl Chain {
         caller: Caller,
         archive: Option<Archive>,
         services: BTreeMap<Live, Service>,
-        keys: Box<dyn Keys>,
+        keys: Arc<dyn Keys>,
     ) -> Self {
         Self {
             caller,
@@ -353,7 +354,7 @@ impl Chain {
         let base_url = service.base_url()?;
         let held = match provider.offers().credential {
             Credential::None => None,
-            _ => self.keys.of(live).map_err(|why| Silent::new(why, None))?,
+            _ => self.key(live).await.map_err(|why| Silent::new(why, None))?,
         };
         let to = |key| To {
             provider,
@@ -393,6 +394,13 @@ impl Chain {
         };
         let plan = self.plan(&to(current), &error).await;
         Err(Silent::of(&error, plan))
+    }
+
+    /// The key of a service. Whoever is asked for it may take seconds, and others are asked meanwhile.
+    async fn key(&self, live: Live) -> Result<Option<Held>, String> {
+        let keys = Arc::clone(&self.keys);
+        let found = spawn_blocking(move || keys.of(live)).await;
+        found.map_err(|error| format!("the key of {} cannot be read: {error}", live.name()))?
     }
 
     /// All asks of a provider for a place, at once; what some of them say is of use alone.
@@ -665,8 +673,10 @@ impl Told {
 
     /// By this, with the words for it where it stands in for another.
     fn gathered(self, knowledge: Knowledge, instead: &str, next: Duration) -> Gathered {
-        let trouble = (!self.failed.is_empty())
-            .then(|| format!("{}; {instead} instead", self.failed.join("; ")));
+        let trouble = (!self.failed.is_empty()).then(|| Trouble {
+            failed: self.failed,
+            instead: instead.to_owned(),
+        });
         Gathered {
             knowledge,
             of: None,

@@ -180,6 +180,21 @@ pub struct Tried {
     pub outcome: String,
 }
 
+/// That sources failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Each with the reason, and what to do about it.
+    pub failed: Vec<String>,
+    /// What is used instead.
+    pub instead: String,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {} instead", self.failed.join("; "), self.instead)
+    }
+}
+
 /// What the sources know of a zone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gathered {
@@ -189,8 +204,8 @@ pub struct Gathered {
     pub of: Option<Of>,
     /// Which sources were asked, in order.
     pub tried: Vec<Tried>,
-    /// Which of them failed and why, and what is used instead, in a sentence.
-    pub trouble: Option<String>,
+    /// Which of them failed and why, and what is used instead.
+    pub trouble: Option<Trouble>,
     /// When there will be something new.
     pub next: Duration,
     /// What was repaired, assumed or is worth knowing, a sentence each.

@@ -40,7 +40,7 @@ impl Telling {
         let mut words = Vec::new();
         if self.state.as_ref() != Some(&state) {
             match trouble {
-                Some(trouble) => words.push(Word::Trouble(trouble.clone())),
+                Some(trouble) => words.push(Word::Trouble(trouble.to_string())),
                 None if was_bad => words.push(Word::Note(format!("{} answers again", state.0))),
                 None => {}
             }
@@ -59,7 +59,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::source::builtin;
+    use crate::source::{Trouble, builtin};
 
     fn gathered(source: &str, trouble: Option<&str>) -> Gathered {
         let mut knowledge = builtin::knowledge("DE");
@@ -68,7 +68,10 @@ mod tests {
             knowledge,
             of: None,
             tried: Vec::new(),
-            trouble: trouble.map(str::to_owned),
+            trouble: trouble.map(|why| Trouble {
+                failed: vec![why.to_owned()],
+                instead: "another".to_owned(),
+            }),
             next: Duration::from_secs(300),
             notes: Vec::new(),
         }
@@ -88,7 +91,7 @@ mod tests {
         for round in rounds {
             words.extend(telling.words(&round, Vec::new()));
         }
-        let trouble = Word::Trouble("reset".to_owned());
+        let trouble = Word::Trouble("reset; another instead".to_owned());
         let back = Word::Note("neso answers again".to_owned());
         assert_eq!(words, [trouble, back]);
     }
@@ -98,7 +101,7 @@ mod tests {
         let mut telling = Telling::default();
         let changes = || vec!["neso is left alone".to_owned()];
         let first = telling.words(&gathered("neso", Some("reset")), changes());
-        assert_eq!(first, [Word::Trouble("reset".to_owned())]);
+        assert_eq!(first, [Word::Trouble("reset; another instead".to_owned())]);
         let second = telling.words(&gathered("neso", Some("reset")), changes());
         assert_eq!(
             second,

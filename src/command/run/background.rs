@@ -16,7 +16,7 @@ use crate::forecast::ahead::ahead;
 use crate::ledger::RunId;
 use crate::source::chain::Chain;
 use crate::source::telling::{Telling, Word};
-use crate::source::{Gathered, Name};
+use crate::source::{Gathered, Name, Trouble};
 use crate::supervise::Arrival;
 use crate::supervise::machine::HORIZON_HOURS;
 
@@ -151,7 +151,10 @@ impl Gathering {
                 let without = [Name::BuiltIn];
                 let gathered = chain.gather(&without, &self.zone, utc_now()).await;
                 let mut gathered = gathered.expect("built-in data is no file");
-                gathered.trouble = Some(format!("{trouble}; built-in data instead"));
+                gathered.trouble = Some(Trouble {
+                    failed: vec![trouble],
+                    instead: "built-in data".to_owned(),
+                });
                 gathered
             }
         }
@@ -193,9 +196,10 @@ impl Gathering {
         let gathered = self.sources.chain.gather(&[name], &self.zone, now).await;
         let (known, trouble) = match gathered {
             Err(error) => (None, Some(error.in_a_line())),
-            Ok(gathered) if gathered.tried.iter().all(|tried| tried.source == called) => {
-                (Some(gathered.knowledge), gathered.trouble)
-            }
+            Ok(gathered) if gathered.tried.iter().all(|tried| tried.source == called) => (
+                Some(gathered.knowledge),
+                gathered.trouble.map(|it| it.to_string()),
+            ),
             Ok(mut gathered) => {
                 let why = gathered.tried.swap_remove(0).outcome;
                 (None, gathered.trouble.map(|_| why))

@@ -73,7 +73,7 @@ fn a_malformed_base_url_is_named_with_its_place_and_nothing_starts() {
         .replace(sandbox.path("").to_str().unwrap(), "")
         + &in_environment.stderr;
     insta::assert_snapshot!(said, @"
-    catrain: error: config/config.toml:2:12: `sources.neso.base_url`: is neither http nor https; expected `https://HOST[/PATH]`, without user, query or fragment
+    catrain: error: config/config.toml:2:12: `sources.neso.base_url`: it is neither http nor https; expected `https://HOST[/PATH]`, without user, query or fragment
       hint: one problem; nothing was started
     catrain: error: CATRAIN_NESO_BASE_URL: it has a user or a password in it; expected `https://HOST[/PATH]`, without user, query or fragment
       hint: one problem; nothing was started
@@ -120,8 +120,8 @@ fn a_directory_that_cannot_be_written_costs_what_would_be_kept_in_it_and_nothing
     let root = sandbox.path("").display().to_string();
     insta::assert_snapshot!(notes(&said).join("\n").replace(&root, "/"), @"
     answers cannot be kept in /cache/answers: Not a directory (os error 20); each start asks again
-    cannot read the archive: /state/archive/b92e841f951c9fe8.archive: Not a directory (os error 20)
     what energy-charts said cannot be kept: /state/archive: Not a directory (os error 20); nothing is learned of it
+    cannot read the archive: /state/archive/b92e841f951c9fe8.archive: Not a directory (os error 20)
     ");
     let script = format!("{UNTIL_GO}; exit 7");
     let mut command = run(&sandbox, &["-z", "DE"], ["sh", "-c", &script]);

@@ -167,12 +167,7 @@ async fn live_through(seed: u64, names: [Live; 2]) -> Lived {
         previous: None,
     }));
     let archive = Archive::new(base.path().join("archive"));
-    let chain = Chain::new(
-        online(&world),
-        Some(archive),
-        services,
-        Box::new(Arc::new(ring)),
-    );
+    let chain = Chain::new(online(&world), Some(archive), services, Arc::new(ring));
     let leading = names[0].name();
     let names = names.map(Name::Live);
 
