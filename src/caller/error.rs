@@ -155,6 +155,19 @@ impl CallError {
         Some(hint.to_owned())
     }
 
+    /// What its answer means, where there was one.
+    pub fn refusal(&self) -> Option<&Refused> {
+        match self {
+            Self::Refused { why, .. } => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Whether it does not take the key.
+    pub fn is_refused_key(&self) -> bool {
+        matches!(self.refusal(), Some(Refused::KeyWrong(_)))
+    }
+
     /// What follows for another attempt.
     pub(super) fn class(&self) -> Class {
         match self {

@@ -14,6 +14,8 @@ mod cache;
 mod error;
 pub mod limits;
 mod transport;
+mod url;
+mod way;
 pub mod wire;
 
 #[cfg(test)]
@@ -23,22 +25,22 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::Url;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use secrecy::SecretString;
+use tokio::time::sleep;
 
-use crate::words;
 use cache::{Cache, Kept, Key, Turn};
 pub use error::CallError;
-use limits::{Breaker, Bucket, Counters, Next, Resilience, Timeouts, Tries, retry_after};
-use transport::{Arrived, Broken, Carried, Network, World, is_loopback, off_thread};
-use wire::{Answer, Ask, Class, Credential, Provider, Refused, Said};
+use limits::{Counters, Keep, Resilience};
+use transport::{Network, World, off_thread};
+pub use url::is_base_url;
+use url::url_of;
+use way::{Line, Timed, Way};
+use wire::{Answer, Ask, Provider, Refused, Said};
 
 /// How often to look whether another process has heard what we want to know.
 const LOOK: Duration = Duration::from_millis(20);
@@ -95,43 +97,6 @@ pub struct Caller {
     notes: Mutex<Vec<String>>,
     /// Providers that were given up and those that came back, a sentence each.
     changes: Mutex<Vec<String>>,
-}
-
-/// The way to one provider at one base URL.
-#[derive(Debug)]
-struct Line {
-    state: Mutex<State>,
-    at_once: Option<Semaphore>,
-    present: AtomicUsize,
-    token: tokio::sync::Mutex<Option<Pass>>,
-}
-
-#[derive(Debug)]
-struct State {
-    /// The key was good at least once.
-    key_worked: bool,
-    bucket: Option<Bucket>,
-    breaker: Option<Breaker>,
-    timeouts: Option<Timeouts>,
-    counters: Counters,
-}
-
-/// A token in use.
-#[derive(Debug)]
-struct Pass {
-    secret: SecretString,
-    /// Whose it is: another key needs another token.
-    key: SecretString,
-    until: Duration,
-}
-
-/// Somebody who is there as long as this lives.
-struct Presence<'a>(&'a AtomicUsize);
-
-impl Drop for Presence<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Caller {
@@ -233,7 +198,11 @@ impl Caller {
 
     /// The bounds of the time for which an answer saves a call.
     pub fn shortest_and_longest_validity(&self) -> (Duration, Duration) {
-        self.resilience.cache.unwrap_or_default().validity
+        self.keep().validity
+    }
+
+    fn keep(&self) -> Keep {
+        self.resilience.cache.unwrap_or_default()
     }
 
     fn line(&self, to: &To<'_>) -> Arc<Line> {
@@ -248,18 +217,13 @@ impl Caller {
     /// What was kept and saves a call, if it does.
     fn valid(&self, to: &To<'_>, ask: &Ask, kept: Option<Kept>, by: By) -> Option<Heard> {
         let kept = kept.filter(|kept| kept.is_valid(self.world.utc()))?;
-        self.read(to, ask, &kept, by)
-    }
-
-    fn read(&self, to: &To<'_>, ask: &Ask, kept: &Kept, by: By) -> Option<Heard> {
         // A newer version of us may understand less: then it is asked for again.
         let mut said = to.understand(ask, &kept.answer()).ok()?;
         said.notes.append(&mut lock(&self.notes));
-        let (at, valid_until) = (kept.at, kept.valid_until);
         Some(Heard {
             said,
-            at,
-            valid_until,
+            at: kept.at,
+            valid_until: kept.valid_until,
             by,
         })
     }
@@ -320,8 +284,8 @@ impl Caller {
             let age = at.duration_since(issue.issued_at);
             Duration::try_from(age).ok()
         });
-        let keep = self.resilience.cache.unwrap_or_default();
-        keep.validity(to.provider.offers().cadence, age, fastrand::f64())
+        self.keep()
+            .validity(to.provider.offers().cadence, age, fastrand::f64())
     }
 
     async fn store(&self, key: Key, arrived: Timed, valid_until: Timestamp, turn: Option<Turn>) {
@@ -401,343 +365,6 @@ enum Turned {
     Ours(Option<Turn>),
 }
 
-/// An answer and when it arrived.
-struct Timed {
-    at: Timestamp,
-    arrived: Arrived,
-}
-
-impl Timed {
-    fn answer(&self) -> Answer<'_> {
-        Answer {
-            status: self.arrived.status,
-            content_type: self.arrived.content_type.as_deref(),
-            retry_after: self.arrived.retry_after.as_deref(),
-            body: &self.arrived.body,
-            at: self.at,
-        }
-    }
-}
-
-/// An error, and the wait that came with it as `Retry-After`.
-type Failed = (CallError, Option<Duration>);
-
-/// Everything one ask needs on its way out.
-#[derive(Clone, Copy)]
-struct Way<'a> {
-    caller: &'a Caller,
-    to: &'a To<'a>,
-    line: &'a Line,
-}
-
-impl Way<'_> {
-    /// Asks until there is an answer or it is given up.
-    async fn ask(&self, ask: &Ask, url: &Url) -> Result<(Timed, Said), CallError> {
-        let resilience = &self.caller.resilience;
-        let mut left = resilience.bounds.waits;
-        let mut tries = Tries::new(resilience.retry);
-        let mut before = None;
-        loop {
-            if tries.so_far() > 0 {
-                self.line.count(|counters| counters.retries += 1);
-            }
-            let mut used = None;
-            let read = |answer: &Answer<'_>| self.to.understand(ask, answer);
-            let outcome = match self.carried(ask, &mut left).await {
-                Ok(carried) => {
-                    let carried = used.insert(carried);
-                    self.once(url, carried, &mut left, read).await
-                }
-                Err(failed) => Err(failed),
-            };
-            let (error, told) = match outcome {
-                Ok(good) => {
-                    self.line.state().key_worked |= ask.credential != Credential::None;
-                    return Ok(good);
-                }
-                Err(failed) => failed,
-            };
-            match tries.failed(self.class(&error), told, left, fastrand::f64()) {
-                Next::After(wait) => {
-                    before = Some(error);
-                    left = left.saturating_sub(wait);
-                    sleep(wait).await;
-                }
-                Next::LogIn => match (self.to.provider.login(), used) {
-                    (Some(_), Some(used)) => self.forget(&used).await,
-                    _ => return Err(error),
-                },
-                Next::GiveUp => {
-                    // That our own limits forbid another attempt is not why there is no answer.
-                    let is_ours = matches!(
-                        error,
-                        CallError::LeftAlone { .. } | CallError::Crowded { .. }
-                    );
-                    return Err(before.filter(|_| is_ours).unwrap_or(error));
-                }
-                Next::TooLong(wait) if matches!(error.class(), Class::Wait(_)) => {
-                    let provider = self.to.name();
-                    return Err(CallError::Throttled { provider, wait });
-                }
-                Next::TooLong(_) => return Err(error),
-            }
-        }
-    }
-
-    /// What follows from an error. A key that worked a while ago and is refused is tried once more:
-    /// one interface refuses good keys that come too often.
-    fn class(&self, error: &CallError) -> Class {
-        let is_refused_key =
-            matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::KeyWrong(_)));
-        match is_refused_key && self.line.state().key_worked {
-            true => Class::RetryOnce,
-            false => error.class(),
-        }
-    }
-
-    /// Asks once, and tells the limits what came of it. With an error comes what `Retry-After` said.
-    async fn once<T>(
-        &self,
-        url: &Url,
-        carried: &Carried,
-        left: &mut Duration,
-        read: impl FnOnce(&Answer<'_>) -> Result<T, Refused>,
-    ) -> Result<(Timed, T), Failed> {
-        let timed = self.exchange(url, carried, left).await;
-        let now = self.caller.world.monotonic();
-        let mut told = None;
-        let outcome = timed.and_then(|timed| match read(&timed.answer()) {
-            Ok(read) => Ok((timed, read)),
-            Err(why) => {
-                let text = timed.arrived.retry_after.as_deref();
-                told = text.and_then(|text| retry_after(text, timed.at));
-                Err(CallError::Refused {
-                    provider: self.to.name(),
-                    status: timed.arrived.status,
-                    content_type: timed.arrived.content_type,
-                    why,
-                })
-            }
-        });
-        let mut state = self.line.state();
-        let counter = match &outcome {
-            Ok(_) => &mut state.counters.good,
-            Err(CallError::Refused { why, .. }) => match why {
-                Refused::Faulty(_) => &mut state.counters.faulty,
-                Refused::NotAnAnswer(_) => &mut state.counters.not_answers,
-                Refused::Throttled { .. } => &mut state.counters.throttled,
-                _ => &mut state.counters.refused,
-            },
-            Err(CallError::Unreachable { .. }) => &mut state.counters.unreachable,
-            Err(CallError::TimedOut { .. }) => &mut state.counters.timed_out,
-            Err(CallError::TooLarge { .. } | CallError::Elsewhere { .. }) => {
-                &mut state.counters.out_of_bounds
-            }
-            // Never sent, and counted as that.
-            Err(_) => return outcome.map_err(|error| (error, told)),
-        };
-        *counter += 1;
-        if let Some(breaker) = &mut state.breaker {
-            let was_open = breaker.is_open();
-            breaker.ended(now, outcome.as_ref().is_err_and(CallError::is_illness));
-            self.tell_of(was_open, breaker, now, outcome.as_ref().err());
-        }
-        if let Err(error) = &outcome
-            && let Class::Wait(own) = error.class()
-            && let Some(bucket) = &mut state.bucket
-        {
-            bucket.throttled(now, told.or(own));
-        }
-        outcome.map_err(|error| (error, told))
-    }
-
-    /// One sentence when a provider is given up, and one when it is back.
-    fn tell_of(&self, was_open: bool, breaker: &Breaker, now: Duration, error: Option<&CallError>) {
-        let provider = self.to.name();
-        let change = match (was_open, breaker.is_open(), error) {
-            (false, true, Some(error)) => {
-                let wait = words::duration(breaker.refuses(now).unwrap_or_default());
-                format!(
-                    "{error}; {provider} failed too often and is left alone for {wait} or longer"
-                )
-            }
-            // Even with a refusal.
-            (true, false, _) => format!("{provider} answers again"),
-            _ => return,
-        };
-        lock(&self.caller.changes).push(change);
-    }
-
-    /// One request through all limits.
-    async fn exchange(
-        &self,
-        url: &Url,
-        carried: &Carried,
-        left: &mut Duration,
-    ) -> Result<Timed, CallError> {
-        let world = &self.caller.world;
-        let began = world.monotonic();
-        let _place = self.place(*left).await?;
-        *left = left.saturating_sub(world.monotonic() - began);
-        self.token_of_the_bucket(left).await?;
-        let limit = {
-            let mut state = self.line.state();
-            if let Some(breaker) = &mut state.breaker
-                && let Err(wait) = breaker.admit(world.monotonic())
-            {
-                state.counters.refused_by_breaker += 1;
-                let provider = self.to.name();
-                return Err(CallError::LeftAlone { provider, wait });
-            }
-            state.counters.calls += 1;
-            let whole = self.caller.resilience.bounds.exchange;
-            let learned = state.timeouts.as_ref().map(Timeouts::limit);
-            learned.map_or(whole, |learned| learned.min(whole))
-        };
-        let began = world.monotonic();
-        let arrived = timeout(limit, world.get(url, carried)).await;
-        let took = world.monotonic() - began;
-        let mut state = self.line.state();
-        state.counters.exchanging += took;
-        match arrived {
-            Ok(Ok(mut arrived)) => {
-                carried.blot(&mut arrived.body);
-                state.counters.bytes += arrived.body.len() as u64;
-                if let Some(timeouts) = &mut state.timeouts {
-                    timeouts.answered(took);
-                }
-                let at = world.utc();
-                Ok(Timed { at, arrived })
-            }
-            Ok(Err(broken)) => Err(self.error_of(broken, url)),
-            Err(_) => {
-                if let Some(timeouts) = &mut state.timeouts {
-                    timeouts.timed_out();
-                }
-                Err(CallError::TimedOut {
-                    provider: self.to.name(),
-                    after: limit,
-                })
-            }
-        }
-    }
-
-    /// A place among those who ask at once, for as long as it is held.
-    async fn place(&self, left: Duration) -> Result<Option<Place<'_>>, CallError> {
-        let (Some(at_once), Some(bulkhead)) = (&self.line.at_once, self.caller.resilience.bulkhead)
-        else {
-            return Ok(None);
-        };
-        let before = self.line.present.fetch_add(1, Ordering::Relaxed);
-        let presence = Presence(&self.line.present);
-        if before < bulkhead.present
-            && let Ok(Ok(permit)) = timeout(left, at_once.acquire()).await
-        {
-            return Ok(Some(Place {
-                _permit: permit,
-                _presence: presence,
-            }));
-        }
-        self.line.count(|counters| counters.refused_by_limits += 1);
-        let provider = self.to.name();
-        Err(CallError::Crowded { provider })
-    }
-
-    async fn token_of_the_bucket(&self, left: &mut Duration) -> Result<(), CallError> {
-        loop {
-            let wait = {
-                let mut state = self.line.state();
-                let now = self.caller.world.monotonic();
-                // Whoever would be refused afterwards need not wait for a token.
-                if let Some(wait) = state.breaker.as_ref().and_then(|it| it.refuses(now)) {
-                    state.counters.refused_by_breaker += 1;
-                    let provider = self.to.name();
-                    return Err(CallError::LeftAlone { provider, wait });
-                }
-                match state.bucket.as_mut().map_or(Ok(()), |it| it.take(now)) {
-                    Ok(()) => return Ok(()),
-                    Err(wait) if wait > *left => {
-                        state.counters.refused_by_limits += 1;
-                        let provider = self.to.name();
-                        return Err(CallError::Crowded { provider });
-                    }
-                    Err(wait) => wait,
-                }
-            };
-            *left = left.saturating_sub(wait);
-            sleep(wait).await;
-        }
-    }
-
-    /// What has to come with an ask: the key, or a token that is had for it first.
-    async fn carried(&self, ask: &Ask, left: &mut Duration) -> Result<Carried, Failed> {
-        if ask.credential == Credential::None {
-            return Ok(Carried::Nothing);
-        }
-        let missing = || {
-            let provider = self.to.name();
-            (CallError::KeyMissing { provider }, None)
-        };
-        let key = self.to.key.ok_or_else(missing)?;
-        let login = match ask.credential {
-            Credential::Header(name) => return Ok(Carried::Header(name, key.clone())),
-            Credential::Basic => return Ok(Carried::Basic(key.clone())),
-            Credential::Token | Credential::None => self.to.provider.login().ok_or_else(missing)?,
-        };
-        // Held over the login: those who come meanwhile use its token.
-        let mut pass = self.line.token.lock().await;
-        if let Some(pass) = &*pass
-            && self.caller.world.monotonic() < pass.until
-            && pass.key.expose_secret() == key.expose_secret()
-        {
-            return Ok(Carried::Bearer(pass.secret.clone()));
-        }
-        let login_ask = login.ask();
-        let url = url_of(self.to, &login_ask).map_err(|error| (error, None))?;
-        self.line.count(|counters| counters.logins += 1);
-        let basic = Carried::Basic(key.clone());
-        let read = |answer: &Answer<'_>| login.token(answer);
-        let (_, token) = self.once(&url, &basic, left, read).await?;
-        *pass = Some(Pass {
-            secret: token.secret.clone(),
-            key: key.clone(),
-            until: self.caller.world.monotonic() + token.lasts,
-        });
-        Ok(Carried::Bearer(token.secret))
-    }
-
-    /// The token that was just used is over; one that another has fetched meanwhile is not.
-    async fn forget(&self, used: &Carried) {
-        let mut pass = self.line.token.lock().await;
-        if let (Some(held), Carried::Bearer(used)) = (&*pass, used)
-            && held.secret.expose_secret() == used.expose_secret()
-        {
-            *pass = None;
-        }
-    }
-
-    fn error_of(&self, broken: Broken, url: &Url) -> CallError {
-        let provider = self.to.name();
-        match broken {
-            Broken::NoClient(why) => CallError::NoClient { provider, why },
-            Broken::Unreachable(why) => CallError::Unreachable {
-                provider,
-                host: url.host_str().unwrap_or_default().to_owned(),
-                why,
-            },
-            Broken::TooLarge(limit) => CallError::TooLarge { provider, limit },
-            Broken::Elsewhere(target) => CallError::Elsewhere { provider, target },
-            Broken::KeyUnusable => CallError::KeyUnusable { provider },
-        }
-    }
-}
-
-/// A place in the bulkhead.
-struct Place<'a> {
-    _permit: tokio::sync::SemaphorePermit<'a>,
-    _presence: Presence<'a>,
-}
-
 impl To<'_> {
     /// What an answer says; of a plan, its words as a note.
     fn understand(&self, ask: &Ask, answer: &Answer<'_>) -> Result<Said, Refused> {
@@ -756,32 +383,6 @@ impl To<'_> {
     }
 }
 
-impl Line {
-    fn new(resilience: &Resilience, now: Duration) -> Self {
-        Self {
-            state: Mutex::new(State {
-                key_worked: false,
-                bucket: resilience.bucket.map(|pace| Bucket::new(pace, now)),
-                breaker: resilience.breaker.map(Breaker::new),
-                timeouts: resilience.timeout.map(Timeouts::new),
-                counters: Counters::default(),
-            }),
-            at_once: resilience.bulkhead.map(|it| Semaphore::new(it.at_once)),
-            present: AtomicUsize::new(0),
-            token: tokio::sync::Mutex::new(None),
-        }
-    }
-
-    /// Never held while something is waited for.
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-
-    fn count(&self, what: impl FnOnce(&mut Counters)) {
-        what(&mut self.state().counters);
-    }
-}
-
 /// Counters and limits are as good after a panic elsewhere as before.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -791,54 +392,6 @@ fn signed(duration: Duration) -> SignedDuration {
     // A century is for ever, and a time that far ahead can still be written.
     let most = SignedDuration::from_hours(24 * 365 * 100);
     SignedDuration::try_from(duration).map_or(most, |duration| duration.min(most))
-}
-
-/// Whether providers can be asked below this URL.
-///
-/// # Errors
-/// What is wrong with it, to be put after its name.
-pub fn is_base_url(text: &str) -> Result<(), &'static str> {
-    base_of(text).map(drop)
-}
-
-fn base_of(text: &str) -> Result<Url, &'static str> {
-    let base = Url::parse(text).map_err(|_| "is no URL")?;
-    if !matches!(base.scheme(), "http" | "https") {
-        return Err("is neither http nor https");
-    }
-    if !base.username().is_empty() || base.password().is_some() {
-        return Err("has a user or a password in it");
-    }
-    if base.query().is_some() || base.fragment().is_some() {
-        return Err("has a query or a fragment");
-    }
-    Ok(base)
-}
-
-/// The URL of an ask, if it may be asked there.
-fn url_of(to: &To<'_>, ask: &Ask) -> Result<Url, CallError> {
-    let bad = |why| CallError::BaseUrl {
-        provider: to.name(),
-        why,
-    };
-    let base = base_of(to.base_url).map_err(bad)?;
-    let host = base.host_str().unwrap_or_default();
-    if ask.credential != Credential::None && base.scheme() == "http" && !is_loopback(&base) {
-        return Err(CallError::PlainHttp {
-            provider: to.name(),
-            host: host.to_owned(),
-        });
-    }
-    let whole = format!("{}{}", to.base_url.trim_end_matches('/'), ask.path);
-    let mut url = Url::parse(&whole).map_err(|_| bad("makes no URL with what is asked"))?;
-    // A path that does not begin with a slash would lengthen the host's name or port.
-    if url.origin() != base.origin() || !ask.path.starts_with('/') {
-        return Err(bad("makes another host with what is asked"));
-    }
-    if !ask.query.is_empty() {
-        url.query_pairs_mut().extend_pairs(&ask.query);
-    }
-    Ok(url)
 }
 
 /// Runs `work`, one ask or several, on a runtime of its own: for threads that have none.

@@ -7,6 +7,7 @@ pub(crate) mod world;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::Barrier;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use std::{env, fs, thread};
 
@@ -17,8 +18,9 @@ use tempfile::TempDir;
 use self::server::{Reply, Server, gzip};
 use self::world::{Fault, Request};
 use super::limits::{Again, Bounds, Keep, Patience};
+use super::transport::Carried;
 use super::*;
-use crate::caller::wire::{Login, Offers, Token};
+use crate::caller::wire::{Credential, Login, Offers, Token};
 use crate::clock::monotonic;
 use crate::forecast::Basis;
 

@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep};
 
 use super::super::limits::Resilience;
 use super::super::transport::{Arrived, Broken, Carried, Exchange, World};
-use super::super::{Caller, Presence, lock};
+use super::super::way::Presence;
+use super::super::{Caller, lock};
 
 /// How long an answer takes where nothing is wrong.
 const LATENCY: Duration = Duration::from_millis(200);
