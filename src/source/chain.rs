@@ -128,10 +128,8 @@ impl Silent {
 /// grid first; then the built-in data.
 pub fn usual(services: &BTreeMap<Live, Service>, zone: &str) -> Vec<Name> {
     let keyless = Live::ALL.into_iter().filter(|live| live.is_keyless());
-    let serving = keyless.filter(|live| {
-        let service = services.get(live);
-        service.is_some_and(|service| service.place(zone).is_some())
-    });
+    let serving = keyless
+        .filter(|live| (services.get(live)).is_some_and(|service| service.place(zone).is_some()));
     serving.map(Name::Live).chain([Name::BuiltIn]).collect()
 }
 
@@ -153,12 +151,13 @@ impl Service {
         }
     }
 
-    fn of(&self, place: String) -> Of {
-        Of {
+    /// What it says of a zone, if it serves it.
+    fn of(&self, zone: &str) -> Option<Of> {
+        Some(Of {
             source: self.provider.name().to_owned(),
-            place,
+            place: self.place(zone)?,
             basis: self.provider.offers().basis,
-        }
+        })
     }
 }
 
@@ -187,16 +186,19 @@ impl Chain {
     /// What the intensities of a zone mean by these sources: as the leading one's do.
     pub fn basis(&self, names: &[Name], zone: &str) -> Basis {
         let names = self.names(names, zone);
-        let leads = (names.iter()).find_map(|name| match name {
-            Name::Live(live) => {
-                let service = self.services.get(live)?;
-                service.place(zone)?;
-                Some(service.provider.offers().basis)
-            }
+        let leads = names.iter().find_map(|name| match name {
             Name::File(_) => Some(Basis::AVERAGE_LIFECYCLE),
-            Name::BuiltIn => None,
+            _ => self.of(name, zone).map(|of| of.basis),
         });
         leads.unwrap_or_else(|| builtin::knowledge(zone).basis)
+    }
+
+    /// What a named source says of a zone, where it is a service that serves it.
+    fn of(&self, name: &Name, zone: &str) -> Option<Of> {
+        match name {
+            Name::Live(live) => self.services.get(live)?.of(zone),
+            Name::File(_) | Name::BuiltIn => None,
+        }
     }
 
     fn names(&self, names: &[Name], zone: &str) -> Vec<Name> {
@@ -249,7 +251,8 @@ impl Chain {
                 Name::Live(live) => match self.hear(*live, zone, now, &mut told.notes).await {
                     Ok((of, heard)) => {
                         told.tried(name, outcome(&heard, now));
-                        let wait = wait_until(heard.valid_until, now);
+                        let wait = heard.valid_until.duration_since(now);
+                        let wait = Duration::try_from(wait).unwrap_or_default();
                         let own = self.keep(&of, heard, zone, now, &mut told.notes);
                         let knowledge = match leading {
                             None => own,
@@ -292,13 +295,7 @@ impl Chain {
     /// built-in. For who cannot wait.
     pub fn known(&self, names: &[Name], zone: &str) -> Knowledge {
         let names = self.names(names, zone);
-        let leading = names.iter().find_map(|name| match name {
-            Name::Live(live) => {
-                let service = self.services.get(live)?;
-                Some(service.of(service.place(zone)?))
-            }
-            Name::File(_) | Name::BuiltIn => None,
-        });
+        let leading = names.iter().find_map(|name| self.of(name, zone));
         leading
             .map(|of| self.stored(&of, zone, &mut Vec::new()))
             .filter(says_anything)
@@ -308,9 +305,9 @@ impl Chain {
     /// What is kept of each of the named services, else of all that serve the zone.
     pub fn kept(&self, names: &[Name], zone: &str) -> Vec<Knowledge> {
         let named = |live: &Live| names.is_empty() || names.contains(&Name::Live(*live));
-        let served = self.services.iter().filter(|(live, _)| named(live));
-        let served = served.filter_map(|(_, service)| Some(service.of(service.place(zone)?)));
-        served
+        let named = self.services.iter().filter(|(live, _)| named(live));
+        named
+            .filter_map(|(_, service)| service.of(zone))
             .map(|of| self.stored(&of, zone, &mut Vec::new()))
             .filter(|known| !known.issues.is_empty())
             .collect()
@@ -326,16 +323,15 @@ impl Chain {
         notes: &mut Vec<String>,
     ) -> Result<(Of, Heard), (Option<Of>, Silent)> {
         let name = live.name();
-        let served = self.services.get(&live);
-        let served = served.and_then(|service| Some((service, service.place(zone)?)));
-        let Some((service, place)) = served else {
+        let service = self.services.get(&live);
+        let Some((service, of)) = service.and_then(|service| Some((service, service.of(zone)?)))
+        else {
             let why = format!("{name} does not serve {zone}");
             let hint = Some(format!(
                 "its name there can be set: [sources.{name}.places]"
             ));
             return Err((None, Silent::new(why, hint)));
         };
-        let of = service.of(place);
         match self.ask_all(live, service, &of.place, now, notes).await {
             Ok(heard) => Ok((of, heard)),
             Err(silent) => Err((Some(of), silent)),
@@ -362,38 +358,37 @@ impl Chain {
             place,
             key,
         };
-        let current = held.as_ref().map(|held| &held.current);
-        let previous = held.as_ref().and_then(|held| held.previous.as_ref());
-        let error = match (self.ask_round(&to(current), now).await, previous) {
-            (Ok(mut heard), _) => {
+        let current = to(held.as_ref().map(|held| &held.current));
+        let mut outcome = self.ask_round(&current, now).await;
+        if let Some(previous) = held.as_ref().and_then(|held| held.previous.as_ref())
+            && let Err(error) = &outcome
+            && error.is_refused_key()
+        {
+            let again = self.ask_round(&to(Some(previous)), now).await;
+            // Where nobody answered it was not tried.
+            let is_tried = (again.as_ref().err())
+                .is_none_or(|error| error.is_refused_key() || is_not_covered(error));
+            if is_tried {
+                self.keys.retire(live);
+                notes.push(format!(
+                    "{error}: the key before it was tried this once and is now dropped; \
+                     `catrain key set {}` sets a good one",
+                    live.name()
+                ));
+            }
+            // Why the new one is refused counts for more than why the old one is.
+            outcome = again.or(outcome);
+        }
+        match outcome {
+            Ok(mut heard) => {
                 notes.append(&mut heard.said.notes);
-                return Ok(heard);
+                Ok(heard)
             }
-            (Err(error), Some(previous)) if is_refused_key(&error) => {
-                let again = self.ask_round(&to(Some(previous)), now).await;
-                // Where nobody answered it was not tried.
-                if again
-                    .as_ref()
-                    .err()
-                    .is_none_or(|it| is_refused_key(it) || is_not_covered(it))
-                {
-                    self.keys.retire(live);
-                    notes.push(format!(
-                        "{error}: the key before it was tried this once and is now dropped; \
-                         `catrain key set {}` sets a good one",
-                        live.name()
-                    ));
-                }
-                if let Ok(mut heard) = again {
-                    notes.append(&mut heard.said.notes);
-                    return Ok(heard);
-                }
-                error
+            Err(error) => {
+                let plan = self.plan(&current, &error).await;
+                Err(Silent::of(&error, plan))
             }
-            (Err(error), _) => error,
-        };
-        let plan = self.plan(&to(current), &error).await;
-        Err(Silent::of(&error, plan))
+        }
     }
 
     /// The key of a service. Whoever is asked for it may take seconds, and others are asked meanwhile.
@@ -534,8 +529,8 @@ impl Chain {
             lessons: None,
             trust: None,
         };
-        let learned = self.archive.as_ref();
-        if let Some(learned) = learned.and_then(|archive| archive.read_lessons(of)) {
+        let archive = self.archive.as_ref();
+        if let Some(learned) = archive.and_then(|archive| archive.read_lessons(of)) {
             learned.apply(&mut known);
         }
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -694,17 +689,8 @@ fn means_the_same(a: &Knowledge, b: &Knowledge) -> bool {
     a.source == b.source || (a.basis == b.basis && a.basis.scope != Scope::Unknown)
 }
 
-fn is_refused_key(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::KeyWrong(_)))
-}
-
 fn is_not_covered(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { why, .. } if matches!(why, Refused::NotCovered(_)))
-}
-
-fn wait_until(valid_until: Timestamp, now: Timestamp) -> Duration {
-    let wait = Duration::try_from(valid_until.duration_since(now));
-    wait.unwrap_or_default()
+    matches!(error.refusal(), Some(Refused::NotCovered(_)))
 }
 
 /// `answered 4 min ago, 36 h ahead`.
@@ -714,11 +700,8 @@ fn outcome(heard: &Heard, now: Timestamp) -> String {
         true => "answered".to_owned(),
         false => format!("answered {} ago", words::duration(age)),
     };
-    let end = heard
-        .said
-        .issue
-        .as_ref()
-        .and_then(|issue| issue.series.span());
+    let issue = heard.said.issue.as_ref();
+    let end = issue.and_then(|issue| issue.series.span());
     match end.map(|span| span.end.duration_since(now)) {
         Some(ahead) if ahead.is_positive() => {
             format!("{when}, {} ahead", words::duration(ahead.unsigned_abs()))
