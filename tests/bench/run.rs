@@ -38,6 +38,10 @@ fn catrain(state: &Path, arguments: &[&str]) -> Command {
         .args(arguments)
         .env("CATRAIN_STATE_DIR", state.join("state"))
         .env("CATRAIN_RUNTIME_DIR", state.join("run"))
+        .env("CATRAIN_CACHE_DIR", state.join("cache"))
+        .env("CATRAIN_CONFIG_DIR", state.join("config"))
+        // It is asked as any service is, and nobody answers.
+        .env("CATRAIN_ENERGY_CHARTS_BASE_URL", "http://127.0.0.1:9")
         .env("CATRAIN_ZONE", "DE")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
