@@ -11,6 +11,15 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, Unit};
 
 use crate::units::GramsCo2e;
 
+/// The known name that a misspelt one most likely means; none where it is like none of them.
+pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = (known.into_iter())
+        .map(|known| (strsim::damerau_levenshtein(typed, known), known))
+        .filter(|(distance, known)| distance * 3 <= known.len())
+        .min();
+    near.map(|(_, known)| known)
+}
+
 /// Ten years: longer is a slip of the pen.
 const LONGEST: Duration = Duration::from_secs(3653 * 86_400);
 
@@ -195,6 +204,14 @@ pub fn mass(text: &str) -> Result<GramsCo2e, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_means_the_nearest_name_and_another_word_means_none() {
+        let known = ["timeout", "interval", "attempts"];
+        assert_eq!(nearest("timout", known), Some("timeout"));
+        assert_eq!(nearest("atempst", known), Some("attempts"));
+        assert_eq!(nearest("zone", known), None);
+    }
 
     fn berlin() -> TimeZone {
         // Rules instead of a name: no tz database is needed to test.

@@ -203,6 +203,21 @@ mod tests {
     use secrecy::{ExposeSecret, SecretString};
 
     use super::*;
+    use crate::caller::wire::Credential;
+
+    /// The store knows no services, and its list of names must be theirs.
+    #[test]
+    fn keys_are_kept_for_the_services_that_want_one_and_no_others() {
+        for live in Live::ALL {
+            let offers = source::provider(live, ElectricityMaps::default()).offers();
+            let form = match offers.credential {
+                Credential::None => keys::Form::None,
+                Credential::Header(_) => keys::Form::Line,
+                Credential::Token | Credential::Basic => keys::Form::UserAndPassword,
+            };
+            assert_eq!(keys::form(live.name()), Some(form), "{}", live.name());
+        }
+    }
 
     fn told<T>(value: T, by: &Layer) -> Option<Told<T>> {
         let by = by.clone();

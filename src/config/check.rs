@@ -509,12 +509,8 @@ fn wrong(at: &str, value: &Value<'_>, expected: &str) -> String {
 }
 
 fn nearest(name: &str, known: &[&str]) -> String {
-    let nearest = (known.iter())
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, known)| *distance * 3 <= known.len())
-        .min();
-    match nearest {
-        Some((_, near)) => format!("did you mean `{near}`?"),
+    match parse::nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
         None => format!("known are {}", known.join(", ")),
     }
 }

@@ -18,6 +18,8 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use crate::parse;
+
 pub use key_command::CommandError;
 pub use place::{Place, places};
 pub use seal::{Broken, NoRandomness};
@@ -64,11 +66,10 @@ pub fn form(source: &str) -> Option<Form> {
 
 /// The source that a misspelt name most likely means; none where it is like none of them.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    (SOURCES.iter())
-        .map(|(known, _)| (strsim::osa_distance(known, &name.to_lowercase()), *known))
-        .filter(|(distance, known)| distance * 3 <= known.len())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
+    parse::nearest(
+        &name.to_lowercase(),
+        SOURCES.iter().map(|(known, _)| *known),
+    )
 }
 
 /// What the configuration says of a source's key.

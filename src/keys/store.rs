@@ -11,13 +11,11 @@
 //! passphrase. Somebody who may write the directory can put back an old file as a whole: that is a
 //! key which was good once, and its version shows it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use nix::fcntl::OFlag;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
@@ -416,19 +414,7 @@ impl Store {
     fn lock(&self) -> Result<File, StoreError> {
         dirs::secure(&self.directory).map_err(disk("use", &self.directory))?;
         let path = self.directory.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-            .open(&path)
-            .map_err(disk("lock", &path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Busy),
-            Err(TryLockError::Error(error)) => Err(disk("lock", &path)(error)),
-        }
+        (dirs::try_lock(&path).map_err(disk("lock", &path))?).ok_or(StoreError::Busy)
     }
 }
 
