@@ -23,12 +23,16 @@ use crate::forecast::windows::{Window, cleanest};
 use crate::forecast::zones::{Resolved, resolve};
 use crate::forecast::{Basis, Kind, Outlook, Point, Span};
 use crate::parse;
-use crate::source::{self, Gathered, Name, Tried, Trouble};
+use crate::source::chain::Chain;
+use crate::source::{self, Gathered, Name, SourceError, Tried, Trouble};
 use crate::units::GramsPerKwh;
 use crate::words::{self, Look, Paint};
 
 /// Windows listed for one zone.
 const WINDOWS: usize = 3;
+
+/// A watch looks again after this long at the latest.
+const SELDOM: Duration = Duration::from_secs(3600);
 
 /// What is known of one zone.
 struct View {
@@ -66,56 +70,58 @@ pub fn run(
         loop {
             // A deadline that is over is told before anybody is asked.
             until(args, now(), tz)?;
-            let began = now();
-            let asked = zones
-                .iter()
-                .map(|zone| chain.gather(&names, zone.zone.zone, began));
-            let gathered = join_all(asked).await;
+            let gathered = gather(chain, &names, &zones, now()).await?;
             let now = now();
-            let until = until(args, now, tz)?;
-            let mut next = Duration::from_hours(1);
-            let (mut views, mut heard) = (Vec::new(), Vec::new());
-            for (zone, gathered) in zones.iter().zip(gathered) {
-                let gathered = gathered?;
-                next = next.min(gathered.next);
-                heard.extend(
-                    gathered
-                        .of
-                        .clone()
-                        .map(|of| (of, gathered.knowledge.clone())),
-                );
-                views.push(view(args, zone, gathered, &settled.passed_by, now, until)?);
-            }
-            if args.watch && io::stdout().is_terminal() {
-                // Home, and clear what is below: https://ecma-international.org, ECMA-48.
-                super::written(out.write_all(b"\x1b[H\x1b[J"))?;
-            }
             let page = Page {
                 look,
                 now,
                 tz,
-                until,
+                until: until(args, now, tz)?,
                 duration: args.duration,
             };
+            let views = (zones.iter().zip(&gathered))
+                .map(|(zone, gathered)| {
+                    view(args, zone, gathered, &settled.passed_by, now, page.until)
+                })
+                .collect::<Result<Vec<View>, Failure>>()?;
+            if args.watch && io::stdout().is_terminal() {
+                // Home, and clear what is below: https://ecma-international.org, ECMA-48.
+                super::written(out.write_all(b"\x1b[H\x1b[J"))?;
+            }
             show(args.format, &page, out, &views)?;
             super::written(out.flush())?;
+            let next = gathered.iter().map(|gathered| gathered.next).min();
             // Nobody waits for what is learned.
-            for (of, mut known) in heard {
-                chain.learn(&of, &mut known, now);
+            for mut gathered in gathered {
+                if let Some(of) = gathered.of {
+                    chain.learn(&of, &mut gathered.knowledge, now);
+                }
             }
             if !args.watch {
                 return Ok(());
             }
-            sleep(next).await;
+            sleep(next.unwrap_or(SELDOM).min(SELDOM)).await;
         }
     });
     shown.map_err(|error| Failure::new(FailureKind::Failed, error))?
 }
 
+/// What is known of each zone; all are asked at the same time.
+async fn gather(
+    chain: &Chain,
+    names: &[Name],
+    zones: &[Resolved],
+    now: Timestamp,
+) -> Result<Vec<Gathered>, Failure> {
+    let asked = (zones.iter()).map(|zone| chain.gather(names, zone.zone.zone, now));
+    let gathered: Result<Vec<Gathered>, SourceError> = join_all(asked).await.into_iter().collect();
+    Ok(gathered?)
+}
+
 fn view(
     args: &ForecastArgs,
     resolved: &Resolved,
-    gathered: Gathered,
+    gathered: &Gathered,
     passed_by: &[String],
     now: Timestamp,
     until: Timestamp,
@@ -132,22 +138,22 @@ fn view(
     };
     let notes = (resolved.announcement().into_iter())
         .chain(passed_by.iter().cloned())
-        .chain(gathered.trouble.into_iter().flat_map(told))
-        .chain(gathered.notes);
+        .chain(gathered.trouble.iter().flat_map(told))
+        .chain(gathered.notes.iter().cloned());
     Ok(View {
         zone,
         outlook,
         windows,
-        tried: gathered.tried,
+        tried: gathered.tried.clone(),
         notes: notes.collect(),
     })
 }
 
 /// A line for each that failed, and one for what is used instead.
-fn told(trouble: Trouble) -> Vec<String> {
+fn told(trouble: &Trouble) -> Vec<String> {
     match trouble.failed.as_slice() {
         [_] => vec![trouble.to_string()],
-        _ => [trouble.failed, vec![format!("{} instead", trouble.instead)]].concat(),
+        failed => [failed, &[format!("{} instead", trouble.instead)]].concat(),
     }
 }
 
