@@ -54,7 +54,7 @@ pub struct To<'a> {
     pub base_url: &'a str,
     /// The place, by the provider's own name.
     pub place: &'a str,
-    /// The key; for [`Credential::Basic`] and [`Credential::Token`] `USER:PASSWORD`.
+    /// The key; for [`wire::Credential::Basic`] and [`wire::Credential::Token`] `USER:PASSWORD`.
     pub key: Option<&'a SecretString>,
 }
 
