@@ -7,8 +7,11 @@ use std::time::Duration;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::error::EXIT_CODES;
+use crate::ledger::entry::Share;
 use crate::parse;
 use crate::plan::Limit;
+use crate::report::embodied::Hardware;
+use crate::report::groups::Grouping;
 use crate::simulate::{Idle, Policy};
 use crate::source::Name;
 use crate::units::{GramsCo2e, Pue, Watts};
@@ -215,6 +218,19 @@ pub struct RunArgs {
     /// The hardware is reserved for this run: its idle power counts while held
     #[arg(long, help_heading = "Account")]
     pub reserved: bool,
+
+    /// GPUs to meter: indices, UUIDs or MIG ids, `all` or `none` [default: those that the job may see]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        help_heading = "Account"
+    )]
+    pub gpus: Vec<String>,
+
+    /// Whose energy is counted where others use the machine too [default: job]
+    #[arg(long, value_name = "WHOSE", value_parser = share, help_heading = "Account")]
+    pub share: Option<Share>,
 
     /// Facility energy divided by IT energy [default: IT equipment only]
     #[arg(long, value_name = "N", value_parser = pue, help_heading = "Account")]
@@ -448,8 +464,66 @@ pub struct ReportArgs {
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
     /// Write to a file instead of standard output
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+    /// Add up by run, by day, by zone, or by the value of a label: run, day, zone, label:K
+    #[arg(long, value_name = "GROUP", value_parser = grouping)]
+    pub by: Option<Grouping>,
+    /// As it was known at this time: intensities that became known later are left out
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<String>,
+    /// Do not fetch intensities that became known since, and ask nobody
+    #[arg(long, env = "CATRAIN_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+    pub offline: bool,
+    /// Compare with starting at once even where the job failed or was stopped
+    #[arg(long)]
+    pub compare_failed: bool,
+    /// Show whole commands, secrets redacted, also in formats that are made to be shared
+    #[arg(long)]
+    pub full_command: bool,
+    /// Functional unit of the software carbon intensity (ISO/IEC 21031); needs --embodied as well,
+    /// and --count unless it is `run`
+    #[arg(
+        long,
+        value_name = "UNIT",
+        value_enum,
+        help_heading = "Software carbon intensity"
+    )]
+    pub per: Option<FunctionalUnit>,
+    /// How many of these units a run did
+    #[arg(long, value_name = "N", value_parser = count, requires = "per", help_heading = "Software carbon intensity")]
+    pub count: Option<f64>,
+    /// Embodied emissions of the hardware, and over how many years they are spread: `1500kg/4`, or
+    /// `table` for those of its GPUs that are known
+    #[arg(long, value_name = "MASS/YEARS", value_parser = embodied, help_heading = "Software carbon intensity")]
+    pub embodied: Option<Hardware>,
+    /// Instead: check that records are complete and unchanged
+    #[arg(long, help_heading = "Verification", conflicts_with_all = ["by", "as_of", "per", "compare_failed", "full_command"])]
+    pub verify: bool,
+    /// With --verify: the digest that was kept elsewhere
+    #[arg(
+        long,
+        value_name = "DIGEST",
+        requires = "verify",
+        help_heading = "Verification"
+    )]
+    pub head: Option<String>,
+    /// With --verify: the public key, in PEM, whose signature the head must have
+    #[arg(long, value_name = "FILE", requires = "verify", value_hint = ValueHint::FilePath, help_heading = "Verification")]
+    pub signed_by: Option<PathBuf>,
+}
+
+/// `--per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FunctionalUnit {
+    /// A step of training
+    Step,
+    /// An epoch
+    Epoch,
+    /// A token that was trained on
+    Token,
+    /// The whole run
+    Run,
 }
 
 /// How a report is written.
@@ -460,6 +534,16 @@ pub enum ReportFormat {
     Text,
     /// One JSON document, catrain.report/1
     Json,
+    /// A row a segment
+    Csv,
+    /// One page to open in a browser
+    Html,
+    /// For a paper's appendix
+    Md,
+    /// The columns of codecarbon's emissions.csv
+    Codecarbon,
+    /// For a textfile collector or a push
+    Prometheus,
 }
 
 /// What policies would have saved on past intensities, with the best possible for comparison
@@ -678,11 +762,52 @@ fn watts(text: &str) -> Result<Watts, String> {
     }
 }
 
+fn share(text: &str) -> Result<Share, String> {
+    match text {
+        "job" => Ok(Share::Job),
+        "machine" => Ok(Share::Machine),
+        _ => Err("expected `job` or `machine`".to_owned()),
+    }
+}
+
 fn pue(text: &str) -> Result<Pue, String> {
     let ratio: f64 = text
         .parse()
         .map_err(|_| "expected a number such as 1.2".to_owned())?;
     Pue::try_from(ratio)
+}
+
+fn grouping(text: &str) -> Result<Grouping, String> {
+    match (text, text.split_once(':')) {
+        ("run", _) => Ok(Grouping::Run),
+        ("day", _) => Ok(Grouping::Day),
+        ("zone", _) => Ok(Grouping::Zone),
+        (_, Some(("label", key))) if !key.is_empty() => Ok(Grouping::Label(key.to_owned())),
+        _ => Err("expected run, day, zone or label:KEY".to_owned()),
+    }
+}
+
+fn count(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(count) if count > 0.0 && count.is_finite() => Ok(count),
+        _ => Err("expected a number above 0".to_owned()),
+    }
+}
+
+fn embodied(text: &str) -> Result<Hardware, String> {
+    if text == "table" {
+        return Ok(Hardware::Table);
+    }
+    let expected = || "expected MASS/YEARS such as 1500kg/4, or `table`".to_owned();
+    let (mass, years) = text.split_once('/').ok_or_else(expected)?;
+    let years: f64 = years.trim().parse().map_err(|_| expected())?;
+    match years > 0.0 && years.is_finite() {
+        true => Ok(Hardware::Given {
+            total: parse::mass(mass.trim())?,
+            years,
+        }),
+        false => Err(expected()),
+    }
 }
 
 fn horizon(text: &str) -> Result<Horizon, String> {

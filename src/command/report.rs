@@ -55,7 +55,7 @@ pub fn run(
         };
         let report = match args.format {
             Format::Text => in_words(&summaries, look, now, zone),
-            Format::Json => json::document(&summaries, now, now),
+            _ => json::document(&summaries, now, now),
         };
         write(&report, args.output.as_deref(), out)?;
     }

@@ -10,15 +10,24 @@ use secrecy::SecretString;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::{Config, Layer, Problem, Source, Told};
+use super::{Config, Energy, Layer, Ledger, Problem, Source, Told};
 use crate::caller::is_base_url;
 use crate::caller::limits::Resilience;
 use crate::forecast::zones;
+use crate::ledger::entry::Share;
 use crate::parse;
 use crate::source::electricity_maps::{Factors, Version};
 use crate::source::{Live, Name};
 
-const ROOT: &[&str] = &["zone", "run", "sources", "resilience", "cache"];
+const ROOT: &[&str] = &[
+    "zone",
+    "run",
+    "sources",
+    "resilience",
+    "cache",
+    "energy",
+    "ledger",
+];
 const RUN: &[&str] = &["source", "account-with"];
 const RESILIENCE: &[&str] = &[
     "attempts",
@@ -35,6 +44,8 @@ const RESILIENCE: &[&str] = &[
     "breaker_cool_down_most",
     "largest_answer_bytes",
 ];
+const ENERGY: &[&str] = &["share", "nvml", "powercap"];
+const LEDGER: &[&str] = &["sample", "sync", "largest", "signing_key"];
 const CACHE: &[&str] = &["entries", "bytes", "valid_least", "valid_most"];
 
 /// What can be set of a source: a key only where one is asked for.
@@ -103,6 +114,13 @@ fn zone(text: &str) -> Result<String, String> {
     }
 }
 
+fn absolute(text: &str) -> Result<PathBuf, &'static str> {
+    match text.starts_with('/') {
+        true => Ok(PathBuf::from(text)),
+        false => Err("expected a path that begins with `/`"),
+    }
+}
+
 /// A provider's own name of a place. It becomes a part of a URL.
 fn place(text: &str) -> Result<String, String> {
     let is_sign = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -154,10 +172,13 @@ impl Check<'_> {
                     self.set(&mut config.zone, zone);
                 }
                 "run" => self.run(value, config),
-                "sources" | "resilience" | "cache" if self.is_not_theirs("", key) => {}
+                "sources" | "resilience" | "cache" | "energy" | "ledger"
+                    if self.is_not_theirs("", key) => {}
                 "sources" => self.sources(value, config),
                 "resilience" => self.resilience(value, &mut config.resilience),
                 "cache" => self.cache(value, &mut config.resilience),
+                "energy" => self.energy(value, &mut config.energy),
+                "ledger" => self.ledger(value, &mut config.ledger),
                 _ => self.unknown("", key, ROOT),
             }
         }
@@ -222,10 +243,7 @@ impl Check<'_> {
                 }
                 "key_file" => {
                     // Not quoted: some will put the key there.
-                    let path = self.parsed(&at, value, |text| match text.starts_with('/') {
-                        true => Ok(PathBuf::from(text)),
-                        false => Err("expected a path that begins with `/`"),
-                    });
+                    let path = self.parsed(&at, value, absolute);
                     self.set(&mut source.key_file, path);
                 }
                 "key_command" => {
@@ -361,6 +379,55 @@ impl Check<'_> {
         let (least, most) = keep.validity;
         let names = ["valid_least", "valid_most"];
         self.in_order("cache", table, names, [least, most]);
+    }
+
+    fn energy(&mut self, value: &Value<'_>, energy: &mut Energy) {
+        for (key, value) in self.table("energy", value).into_iter().flatten() {
+            let name = key.get_ref().as_ref();
+            let at = format!("energy.{name}");
+            match name {
+                "share" => {
+                    let known = [("job", Share::Job), ("machine", Share::Machine)];
+                    let share = self.one_of(&at, value, known);
+                    self.set(&mut energy.share, share);
+                }
+                "nvml" => {
+                    let path = self.parsed(&at, value, absolute);
+                    self.set(&mut energy.nvml, path);
+                }
+                "powercap" => {
+                    let path = self.parsed(&at, value, absolute);
+                    self.set(&mut energy.powercap, path);
+                }
+                _ => self.unknown("energy.", key, ENERGY),
+            }
+        }
+    }
+
+    fn ledger(&mut self, value: &Value<'_>, ledger: &mut Ledger) {
+        for (key, value) in self.table("ledger", value).into_iter().flatten() {
+            let name = key.get_ref().as_ref();
+            let at = format!("ledger.{name}");
+            match name {
+                "sample" => {
+                    let time = self.time(&at, value, SECOND..=SECOND * 600);
+                    self.set(&mut ledger.sample, time);
+                }
+                "sync" => {
+                    let time = self.time(&at, value, SECOND..=SECOND * 600);
+                    self.set(&mut ledger.sync, time);
+                }
+                "largest" => {
+                    let bytes = self.number(&at, value, 1 << 16..=1 << 31);
+                    self.set(&mut ledger.largest, bytes);
+                }
+                "signing_key" => {
+                    let path = self.parsed(&at, value, absolute);
+                    self.set(&mut ledger.signing_key, path);
+                }
+                _ => self.unknown("ledger.", key, LEDGER),
+            }
+        }
     }
 
     /// That of two times in force the first is not the longer one. Told of the table that set one of

@@ -20,6 +20,7 @@ use secrecy::SecretString;
 
 use crate::caller::limits::Resilience;
 use crate::dirs;
+use crate::ledger::entry::Share;
 use crate::patience::within;
 use crate::source::electricity_maps::{Factors, Version};
 use crate::source::{Live, Name};
@@ -77,6 +78,34 @@ pub struct Config {
     pub sources: BTreeMap<Live, Source>,
     /// `[resilience]` and `[cache]`.
     pub resilience: Resilience,
+    /// `[energy]`.
+    pub energy: Energy,
+    /// `[ledger]`.
+    pub ledger: Ledger,
+}
+
+/// `[energy]`: what is metered, and where meters are found.
+#[derive(Clone, Debug, Default)]
+pub struct Energy {
+    /// `share`: whose energy is counted.
+    pub share: Option<Told<Share>>,
+    /// `nvml`: the library to ask for GPUs, in place of the driver's.
+    pub nvml: Option<Told<PathBuf>>,
+    /// `powercap`: the directory of RAPL's domains, in place of the kernel's.
+    pub powercap: Option<Told<PathBuf>>,
+}
+
+/// `[ledger]`: how a run is recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// `sample`: the length of a segment at first; longer ones as the file grows.
+    pub sample: Option<Told<Duration>>,
+    /// `sync`: how long what was only measured may wait to be safe.
+    pub sync: Option<Told<Duration>>,
+    /// `largest`: bytes that a file may have before its segments are as long as they get.
+    pub largest: Option<Told<u64>>,
+    /// `signing_key`: an Ed25519 key in PEM that heads are signed with.
+    pub signing_key: Option<Told<PathBuf>>,
 }
 
 /// `[sources.NAME]`.
@@ -197,9 +226,21 @@ fn is_about_the_file(error: &io::Error) -> bool {
     about.contains(&error.kind())
 }
 
-/// `CATRAIN_<SOURCE>_BASE_URL`. What else stands in the environment is read where it is used.
+/// `CATRAIN_<SOURCE>_BASE_URL`, `CATRAIN_NVML`, `CATRAIN_POWERCAP`. What else stands in the environment is read where it is used.
 fn environment(variable: impl Fn(&str) -> Option<OsString>, config: &mut Config) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let paths = [
+        ("CATRAIN_NVML", &mut config.energy.nvml),
+        ("CATRAIN_POWERCAP", &mut config.energy.powercap),
+    ];
+    for (name, slot) in paths {
+        if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+            *slot = Some(Told {
+                value: PathBuf::from(value),
+                by: Layer::Environment(name.to_owned()),
+            });
+        }
+    }
     for source in Live::ALL {
         let name = format!("{}_BASE_URL", source.variable());
         let Some(value) = variable(&name).filter(|value| !value.is_empty()) else {

@@ -23,8 +23,11 @@ fn segment(part: Part, causes: &[Cause], from_s: f64, to_s: f64, joules: f64) ->
             component: "all".to_owned(),
             joules: Joules(joules),
             kind: EnergyKind::Measured,
+            method: None,
             source: "test".to_owned(),
+            whole: None,
         }],
+        unattributed: Vec::new(),
     }
 }
 
@@ -33,6 +36,8 @@ fn point(from_s: f64, to_s: f64, g_per_kwh: f64, kind: IntensityKind) -> Intensi
         start: at(from_s),
         end: at(to_s),
         g_per_kwh: GramsPerKwh(g_per_kwh),
+        low_g_per_kwh: None,
+        high_g_per_kwh: None,
         kind,
         forecast: None,
     }

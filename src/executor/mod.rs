@@ -262,6 +262,12 @@ impl Job {
         self.used.highest
     }
 
+    /// Its [processor time](Self::cpu_time), and the bytes of memory that are resident now.
+    pub fn usage(&mut self) -> (Duration, u64) {
+        let processor = self.cpu_time();
+        (processor, process::resident(self.tree.known()))
+    }
+
     fn measure(&mut self) -> Duration {
         let ticks = |process: &Process| process.own_ticks + process.waited_ticks;
         process::from_ticks(self.tree.scan().iter().map(ticks).sum())

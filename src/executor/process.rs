@@ -244,6 +244,25 @@ fn parse(stat: &[u8]) -> Option<Process> {
     })
 }
 
+/// Bytes of memory that these processes have resident. What they share (pages of files, and of parents
+/// that forked) counts once, as large as it is in the one that shares most.
+pub(crate) fn resident(pids: impl Iterator<Item = i32>) -> u64 {
+    let mut buffer = [0; 128];
+    let (mut own, mut shared) = (0, 0);
+    for pid in pids {
+        let text = read_into(&format!("/proc/{pid}/statm"), &mut buffer);
+        // `size resident shared …`, in pages: proc_pid_statm(5).
+        let text = text.and_then(|text| std::str::from_utf8(text).ok());
+        let pages = |nth| text.and_then(|text| text.split(' ').nth(nth)?.parse::<u64>().ok());
+        let (all, others) = (pages(1).unwrap_or(0), pages(2).unwrap_or(0));
+        own += all.saturating_sub(others);
+        shared = shared.max(others);
+    }
+    // SAFETY: sysconf takes a plain integer and only reads.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    (own + shared) * u64::try_from(page).unwrap_or(4096)
+}
+
 /// Clock ticks as time. There are 100 a second on every Linux that we build for.
 pub(crate) fn from_ticks(ticks: u64) -> Duration {
     // SAFETY: sysconf takes a plain integer and only reads.

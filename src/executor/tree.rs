@@ -100,6 +100,11 @@ impl Tree {
         all
     }
 
+    /// Those that were there when last looked at.
+    pub(crate) fn known(&self) -> impl Iterator<Item = i32> {
+        self.known.iter().map(|id| id.pid)
+    }
+
     /// Children of ours that ended after we adopted them, and watchdogs that ended.
     pub(crate) fn ended_orphans(&self) -> Vec<i32> {
         let links = Links::open(self.supervisor);

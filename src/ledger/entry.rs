@@ -12,7 +12,7 @@ use crate::plan::Act;
 use crate::units::{GramsCo2e, GramsPerKwh, Joules, Pue, Watts};
 
 /// The format's name and version, in the first entry.
-pub const FORMAT: &str = "catrain.ledger/1";
+pub const FORMAT: &str = "catrain.ledger/2";
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,22 +118,75 @@ pub enum What {
         /// In words.
         text: String,
     },
-    /// Entries before this one were lost because the disk took none.
-    Gap {
-        /// How many.
-        lost: u64,
+    /// Which meters there are, once that is known and whenever it changes.
+    Meters {
+        /// Each of them.
+        meters: Vec<MeterFact>,
     },
-    /// The run is over. Always the last entry; a file without it was cut short.
+    /// The disk took nothing for a while before this entry.
+    Gap {
+        /// Entries that were lost.
+        lost: u64,
+        /// Segments that were added up to fewer and longer ones; none of their energy is lost.
+        #[serde(skip_serializing_if = "is_zero", default)]
+        summed: u64,
+    },
+    /// The run is over. Only settlements follow; a file without it was cut short.
     End {
         /// How the job ended; none when it never started.
         exit: Option<Exit>,
         /// In words, when the job did not simply end.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         why: Option<String>,
+        /// What stands before it, by the count of who wrote it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        sums: Option<Sums>,
+    },
+    /// Intensities of the run that became known after its end. They overrule what was known before
+    /// as in [`What::Intensity`].
+    Settlement {
+        /// What the numbers mean.
+        basis: Basis,
+        /// Who says so.
+        source: String,
+        /// The numbers.
+        points: Vec<IntensityPoint>,
     },
     /// Written by a newer version.
     #[serde(other)]
     Unknown,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// What stands before the end, for whoever adds up again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Entries before this one.
+    pub entries: u64,
+    /// Seconds in their segments.
+    pub seconds: f64,
+    /// Energy in their segments.
+    pub joules: Joules,
+}
+
+/// A meter, and how it is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeterFact {
+    /// Of which component: `gpu 0`, `cpu`, `memory`.
+    pub component: String,
+    /// What it is the meter of: `NVIDIA H100 80GB HBM3`, `AMD EPYC 7763`.
+    pub name: String,
+    /// How it comes to its figures.
+    pub method: Method,
+    /// Identity of the device, where it has one: a GPU's UUID.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub device: Option<String>,
+    /// Why it is not better than it is, and what to do about it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trouble: Option<String>,
 }
 
 /// The first entry.
@@ -154,6 +207,9 @@ pub struct Begin {
     pub program: String,
     /// The whole command, with secrets redacted.
     pub command: Vec<String>,
+    /// Digest of the exact command, for whoever knows it and wants to show that this was it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command_digest: Option<CommandDigest>,
     /// Where it was started.
     pub directory: String,
     /// Host name.
@@ -184,9 +240,32 @@ pub struct Begin {
     /// Facility overhead; none: IT equipment only.
     #[serde(default)]
     pub pue: Option<Pue>,
+    /// Whose energy is counted.
+    #[serde(default)]
+    pub share: Share,
     /// `--carbon-budget`.
     #[serde(default)]
     pub budget_g: Option<GramsCo2e>,
+}
+
+/// SHA-256 over a salt and the words of a command, each ended by a zero byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandDigest {
+    /// 16 random bytes in hexadecimal, hashed as these 32 characters.
+    pub salt: String,
+    /// In hexadecimal.
+    pub sha256: String,
+}
+
+/// Whose energy a run counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// What the job's processes caused on devices that others may use as well.
+    #[default]
+    Job,
+    /// All of the machine, whoever uses it.
+    Machine,
 }
 
 /// Which day is lived out again, and how fast.
@@ -259,9 +338,16 @@ pub struct Segment {
     pub start: Timestamp,
     /// UTC at `to_s`.
     pub end: Timestamp,
-    /// Energy of the IT equipment in it, by component.
+    /// Energy of the IT equipment in it, by component. That of [`CATRAIN`] counts as overhead,
+    /// whatever the segment was spent on.
     pub energy: Vec<Reading>,
+    /// Energy of shared devices of which nobody can say whose it was: in no sum.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub unattributed: Vec<Reading>,
 }
+
+/// The component that is `catrain` itself.
+pub const CATRAIN: &str = "catrain";
 
 /// How an amount of energy is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -275,17 +361,44 @@ pub enum EnergyKind {
     Assumed,
 }
 
+/// By what means an amount of energy is known: what its margins depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The GPU's own counter of energy.
+    GpuCounter,
+    /// The GPU's power, integrated.
+    GpuPower,
+    /// RAPL's counters of packages and cores.
+    Rapl,
+    /// RAPL's counter of memory.
+    RaplDram,
+    /// Processor time times a figure a core.
+    CpuModel,
+    /// Resident memory times a figure a gigabyte.
+    MemoryModel,
+    /// A figure that was given, or is a default.
+    Given,
+}
+
 /// Energy of one component over a segment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// `cpu`, `gpu 0`, `all`.
+    /// `cpu`, `gpu 0`, `gpu 0 idle`, `memory`, `all`, [`CATRAIN`].
     pub component: String,
     /// How much.
     pub joules: Joules,
     /// How it is known.
     pub kind: EnergyKind,
+    /// By what means; none in records of format 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub method: Option<Method>,
     /// By whom: `--power 300 W`.
     pub source: String,
+    /// The device whose energy this is as a whole, so that two runs on it at once are not counted
+    /// twice; none where it is a share.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub whole: Option<String>,
 }
 
 /// Intensity over one interval, with how it is known.
@@ -297,6 +410,12 @@ pub struct IntensityPoint {
     pub end: Timestamp,
     /// How much.
     pub g_per_kwh: GramsPerKwh,
+    /// What it is at least, where that is known better than by its kind.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub low_g_per_kwh: Option<GramsPerKwh>,
+    /// What it is at most.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub high_g_per_kwh: Option<GramsPerKwh>,
     /// How it is known, for the accounts.
     pub kind: IntensityKind,
     /// How the forecast it came with was made.

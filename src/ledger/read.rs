@@ -74,7 +74,7 @@ impl Ledger {
     /// From entries in memory.
     pub fn from_entries(entries: Vec<Entry>) -> Self {
         let lost = |entry: &Entry| match entry.what {
-            What::Gap { lost } => lost,
+            What::Gap { lost, .. } => lost,
             _ => 0,
         };
         Self {
@@ -252,10 +252,10 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_named_even_if_nothing_else_in_it_is_understood() {
-        let error = of("{\"format\":\"catrain.ledger/2\",\"all\":\"new\"}\n").unwrap_err();
+        let error = of("{\"format\":\"catrain.ledger/3\",\"all\":\"new\"}\n").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the ledger x has the format `catrain.ledger/2`; this version reads up to `catrain.ledger/1`"
+            "the ledger x has the format `catrain.ledger/3`; this version reads up to `catrain.ledger/2`"
         );
     }
 

@@ -109,7 +109,10 @@ impl Loss {
             seq: 0,
             at: self.at,
             elapsed_s: self.elapsed_s,
-            what: What::Gap { lost: self.count },
+            what: What::Gap {
+                lost: self.count,
+                summed: 0,
+            },
         }
     }
 }
@@ -233,6 +236,11 @@ impl Writer {
             });
         }
         Ticket(answer)
+    }
+
+    /// How long a segment may be, so that the file stays within its bound.
+    pub fn segment_at_most(&self) -> Duration {
+        Duration::from_mins(5)
     }
 
     /// A new trouble with writing, told once.
@@ -425,13 +433,13 @@ impl Thread {
             return;
         }
         let more = match item.entry.what {
-            What::Gap { lost } => lost,
+            What::Gap { lost, .. } => lost,
             _ => 1,
         };
         let (at, elapsed_s) = (item.entry.at, item.entry.elapsed_s);
         let lost = match self.pending.back_mut() {
             Some(Item { entry, .. }) => match &mut entry.what {
-                What::Gap { lost } => {
+                What::Gap { lost, .. } => {
                     *lost += more;
                     (entry.at, entry.elapsed_s) = (at, elapsed_s);
                     return;

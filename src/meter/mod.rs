@@ -5,10 +5,12 @@
 
 use std::time::Duration;
 
-use crate::ledger::entry::{AssumedPower, EnergyKind, Part, Reading};
+use std::collections::VecDeque;
+
+use crate::ledger::entry::{AssumedPower, EnergyKind, Method, Part, Reading, Share};
 use crate::plan::Power;
-use crate::supervise::Meter;
 use crate::supervise::machine::Stretch;
+use crate::supervise::{Meter, Metered, Metering, Usage};
 use crate::units::{Joules, Watts};
 
 /// Power of one busy core, in watts: thermal design power divided by cores lies between 4.4 (AMD
@@ -27,6 +29,8 @@ pub struct Figures {
     pub reserved: bool,
     /// Cores that the job may use.
     pub cores: usize,
+    /// Whose energy is counted.
+    pub share: Share,
 }
 
 impl Figures {
@@ -68,6 +72,7 @@ pub struct Model {
     accounted: Duration,
     /// In a replay time passes faster than the job works: its power is kept, not its energy.
     speed: f64,
+    metered: VecDeque<Metered>,
 }
 
 impl Model {
@@ -77,6 +82,7 @@ impl Model {
             figures,
             accounted: Duration::ZERO,
             speed,
+            metered: VecDeque::new(),
         }
     }
 
@@ -85,12 +91,38 @@ impl Model {
             component: "all".to_owned(),
             joules: watts * time,
             kind: EnergyKind::Assumed,
+            method: Some(Method::Given),
             source,
+            whole: None,
         }
     }
 }
 
 impl Meter for Model {
+    fn started(&mut self, _: i32) {}
+
+    fn cut(&mut self, stretch: Stretch, usage: Usage) {
+        let energy = self.read(&stretch, usage.processor);
+        self.metered.push_back(Metered {
+            stretch,
+            energy,
+            unattributed: Vec::new(),
+        });
+    }
+
+    async fn next(&mut self) -> Metering {
+        match self.metered.pop_front() {
+            Some(metered) => Metering::Stretch(metered),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn give_up(&mut self) -> Vec<Metered> {
+        self.metered.drain(..).collect()
+    }
+}
+
+impl Model {
     fn read(&mut self, stretch: &Stretch, processor: Duration) -> Vec<Reading> {
         let time = stretch.to.elapsed.saturating_sub(stretch.from.elapsed);
         let worked = processor.saturating_sub(self.accounted);
@@ -110,7 +142,9 @@ impl Meter for Model {
                     component: "cpu".to_owned(),
                     joules: Joules(WATTS_PER_BUSY_CORE.0 * worked.as_secs_f64() * self.speed),
                     kind: EnergyKind::Estimated,
+                    method: Some(Method::CpuModel),
                     source: self.figures.source(),
+                    whole: None,
                 }],
             },
         }
@@ -140,6 +174,7 @@ mod tests {
             idle: idle.map(Watts),
             reserved,
             cores: 8,
+            share: Share::Job,
         }
     }
 

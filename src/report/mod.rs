@@ -3,6 +3,8 @@
 //! Every number keeps how it is known. Measured, estimated and assumed energy stay apart, emissions
 //! of different bases are never added, and a run that did not do its work has avoided nothing.
 
+pub mod embodied;
+pub mod groups;
 pub mod json;
 pub mod text;
 
@@ -14,7 +16,8 @@ use crate::emissions::{self, Account, Intensities, PARTS, Parts, RunNow, counted
 use crate::forecast::Basis;
 use crate::ledger::Ledger;
 use crate::ledger::entry::{
-    Action, Begin, EnergyKind, Entry, Exit, IntensityKind, IntensityPoint, Part, Segment, What,
+    Action, Begin, EnergyKind, Entry, Exit, IntensityKind, IntensityPoint, MeterFact, Part,
+    Reading, Segment, What,
 };
 use crate::units::{GramsCo2e, Joules, KilowattHours, Pue};
 
@@ -59,6 +62,14 @@ pub struct Summary {
     pub deadline: Option<(Timestamp, Deadline)>,
     /// Decisions, acts and warnings in order.
     pub events: Vec<Entry>,
+    /// The run cut into stretches of one part, in order.
+    pub segments: Vec<Segment>,
+    /// Energy of shared devices of which nobody can say whose it was: in no sum.
+    pub unattributed: Vec<Component>,
+    /// The meters that there were, each as it was told of last.
+    pub meters: Vec<MeterFact>,
+    /// What is known of the record as a file; none for one in memory.
+    pub record: Option<Record>,
     /// Entries that the writer gave up.
     pub lost: u64,
     /// Bytes of a line that was cut off.
@@ -93,6 +104,17 @@ pub struct Emissions {
     pub is_settled: bool,
     /// Where the forecast was too low while the job ran.
     pub surprise: Option<Surprise>,
+    /// What it was priced with.
+    pub intensities: Intensities,
+}
+
+/// A record as a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whether every line follows from the one before; none where the format has no chain.
+    pub is_chained: Option<bool>,
+    /// The digest of its last line.
+    pub head: Option<String>,
 }
 
 /// Why a run is not compared with running at once.
@@ -155,7 +177,7 @@ pub fn summarise(ledger: &Ledger, as_of: Timestamp) -> Option<Summary> {
         .collect();
     let last = entries.last()?;
     let end = entries.iter().find_map(|entry| match &entry.what {
-        What::End { exit, why } => Some((entry.at, *exit, why.clone())),
+        What::End { exit, why, .. } => Some((entry.at, *exit, why.clone())),
         _ => None,
     });
     let did = |wanted: Action| {
@@ -236,6 +258,10 @@ pub fn summarise(ledger: &Ledger, as_of: Timestamp) -> Option<Summary> {
             .filter(|e| is_event(e))
             .map(|e| (*e).clone())
             .collect(),
+        unattributed: unattributed(&segments),
+        segments,
+        meters: meters(&entries),
+        record: None,
         lost: ledger.lost,
         torn: ledger.torn,
     })
@@ -268,6 +294,7 @@ impl Emissions {
             basis,
             is_settled: is_over && is_complete && observed(&account) && observed(&run_now),
             surprise: surprise::find(&points, segments),
+            intensities,
             account,
             run_now,
             avoided,
@@ -308,7 +335,11 @@ impl Summary {
 
 fn points<'a>(wanted: Basis, entries: &'a [&'a Entry]) -> impl Iterator<Item = &'a IntensityPoint> {
     entries.iter().flat_map(move |entry| match &entry.what {
-        What::Intensity { basis, points, .. } if *basis == wanted => points.as_slice(),
+        What::Intensity { basis, points, .. } | What::Settlement { basis, points, .. }
+            if *basis == wanted =>
+        {
+            points.as_slice()
+        }
         _ => &[],
     })
 }
@@ -321,7 +352,7 @@ fn bases(own: Basis, entries: &[&Entry]) -> Vec<Basis> {
         bases.push(own);
     }
     for entry in entries {
-        if let What::Intensity { basis, .. } = &entry.what
+        if let What::Intensity { basis, .. } | What::Settlement { basis, .. } = &entry.what
             && !bases.contains(basis)
         {
             bases.push(*basis);
@@ -350,9 +381,36 @@ fn pauses(segments: &[Segment]) -> u32 {
     pauses
 }
 
+fn meters(entries: &[&Entry]) -> Vec<MeterFact> {
+    let mut known: Vec<MeterFact> = Vec::new();
+    for entry in entries {
+        let What::Meters { meters } = &entry.what else {
+            continue;
+        };
+        for fact in meters {
+            let same = |known: &&mut MeterFact| {
+                (&known.component, &known.device) == (&fact.component, &fact.device)
+            };
+            match known.iter_mut().find(same) {
+                Some(known) => *known = fact.clone(),
+                None => known.push(fact.clone()),
+            }
+        }
+    }
+    known
+}
+
 fn components(segments: &[Segment]) -> Vec<Component> {
+    by_component(segments.iter().flat_map(|segment| &segment.energy))
+}
+
+fn unattributed(segments: &[Segment]) -> Vec<Component> {
+    by_component(segments.iter().flat_map(|segment| &segment.unattributed))
+}
+
+fn by_component<'a>(readings: impl Iterator<Item = &'a Reading>) -> Vec<Component> {
     let mut components: Vec<Component> = Vec::new();
-    for reading in segments.iter().flat_map(|segment| &segment.energy) {
+    for reading in readings {
         let same = |known: &&mut Component| {
             known.component == reading.component
                 && known.kind == reading.kind
@@ -379,6 +437,8 @@ fn is_event(entry: &Entry) -> bool {
             | What::Segment(_)
             | What::Intensity { .. }
             | What::Intent { .. }
+            | What::Meters { .. }
+            | What::Settlement { .. }
             | What::End { .. }
             | What::Unknown
     )

@@ -41,7 +41,10 @@ pub(crate) fn wrong_forecast() -> Ledger {
 
 pub(crate) fn ended(exit: Option<Exit>, why: Option<&str>) -> Ledger {
     with(|what| {
-        if let What::End { exit: e, why: w } = what {
+        if let What::End {
+            exit: e, why: w, ..
+        } = what
+        {
             (*e, *w) = (exit, why.map(str::to_owned));
         }
     })

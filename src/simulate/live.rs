@@ -168,8 +168,11 @@ fn segments(stretches: &[Stretch], job: &Job, costs: &Costs) -> Vec<Segment> {
                     component: String::new(),
                     joules: power * length,
                     kind: EnergyKind::Assumed,
+                    method: None,
                     source: String::new(),
+                    whole: None,
                 }],
+                unattributed: Vec::new(),
             });
             from = to;
         }

@@ -113,6 +113,8 @@ fn observed(point: Point) -> IntensityPoint {
         start: point.span.start,
         end: point.span.end,
         g_per_kwh: point.intensity,
+        low_g_per_kwh: None,
+        high_g_per_kwh: None,
         kind: match point.kind {
             Kind::Estimated => IntensityKind::Preliminary,
             _ => IntensityKind::Observed,
@@ -147,6 +149,8 @@ fn expected_in(span: Span, outlook: &Outlook) -> impl Iterator<Item = IntensityP
             start: part.start,
             end: part.end,
             g_per_kwh: point.intensity,
+            low_g_per_kwh: None,
+            high_g_per_kwh: None,
             kind,
             forecast: Some(outlook.kind),
         })

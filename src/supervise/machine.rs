@@ -223,6 +223,7 @@ pub struct Machine {
     spent: GramsCo2e,
     budget_warned: f64,
     warned_of_bug: bool,
+    segment_at_most: Duration,
 }
 
 impl Machine {
@@ -260,6 +261,7 @@ impl Machine {
             spent: GramsCo2e::ZERO,
             budget_warned: 0.0,
             warned_of_bug: false,
+            segment_at_most: SEGMENT_AT_MOST,
         }
     }
 
@@ -305,6 +307,11 @@ impl Machine {
         }
     }
 
+    /// From now on segments are at most so long in real time, each of them a line of the ledger.
+    pub fn cut_segments(&mut self, at_most: Duration) {
+        self.segment_at_most = at_most;
+    }
+
     /// Pauses by the plan so far.
     pub fn pauses(&self) -> u32 {
         self.pauses
@@ -321,7 +328,7 @@ impl Machine {
             return Wakeup::default();
         }
         let mut next = Wakeup::default();
-        let mut soonest = self.segments.began() + SEGMENT_AT_MOST;
+        let mut soonest = self.segments.began() + self.segment_at_most;
         match (self.phase, &self.decision) {
             (
                 Phase::Holding | Phase::Running { .. } | Phase::Paused { .. },
@@ -460,7 +467,7 @@ impl Machine {
         if self.guard_again.is_some_and(|at| now.monotonic >= at) {
             self.replace_guard(now, effects);
         }
-        if now.monotonic.saturating_sub(self.segments.began()) >= SEGMENT_AT_MOST {
+        if now.monotonic.saturating_sub(self.segments.began()) >= self.segment_at_most {
             self.segments.split(now);
             self.give_segments(effects);
         }
@@ -645,7 +652,11 @@ impl Machine {
         self.continue_what_is_stopped(effects);
         self.holds = Holds::default();
         self.enter(now, Phase::Ended(exit), effects);
-        effects.push(Effect::Record(What::End { exit, why }));
+        effects.push(Effect::Record(What::End {
+            exit,
+            why,
+            sums: None,
+        }));
         effects.push(Effect::Finish);
     }
 

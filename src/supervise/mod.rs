@@ -27,7 +27,7 @@ use crate::control::{self, Request};
 use crate::fault::{self, Point};
 use crate::forecast::{Knowledge, Outlook, Span};
 use crate::ledger::Ticket;
-use crate::ledger::entry::{Action, Exit, Reading, Segment, What};
+use crate::ledger::entry::{Action, Exit, MeterFact, Reading, Segment, What};
 use crate::units::{GramsPerKwh, Joules, KilowattHours};
 use event::{Effect, Event, News, Signal, Stretch, Word};
 use intensities::{Noted, intensity_at};
@@ -41,6 +41,8 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// How long the record of a pause may take before the pause is done all the same.
 const RECORD_BEFORE_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long the end of a run waits for its last readings.
+const LAST_READING: Duration = Duration::from_millis(300);
 /// How long a run that ends by an operator's word waits for the answer to be taken.
 const LAST_ANSWER: Duration = Duration::from_millis(200);
 
@@ -69,10 +71,19 @@ pub trait Executor {
     fn stop_self(&mut self);
     /// Whether the job turned out to be several ranks.
     fn has_several_ranks(&mut self) -> bool;
-    /// Processor time of the job so far.
-    fn processor_time(&mut self) -> Duration;
+    /// What the job has used of the machine.
+    fn usage(&mut self) -> Usage;
     /// The next thing that happens. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Happening>;
+}
+
+/// What a job has used of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time so far, ended processes included.
+    pub processor: Duration,
+    /// Memory that is resident now, in bytes; what several processes share counts once.
+    pub resident: u64,
 }
 
 /// Why the job could not be started.
@@ -126,6 +137,8 @@ pub trait Recorder {
     fn record(&mut self, now: Moment, what: What) -> Ticket;
     /// What is wrong with the record, once an episode.
     fn trouble(&mut self) -> Option<String>;
+    /// How long a segment may be, in real time: each becomes a line.
+    fn segment_at_most(&self) -> Duration;
 }
 
 /// Tells the person.
@@ -140,10 +153,41 @@ pub trait Teller {
     fn lend_input(&mut self);
 }
 
-/// Measures or estimates energy.
+/// Measures or estimates energy. Nothing here waits for a device: what they say comes by
+/// [`Meter::next`].
 pub trait Meter {
-    /// The energy of a stretch that has just ended. `processor` is the processor time of the job so far.
-    fn read(&mut self, stretch: &Stretch, processor: Duration) -> Vec<Reading>;
+    /// The job was started, with this leader.
+    fn started(&mut self, leader: i32);
+    /// A stretch has just ended; `usage` is that of the job so far. Each is answered by one
+    /// [`Metering::Stretch`], in the order of asking.
+    fn cut(&mut self, stretch: Stretch, usage: Usage);
+    /// What the meters tell next; never ends where they have nothing to tell. Dropping the future
+    /// loses nothing.
+    fn next(&mut self) -> impl Future<Output = Metering>;
+    /// The answers that are still due, as well as they can be given at once.
+    fn give_up(&mut self) -> Vec<Metered>;
+}
+
+/// What meters tell.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Metering {
+    /// The energy of a stretch.
+    Stretch(Metered),
+    /// Which meters there are, all of them, whenever that changes.
+    Meters(Vec<MeterFact>),
+    /// Something is worse than promised, in words.
+    Trouble(String),
+}
+
+/// A stretch with its energy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metered {
+    /// The stretch.
+    pub stretch: Stretch,
+    /// What it used, by component.
+    pub energy: Vec<Reading>,
+    /// What shared devices used and nobody can say for whom.
+    pub unattributed: Vec<Reading>,
 }
 
 /// What can be seen of a run from outside the loop.
@@ -225,6 +269,8 @@ struct Loop {
     second: Option<(Arc<Knowledge>, Option<Arc<Outlook>>)>,
     outcome: Option<Outcome>,
     finished: bool,
+    /// Stretches whose energy is not known yet.
+    unmetered: usize,
     renewed: Duration,
     woken: Instant,
 }
@@ -257,6 +303,7 @@ where
             second: None,
             outcome: None,
             finished: false,
+            unmetered: 0,
             renewed: Duration::ZERO,
             woken: Instant::now(),
         };
@@ -276,6 +323,11 @@ where
                     self.arrived(&mut state, arrival, &requests_sender).await;
                 }
                 Some(request) = requests.recv() => self.requested(&mut state, request).await,
+                metering = self.meter.next() => {
+                    if let Some(event) = self.metered(&mut state, metering) {
+                        self.feed(&mut state, event).await;
+                    }
+                }
             }
         }
         state.outcome.unwrap_or(Outcome::StoppedBeforeStart)
@@ -444,10 +496,18 @@ where
                 {
                     fault::at(Point::PauseDecided);
                 }
+                if let What::End { .. } = what {
+                    self.last_readings(state).await;
+                }
                 *receipt = Some(self.recorder.record(now, what));
                 None
             }
-            Effect::Segment(stretch) => Some(self.segment(state, now, stretch)),
+            Effect::Segment(stretch) => {
+                let usage = self.executor.usage();
+                self.meter.cut(stretch, usage);
+                state.unmetered += 1;
+                None
+            }
             Effect::Tell(news) => {
                 let view = state.view();
                 self.teller.tell(now, &news, &view);
@@ -522,6 +582,7 @@ where
                 state.pid = Some(pid);
                 let took = self.clock.now().monotonic.saturating_sub(asked.monotonic);
                 self.executor.start_guard();
+                self.meter.started(pid);
                 Event::Started { pid, took }
             }
             Err(error) => {
@@ -532,10 +593,52 @@ where
         }
     }
 
-    /// Meters a stretch and writes it down.
-    fn segment(&mut self, state: &mut Loop, now: Moment, stretch: Stretch) -> Event {
-        let processor = self.executor.processor_time();
-        let energy = self.meter.read(&stretch, processor);
+    /// Waits a moment for the energy of the last stretches: the end of the record comes after them.
+    async fn last_readings(&mut self, state: &mut Loop) {
+        let limit = Instant::now() + LAST_READING;
+        while state.unmetered > 0 {
+            let late = tokio::select! {
+                metering = self.meter.next() => {
+                    // Nobody plans with it any more.
+                    let _ = self.metered(state, metering);
+                    Vec::new()
+                }
+                () = sleep_until(limit) => self.meter.give_up(),
+            };
+            for metered in late {
+                let _ = self.segment(state, metered);
+            }
+            if Instant::now() >= limit {
+                return;
+            }
+        }
+    }
+
+    /// Writes down what meters tell.
+    fn metered(&mut self, state: &mut Loop, metering: Metering) -> Option<Event> {
+        match metering {
+            Metering::Stretch(metered) => Some(self.segment(state, metered)),
+            Metering::Meters(meters) => {
+                let now = self.clock.now();
+                self.recorder.record(now, What::Meters { meters });
+                None
+            }
+            Metering::Trouble(text) => {
+                self.warn(state, text);
+                None
+            }
+        }
+    }
+
+    /// Writes a stretch with its energy down.
+    fn segment(&mut self, state: &mut Loop, metered: Metered) -> Event {
+        let Metered {
+            stretch,
+            energy,
+            unattributed,
+        } = metered;
+        state.unmetered = state.unmetered.saturating_sub(1);
+        let now = self.clock.now();
         let joules: Joules = energy.iter().map(|reading| reading.joules).sum();
         let length = stretch.to.elapsed.saturating_sub(stretch.from.elapsed);
         let part = stretch.part;
@@ -557,6 +660,7 @@ where
                 false => Span::new(stretch.from.utc, length).end,
             },
             energy,
+            unattributed,
         });
         self.recorder.record(now, what);
         Event::Metered {
@@ -591,6 +695,7 @@ where
             state.renewed = now.monotonic;
             self.executor.renew_lease();
         }
+        state.machine.cut_segments(self.recorder.segment_at_most());
         if let Some(trouble) = self.recorder.trouble() {
             self.warn(state, trouble);
         }

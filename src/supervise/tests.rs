@@ -89,6 +89,10 @@ impl Recorder for Paper {
     fn trouble(&mut self) -> Option<String> {
         self.writer.trouble()
     }
+
+    fn segment_at_most(&self) -> Duration {
+        Duration::from_mins(5)
+    }
 }
 
 /// A job that ends after so long, and stops when told if it does.
@@ -152,8 +156,8 @@ impl Executor for Job {
     fn has_several_ranks(&mut self) -> bool {
         false
     }
-    fn processor_time(&mut self) -> Duration {
-        Duration::ZERO
+    fn usage(&mut self) -> Usage {
+        Usage::default()
     }
     async fn next(&mut self) -> Happening {
         if let Some(happening) = self.happenings.pop_front() {
@@ -183,9 +187,33 @@ impl Teller for Nobody {
     fn make_way(&mut self) {}
 }
 
-impl Meter for Nobody {
-    fn read(&mut self, _: &Stretch, _: Duration) -> Vec<Reading> {
-        Vec::new()
+/// Finds no energy anywhere.
+#[derive(Default)]
+struct NoMeter(VecDeque<Stretch>);
+
+impl NoMeter {
+    fn nothing(stretch: Stretch) -> Metered {
+        Metered {
+            stretch,
+            energy: Vec::new(),
+            unattributed: Vec::new(),
+        }
+    }
+}
+
+impl Meter for NoMeter {
+    fn started(&mut self, _: i32) {}
+    fn cut(&mut self, stretch: Stretch, _: Usage) {
+        self.0.push_back(stretch);
+    }
+    async fn next(&mut self) -> Metering {
+        match self.0.pop_front() {
+            Some(stretch) => Metering::Stretch(Self::nothing(stretch)),
+            None => std::future::pending().await,
+        }
+    }
+    fn give_up(&mut self) -> Vec<Metered> {
+        self.0.drain(..).map(Self::nothing).collect()
     }
 }
 
@@ -274,7 +302,7 @@ impl Stage {
                 log: self.log.clone(),
             },
             teller: Nobody,
-            meter: Nobody,
+            meter: NoMeter::default(),
             arrivals: self.arrivals.take().unwrap(),
             describe: Box::new(
                 |view, _| serde_json::json!({ "paused": matches!(view.machine.phase(), Phase::Paused { .. }) }),

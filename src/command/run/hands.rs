@@ -22,7 +22,7 @@ use crate::executor::watchdog::usual_lease;
 use crate::executor::{Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
 use crate::keys;
 use crate::supervise::machine::{Meaning, Signal};
-use crate::supervise::{Arrival, Executor, Happening, StartError};
+use crate::supervise::{Arrival, Executor, Happening, StartError, Usage};
 
 /// How long a signal from a process waits for the guard to say that it got it as well: then it was
 /// sent to everyone, and the job has it already.
@@ -456,8 +456,12 @@ impl Executor for Hands {
         self.job.as_mut().is_some_and(Job::ranks)
     }
 
-    fn processor_time(&mut self) -> Duration {
-        self.job.as_mut().map_or(Duration::ZERO, Job::cpu_time)
+    fn usage(&mut self) -> Usage {
+        let (processor, resident) = self.job.as_mut().map(Job::usage).unwrap_or_default();
+        Usage {
+            processor,
+            resident,
+        }
     }
 
     async fn next(&mut self) -> Happening {

@@ -61,8 +61,8 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     let settled = Settled::load(args.offline)?;
     let prepared = prepare::prepare(args, &settled.config)?;
     let passed_by = settled.passed_by.clone();
+    let figures = settings::figures(args, &settled.config);
     let sources = prepare::sources(args, settled, &prepared)?;
-    let figures = settings::figures(args);
     let planned = settings::plan(args, &prepared, &figures, inherited)?;
     let speed = args.speed;
     let replay = prepared.replay.as_ref().map(|day| Replay {

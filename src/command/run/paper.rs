@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::background::Sources;
 use super::prepare::Prepared;
@@ -53,6 +54,7 @@ pub(super) fn record_begin(
         labels: args.label.clone(),
         program,
         command: redact(&argv),
+        command_digest: None,
         directory: prepared.directory.to_string_lossy().into_owned(),
         host: nix::unistd::gethostname().map_or_else(
             |_| "unknown".to_owned(),
@@ -78,6 +80,7 @@ pub(super) fn record_begin(
             .map(|expected| expected.duration.as_secs_f64()),
         power: figures.assumed(),
         pue: args.pue,
+        share: figures.share,
         budget_g: args.carbon_budget,
     };
     drop(writer.record(
@@ -126,5 +129,9 @@ impl Recorder for Paper {
         let trouble = self.writer.trouble()?;
         *self.trouble.borrow_mut() = Some(trouble.clone());
         Some(trouble)
+    }
+
+    fn segment_at_most(&self) -> Duration {
+        self.writer.segment_at_most()
     }
 }

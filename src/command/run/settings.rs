@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::prepare::Prepared;
 use crate::cli::{PolicyName, RunArgs};
+use crate::config::Config;
 use crate::error::Failure;
 use crate::executor::{Inherited, names_a_launcher};
 use crate::meter::Figures;
@@ -77,13 +78,16 @@ pub(super) fn check(args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// Power figures by flags.
-pub(super) fn figures(args: &RunArgs) -> Figures {
+pub(super) fn figures(args: &RunArgs, config: &Config) -> Figures {
+    let set = config.energy.share.as_ref().map(|set| set.value);
+    let share = args.share.or(set).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Figures {
         run: args.power,
         idle: args.idle_power,
         reserved: args.reserved,
         cores,
+        share,
     }
 }
 

@@ -278,6 +278,8 @@ fn usual_days(
             start,
             end: Span::new(start, hour).end,
             g_per_kwh: profile.mean_at(start),
+            low_g_per_kwh: None,
+            high_g_per_kwh: None,
             kind: IntensityKind::Profile,
             forecast: None,
         })

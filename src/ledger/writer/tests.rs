@@ -19,6 +19,7 @@ fn end() -> What {
     What::End {
         exit: Some(Exit::Code(0)),
         why: None,
+        sums: None,
     }
 }
 
@@ -152,7 +153,7 @@ fn a_hanging_disk_holds_up_neither_the_driver_nor_the_exit_and_losses_are_counte
     let lost: u64 = entries
         .iter()
         .map(|entry| match entry.what {
-            What::Gap { lost } => lost,
+            What::Gap { lost, .. } => lost,
             _ => 0,
         })
         .sum();
@@ -194,7 +195,7 @@ fn a_loss_that_nothing_came_after_is_written_at_the_end() {
     drop(hang);
     assert!(writer.finish(LIMIT));
     let entries = disk.entries();
-    let Some(What::Gap { lost }) = entries.last().map(|entry| entry.what.clone()) else {
+    let Some(What::Gap { lost, .. }) = entries.last().map(|entry| entry.what.clone()) else {
         panic!("the last entry counts the lost ones");
     };
     assert_eq!(entries.len() - 1 + lost as usize, 1 + QUEUE + 50);
@@ -223,7 +224,13 @@ fn what_is_kept_for_a_full_disk_is_bounded_and_the_end_always_fits() {
     thread.write();
     let entries = disk.entries();
     assert_eq!(entries.len(), KEPT + 2);
-    assert_eq!(entries[KEPT].what, What::Gap { lost: 50 });
+    assert_eq!(
+        entries[KEPT].what,
+        What::Gap {
+            lost: 50,
+            summed: 0
+        }
+    );
     assert_eq!(entries[KEPT + 1].what, end());
 }
 

@@ -177,15 +177,24 @@ fn event(entry: &Entry, zone: &TimeZone) -> Option<String> {
         }
         What::Operator { word, from } => format!("{} by {}", harmless(word), harmless(from)),
         What::Warning { text } => format!("warning: {}", harmless(text)),
-        What::Gap { lost } => format!("{lost} entries before this were lost"),
+        What::Gap { lost, summed } => gap(*lost, *summed),
         What::Begin(_)
         | What::Intent { .. }
         | What::Segment(_)
         | What::Intensity { .. }
+        | What::Meters { .. }
+        | What::Settlement { .. }
         | What::End { .. }
         | What::Unknown => return None,
     };
     Some(words)
+}
+
+fn gap(lost: u64, summed: u64) -> String {
+    let lost = (lost > 0).then(|| format!("{lost} entries before this were lost"));
+    let summed = (summed > 0).then(|| format!("{summed} segments before this were added up"));
+    let both: Vec<String> = lost.into_iter().chain(summed).collect();
+    format!("the disk took nothing for a while: {}", both.join(", "))
 }
 
 fn done(action: Action) -> &'static str {

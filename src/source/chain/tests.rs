@@ -362,6 +362,8 @@ async fn another_basis_is_rescaled_and_marked_and_enters_no_sum_of_grams() {
             start: point.span.start,
             end: point.span.end,
             g_per_kwh: point.intensity,
+            low_g_per_kwh: None,
+            high_g_per_kwh: None,
             kind: IntensityKind::Profile,
             forecast: Some(outlook.kind),
         });

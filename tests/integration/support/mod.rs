@@ -192,6 +192,9 @@ impl Sandbox {
             .env("PATH", path.unwrap())
             // Nobody is asked but by tests that have somebody to ask.
             .env("CATRAIN_OFFLINE", "1")
+            // The machine's own meters are for those who use it.
+            .env("CATRAIN_NVML", "/nonexistent/libnvidia-ml.so.1")
+            .env("CATRAIN_POWERCAP", "/nonexistent/powercap")
             .env("CATRAIN_CONFIG_DIR", self.config_dir())
             .env("CATRAIN_CACHE_DIR", self.cache_dir())
             .env("CATRAIN_STATE_DIR", self.state_dir())
