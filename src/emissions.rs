@@ -13,7 +13,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::forecast::{Basis, Kind, Point, Series, Span};
-use crate::ledger::entry::{Cause, EnergyKind, IntensityKind, IntensityPoint, Part, Segment};
+use crate::ledger::entry::{
+    CATRAIN, Cause, EnergyKind, IntensityKind, IntensityPoint, Method, Part, Reading, Segment,
+};
 use crate::units::{GramsCo2e, GramsPerKwh, Joules, KilowattHours, Pue};
 
 mod baseline;
@@ -41,28 +43,73 @@ const fn margin(below: f64, above: f64, source: &'static str) -> Margin {
     }
 }
 
-/// Margins of energy. The counter's is NVIDIA's figure for its power reading
-/// (<https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html>, `nvmlDeviceGetPowerUsage`).
-pub fn energy_margin(kind: EnergyKind) -> Margin {
-    match kind {
-        EnergyKind::Measured => margin(0.05, 0.05, "NVML manual: power within 5 % of the draw"),
-        EnergyKind::Estimated => margin(0.5, 1.0, "our own caution: a factor of two either way"),
-        EnergyKind::Assumed => margin(0.5, 1.0, "our own caution: a factor of two either way"),
+/// What an amount of energy may be wrong by, by how it is known. What nobody measured or modelled on
+/// the device itself (a share of a device by its slices, records of format 1) counts by its kind.
+pub fn energy_margin(reading: &Reading) -> Margin {
+    use Method::{CpuModel, Given, GpuCounter, GpuPower, MemoryModel, Rapl, RaplDram};
+    match (reading.kind, reading.method) {
+        (EnergyKind::Measured, Some(GpuCounter)) => GPU_COUNTER,
+        (EnergyKind::Measured, Some(GpuPower)) => GPU_POWER,
+        (EnergyKind::Measured, Some(Rapl)) => RAPL,
+        (EnergyKind::Measured, Some(RaplDram)) => RAPL_DRAM,
+        (EnergyKind::Measured, None | Some(CpuModel | MemoryModel | Given)) => MEASURED,
+        (_, Some(CpuModel)) => CPU_MODEL,
+        (_, Some(MemoryModel)) => MEMORY_MODEL,
+        (EnergyKind::Estimated, _) => SHARE,
+        (EnergyKind::Assumed, _) => GIVEN,
     }
 }
 
-/// Margins of intensity. That of forecasts is above the tail error of current ones: 9.6 % mean and
-/// 16.5 % tail error over 13 grids (CarbonX, 2025, abstract).
+/// What an intensity may be wrong by, by its kind, where nothing better is known of it
+/// ([`IntensityPoint::low_g_per_kwh`]).
 pub fn intensity_margin(kind: IntensityKind) -> Margin {
     match kind {
-        IntensityKind::Observed => margin(0.05, 0.05, "our own caution"),
-        IntensityKind::Preliminary => margin(0.1, 0.1, "our own caution: twice the final figure's"),
-        IntensityKind::Forecast => {
-            margin(0.2, 0.2, "CarbonX 2025: tail error 16.5 % over 13 grids")
-        }
-        IntensityKind::Profile => margin(0.2, 0.2, "our own caution: spread of days in a month"),
-        IntensityKind::Average => margin(0.4, 0.6, "our own caution: spread of hours in a year"),
+        IntensityKind::Observed => OBSERVED,
+        IntensityKind::Preliminary => PRELIMINARY,
+        IntensityKind::Forecast => FORECAST,
+        IntensityKind::Profile => PROFILE,
+        IntensityKind::Average => AVERAGE,
     }
+}
+
+/// The margins, a row each: name, below, above, source. Bounds, not standard deviations.
+macro_rules! margins {
+    ($($constant:ident $name:literal $below:literal $above:literal $source:literal)*) => {
+        $(const $constant: Margin = margin($below, $above, $source);)*
+        /// All margins by name, in the order of the table.
+        pub const MARGINS: &[(&str, Margin)] = &[$(($name, $constant)),*];
+    };
+}
+
+margins! {
+    GPU_COUNTER "GPU, energy counter" 0.05 0.05
+        "NVML manual, nvmlDeviceGetPowerUsage: within 5 % of the draw; the counter sums the same sensor"
+    GPU_POWER "GPU, power integrated" 0.10 0.10
+        "the sensor's 5 % and as much again for what lies between readings: Yang et al., Part-time Power Measurements (SC 2024), found that sensors sample as little as a quarter of the time"
+    RAPL "processor, RAPL" 0.05 0.05
+        "Khan et al., RAPL in Action (ACM TOMPECS 2018): within 5 % of external meters from Haswell on"
+    RAPL_DRAM "memory, RAPL" 0.20 0.20
+        "Desrochers et al., A Validation of DRAM RAPL Power Measurements (MEMSYS 2016): up to 20 %"
+    MEASURED "measured, meter not recorded" 0.05 0.05
+        "records of format 1: as the GPU's counter"
+    CPU_MODEL "processor, by its time" 0.50 1.00
+        "our own caution: the power of a busy core of one model varies by a factor of two with load and clock"
+    MEMORY_MODEL "memory, by its size" 0.50 1.00
+        "our own caution: 0.2 to 0.7 W a gigabyte by generation and load"
+    SHARE "a share of a device, by its size" 0.50 1.00
+        "our own caution: a slice may be idle or busy"
+    GIVEN "a figure that was given" 0.50 1.00
+        "our own caution: a factor of two either way"
+    OBSERVED "intensity, observed" 0.05 0.05
+        "our own caution: sources revise what they measured by a few per cent"
+    PRELIMINARY "intensity, preliminary" 0.10 0.10
+        "our own caution: twice that of what is final"
+    FORECAST "intensity, forecast" 0.20 0.20
+        "where no archived error is known: CarbonX (2025), tail error 16.5 % over 13 grids"
+    PROFILE "intensity, usual day" 0.40 0.60
+        "where no 10th and 90th percentile is known: as a yearly average"
+    AVERAGE "intensity, yearly average" 0.40 0.60
+        "our own caution: spread of the hours of a year"
 }
 
 /// All kinds of intensity, best first.
@@ -88,8 +135,26 @@ pub struct Piece {
     pub span: Span,
     /// How much.
     pub intensity: GramsPerKwh,
+    /// What it is at least.
+    pub low: GramsPerKwh,
+    /// What it is at most.
+    pub high: GramsPerKwh,
     /// How it is known.
     pub kind: IntensityKind,
+}
+
+impl Piece {
+    /// With the bounds of its kind.
+    fn of_kind(span: Span, intensity: GramsPerKwh, kind: IntensityKind) -> Self {
+        let margin = intensity_margin(kind);
+        Self {
+            span,
+            intensity,
+            low: intensity * (1.0 - margin.below),
+            high: intensity * (1.0 + margin.above),
+            kind,
+        }
+    }
 }
 
 impl Intensities {
@@ -113,10 +178,16 @@ impl Intensities {
             end: point.end,
         };
         let touched: Vec<Piece> = self.within(span).collect();
+        let intensity = GramsPerKwh(point.g_per_kwh.0.max(0.0));
+        let usual = Piece::of_kind(span, intensity, point.kind);
+        let bound = |told: Option<GramsPerKwh>| told.filter(|told| told.0.is_finite());
+        let low = bound(point.low_g_per_kwh).map(|low| GramsPerKwh(low.0.clamp(0.0, intensity.0)));
+        let high = bound(point.high_g_per_kwh).map(|high| GramsPerKwh(high.0.max(intensity.0)));
         let new = |start, end| Piece {
             span: Span { start, end },
-            intensity: GramsPerKwh(point.g_per_kwh.0.max(0.0)),
-            kind: point.kind,
+            low: low.unwrap_or(usual.low),
+            high: high.unwrap_or(usual.high),
+            ..usual
         };
         let mut from = span.start;
         for old in touched {
@@ -187,11 +258,7 @@ impl Prices for Series {
 }
 
 fn observed(point: Point) -> Piece {
-    Piece {
-        span: point.span,
-        intensity: point.intensity,
-        kind: IntensityKind::Observed,
-    }
+    Piece::of_kind(point.span, point.intensity, IntensityKind::Observed)
 }
 
 /// Energy times intensity over a list of segments, by intensities of one basis.
@@ -301,13 +368,14 @@ pub fn account(segments: &[Segment], intensities: &impl Prices, basis: Basis, pu
         uncovered: KilowattHours::ZERO,
     };
     for segment in segments {
-        let energy = Spread::of(segment, pue);
+        let by_part = spreads(segment, pue);
+        let all: KilowattHours = by_part.iter().map(|(_, energy)| energy.best).sum();
         let span = priced_span(segment);
         let whole = span.length().as_secs_f64();
         if whole == 0.0 {
             match intensities.at(span.start) {
-                Some(piece) => sum.add(segment.part, energy, piece),
-                None => sum.uncovered += energy.best,
+                Some(piece) => sum.add(&by_part, 1.0, piece),
+                None => sum.uncovered += all,
             }
             continue;
         }
@@ -318,27 +386,45 @@ pub fn account(segments: &[Segment], intensities: &impl Prices, basis: Basis, pu
                 .overlap(span)
                 .map_or(Duration::ZERO, Span::length);
             covered_s += inside.as_secs_f64();
-            sum.add(
-                segment.part,
-                energy.fraction(inside.as_secs_f64() / whole),
-                piece,
-            );
+            sum.add(&by_part, inside.as_secs_f64() / whole, piece);
         }
         if covered_s < whole {
-            sum.uncovered += energy.best * ((whole - covered_s) / whole);
+            sum.uncovered += all * ((whole - covered_s) / whole);
         }
     }
     sum
 }
 
+/// What the energy of a reading in a segment was spent on: `catrain` itself is overhead whatever the
+/// run does.
+pub fn part_of(segment: &Segment, reading: &Reading) -> Part {
+    match reading.component == CATRAIN {
+        true => Part::Overhead,
+        false => segment.part,
+    }
+}
+
+fn spreads(segment: &Segment, pue: Pue) -> [(Part, Spread); 2] {
+    let is_overhead = |reading: &&Reading| part_of(segment, reading) == Part::Overhead;
+    let (overhead, rest): (Vec<&Reading>, Vec<&Reading>) =
+        segment.energy.iter().partition(is_overhead);
+    [
+        (segment.part, Spread::of(&rest, pue)),
+        (Part::Overhead, Spread::of(&overhead, pue)),
+    ]
+}
+
 impl Account {
-    fn add(&mut self, part: Part, energy: Spread, piece: Piece) {
-        let margin = intensity_margin(piece.kind);
-        self.g[part] += energy.best * piece.intensity;
-        // Both at their lowest, both at their highest: the widest that the margins allow.
-        self.low += energy.low * (piece.intensity * (1.0 - margin.below));
-        self.high += energy.high * (piece.intensity * (1.0 + margin.above));
-        self.covered[piece.kind as usize] += energy.best;
+    /// Takes that fraction of energies at the intensity of a piece.
+    fn add(&mut self, by_part: &[(Part, Spread)], fraction: f64, piece: Piece) {
+        for (part, energy) in by_part {
+            let Spread { best, low, high } = energy.fraction(fraction);
+            self.g[*part] += best * piece.intensity;
+            // Both at their lowest, both at their highest: the widest that the margins allow.
+            self.low += low * piece.low;
+            self.high += high * piece.high;
+            self.covered[piece.kind as usize] += best;
+        }
     }
 }
 
@@ -351,11 +437,11 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(segment: &Segment, pue: Pue) -> Self {
+    fn of(readings: &[&Reading], pue: Pue) -> Self {
         let sum = |factor: fn(Margin) -> f64| {
-            let readings = segment.energy.iter();
+            let readings = readings.iter();
             let joules: Joules = readings
-                .map(|reading| counted(reading.joules) * factor(energy_margin(reading.kind)))
+                .map(|reading| counted(reading.joules) * factor(energy_margin(reading)))
                 .sum();
             KilowattHours::from(joules * pue.ratio())
         };

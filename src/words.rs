@@ -119,6 +119,16 @@ pub fn mass(mass: GramsCo2e) -> String {
     }
 }
 
+/// The same where a thousandth of a gram counts: `3.1 mg`, `42 µg`.
+pub fn small_mass(grams: f64) -> String {
+    match grams.abs() {
+        size if size >= 0.0995 => mass(GramsCo2e(grams)),
+        size if size >= 9.95e-5 => minus(format!("{:.1} mg", grams * 1e3)),
+        size if size >= 5e-10 => minus(format!("{:.3} µg", grams * 1e6)),
+        _ => "0 g".to_owned(),
+    }
+}
+
 /// `41 Wh`, `2.41 kWh`, `1.20 MWh`.
 pub fn energy(energy: KilowattHours) -> String {
     let kwh = energy.0;

@@ -2,7 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::forecast::Signal;
-use crate::ledger::entry::Reading;
 
 const BASIS: Basis = Basis::AVERAGE_LIFECYCLE;
 
@@ -104,6 +103,96 @@ fn low_and_high_combine_energy_and_intensity_at_the_corners() {
         "{:?}",
         sum.high
     );
+}
+
+/// Low and high of an hour at 100 g/kWh, of one kilowatt-hour.
+fn bounds(kind: EnergyKind, method: Option<Method>, point: IntensityPoint) -> (f64, f64) {
+    let mut run = segment(Part::Running, &[], 0.0, 3600.0, KWH);
+    (run.energy[0].kind, run.energy[0].method) = (kind, method);
+    let intensities = Intensities::from_points([&point]);
+    let sum = account(&[run], &intensities, BASIS, Pue::NONE);
+    let round = |grams: GramsCo2e| (grams.0 * 1e6).round() / 1e6;
+    (round(sum.low), round(sum.high))
+}
+
+#[test]
+fn energy_is_as_sure_as_the_means_by_which_it_is_known() {
+    use EnergyKind::{Assumed, Estimated, Measured};
+    use Method::{CpuModel, Given, GpuCounter, GpuPower, MemoryModel, Rapl, RaplDram};
+    let cases = [
+        (Measured, Some(GpuCounter), (95.0, 105.0)),
+        (Measured, Some(GpuPower), (90.0, 110.0)),
+        (Measured, Some(Rapl), (95.0, 105.0)),
+        (Measured, Some(RaplDram), (80.0, 120.0)),
+        (Estimated, Some(CpuModel), (50.0, 200.0)),
+        (Estimated, Some(MemoryModel), (50.0, 200.0)),
+        (Estimated, Some(GpuCounter), (50.0, 200.0)),
+        (Assumed, Some(Given), (50.0, 200.0)),
+        (Measured, None, (95.0, 105.0)),
+        (Assumed, None, (50.0, 200.0)),
+    ];
+    for (kind, method, (low, high)) in cases {
+        let mut sure = point(0.0, 3600.0, 100.0, IntensityKind::Observed);
+        sure.low_g_per_kwh = Some(GramsPerKwh(100.0));
+        sure.high_g_per_kwh = Some(GramsPerKwh(100.0));
+        assert_eq!(
+            bounds(kind, method, sure),
+            (low, high),
+            "{kind:?} {method:?}"
+        );
+    }
+}
+
+#[test]
+fn an_intensity_is_as_sure_as_its_kind_or_as_is_known_of_it() {
+    use IntensityKind::{Average, Forecast, Observed, Preliminary, Profile};
+    let cases = [
+        (Observed, (95.0, 105.0)),
+        (Preliminary, (90.0, 110.0)),
+        (Forecast, (80.0, 120.0)),
+        (Profile, (60.0, 160.0)),
+        (Average, (60.0, 160.0)),
+    ];
+    let of = |point: IntensityPoint| {
+        let intensities = Intensities::from_points([&point]);
+        let piece = intensities.at(at(0.0)).unwrap();
+        (piece.low.0.round(), piece.high.0.round())
+    };
+    for (kind, told) in cases {
+        assert_eq!(of(point(0.0, 1.0, 100.0, kind)), told, "{kind:?}");
+        let mut known = point(0.0, 1.0, 100.0, kind);
+        (known.low_g_per_kwh, known.high_g_per_kwh) =
+            (Some(GramsPerKwh(70.0)), Some(GramsPerKwh(190.0)));
+        assert_eq!(of(known), (70.0, 190.0));
+    }
+    let mut absurd = point(0.0, 1.0, 100.0, Profile);
+    (absurd.low_g_per_kwh, absurd.high_g_per_kwh) =
+        (Some(GramsPerKwh(120.0)), Some(GramsPerKwh(f64::NAN)));
+    assert_eq!(of(absurd), (100.0, 160.0));
+}
+
+#[test]
+fn catrain_itself_is_overhead_whatever_the_run_does() {
+    let mut run = segment(Part::Paused, &[Cause::Carbon], 0.0, 3600.0, KWH);
+    run.energy.push(Reading {
+        component: CATRAIN.to_owned(),
+        joules: Joules(KWH / 100.0),
+        ..run.energy[0].clone()
+    });
+    let sum = account(&[run], &observed(&[100.0]), BASIS, Pue::NONE);
+    assert_eq!(sum.g[Part::Paused], GramsCo2e(100.0));
+    assert_eq!(sum.g[Part::Overhead], GramsCo2e(1.0));
+}
+
+#[test]
+fn every_margin_has_a_name_and_a_source() {
+    for (name, margin) in MARGINS {
+        assert!(!name.is_empty() && !margin.source.is_empty());
+        assert!(
+            (0.0..1.0).contains(&margin.below) && margin.above >= margin.below,
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -47,9 +47,15 @@ pub struct Profile {
 impl Profile {
     /// The mean at the hour of day and in the month of `at`, in UTC.
     pub fn mean_at(&self, at: Timestamp) -> GramsPerKwh {
+        let [mean, ..] = self.at(at);
+        mean
+    }
+
+    /// Mean, 10th and 90th percentile at the hour of day and in the month of `at`, in UTC.
+    pub fn at(&self, at: Timestamp) -> [GramsPerKwh; 3] {
         let utc = Offset::UTC.to_datetime(at);
         let (month, hour) = (utc.month() as usize - 1, utc.hour() as usize);
-        GramsPerKwh(self.hours[month][hour][0])
+        self.hours[month][hour].map(GramsPerKwh)
     }
 }
 

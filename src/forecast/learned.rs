@@ -104,6 +104,7 @@ mod tests {
             yearly_average: None,
             lessons: Some(Lessons::since(at(480))),
             trust: None,
+            leads: Vec::new(),
         }
     }
 

@@ -344,6 +344,9 @@ pub struct Knowledge {
     /// How far each way to foretell is trusted, where that was measured for this zone and source;
     /// `None`: as it was tested once for all.
     pub trust: Option<Trust>,
+    /// How good its issues were by how far ahead they looked, where that was worked out: what a
+    /// forecast may be wrong by.
+    pub leads: Vec<score::Lead>,
 }
 
 /// A forecast as it was issued.

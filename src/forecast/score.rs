@@ -2,7 +2,7 @@
 //!
 //! Hourly, in UTC. A lead is counted in hours from the hour that an issue was made in.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Knowledge;
 use super::blend::issued_by;
@@ -11,6 +11,8 @@ use crate::units::GramsPerKwh;
 
 /// Leads in hours, each from the first to before the second.
 const BUCKETS: [(i64, i64); 5] = [(0, 6), (6, 12), (12, 24), (24, 48), (48, 96)];
+/// Fewer pairs than this tell of a day or two only.
+const LEAST_PAIRS: usize = 48;
 /// Fewer pairs than this have no order to speak of.
 const LEAST_RANKED: usize = 6;
 
@@ -52,6 +54,14 @@ pub fn by_lead(known: &Knowledge, until: Timestamp) -> Vec<Lead> {
     (BUCKETS.iter().zip(found))
         .filter_map(|(leads, pairs)| pairs.scored(*leads))
         .collect()
+}
+
+/// What a forecast of this age is wrong by on average, as a share of what comes; `None` where too
+/// little was compared to say so.
+pub fn relative_error(leads: &[Lead], age: SignedDuration) -> Option<f64> {
+    let hours = age.as_hours().max(0);
+    let lead = (leads.iter()).find(|lead| (lead.from_h..lead.to_h).contains(&hours))?;
+    lead.relative.filter(|_| lead.pairs >= LEAST_PAIRS)
 }
 
 /// What was foretold at some leads, with what came.
@@ -149,6 +159,7 @@ mod tests {
             yearly_average: None,
             lessons: None,
             trust: None,
+            leads: Vec::new(),
         }
     }
 

@@ -243,6 +243,9 @@ pub struct Begin {
     /// Whose energy is counted.
     #[serde(default)]
     pub share: Share,
+    /// Whether the hardware is reserved for the run, held or not.
+    #[serde(default)]
+    pub reserved: bool,
     /// `--carbon-budget`.
     #[serde(default)]
     pub budget_g: Option<GramsCo2e>,

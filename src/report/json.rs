@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{CLAIM, Deadline, Emissions, Summary, apportion};
+use super::{Deadline, Embodied, Emissions, Sci, Summary, apportion, claim};
 use crate::emissions::{INTENSITY_KINDS, PARTS, Parts};
 use crate::forecast::Basis;
-use crate::ledger::entry::{EnergyKind, Exit, IntensityKind, ReplayOf};
+use crate::ledger::entry::{EnergyKind, Exit, IntensityKind, MeterFact, ReplayOf, Share};
 
 /// The document's name and version.
 pub const SCHEMA: &str = "catrain.report/1";
@@ -48,8 +48,14 @@ struct Run<'a> {
     energy_kwh: Shown,
     by_component: Vec<Component<'a>>,
     pue: Option<f64>,
+    boundary: String,
+    share: Share,
     emissions: Vec<Account>,
-    sci: Option<f64>,
+    embodied: Option<Made<'a>>,
+    sci: Option<Score>,
+    sci_missing: Option<&'a str>,
+    meters: &'a [MeterFact],
+    unattributed: Vec<Component<'a>>,
     data_quality: Quality,
     ledger: Verified,
 }
@@ -70,6 +76,30 @@ struct Component<'a> {
 }
 
 #[derive(Serialize)]
+struct Made<'a> {
+    g: f64,
+    reserved_s: f64,
+    of: Vec<Device<'a>>,
+}
+
+#[derive(Serialize)]
+struct Device<'a> {
+    name: &'a str,
+    total_kg: f64,
+    years: f64,
+    source: &'a str,
+}
+
+#[derive(Serialize)]
+struct Score {
+    g_per_unit: f64,
+    unit: &'static str,
+    count: f64,
+    operational_g: f64,
+    embodied_g: f64,
+}
+
+#[derive(Serialize)]
 struct Account {
     basis: Basis,
     g: Shown,
@@ -82,6 +112,7 @@ struct Account {
     baseline: Baseline,
     avoided_g: Option<f64>,
     avoided_percent: Option<f64>,
+    avoided_kind: Option<IntensityKind>,
     not_compared: Option<String>,
     claim: &'static str,
 }
@@ -240,8 +271,14 @@ impl<'a> Run<'a> {
             energy_kwh,
             by_component: by_component.collect(),
             pue: begin.pue.map(f64::from),
+            boundary: summary.boundary(),
+            share: begin.share,
             emissions: summary.emissions.iter().map(Account::of).collect(),
-            sci: None,
+            embodied: summary.embodied.as_ref().ok().map(Made::of),
+            sci: summary.sci.as_ref().ok().map(Score::of),
+            sci_missing: summary.sci.as_ref().err().map(String::as_str),
+            meters: &summary.meters,
+            unattributed: summary.unattributed.iter().map(Component::of).collect(),
             data_quality: Quality {
                 is_lower_bound: summary.is_unfinished() || !summary.is_whole,
                 energy_measured: round(summary.energy_share(EnergyKind::Measured), 1e-4),
@@ -255,6 +292,45 @@ impl<'a> Run<'a> {
                 verified: None,
                 head: None,
             },
+        }
+    }
+}
+
+impl<'a> Component<'a> {
+    fn of(component: &'a super::Component) -> Self {
+        Self {
+            component: &component.component,
+            kwh: round(component.energy.0, MICRO),
+            kind: component.kind,
+            source: &component.source,
+        }
+    }
+}
+
+impl<'a> Made<'a> {
+    fn of(embodied: &'a Embodied) -> Self {
+        let of = embodied.of.iter().map(|device| Device {
+            name: &device.name,
+            total_kg: round(device.total.0 / 1e3, MILLI),
+            years: device.years,
+            source: &device.source,
+        });
+        Self {
+            g: round(embodied.g.0, MILLI),
+            reserved_s: round(embodied.reserved_s, MILLI),
+            of: of.collect(),
+        }
+    }
+}
+
+impl Score {
+    fn of(sci: &Sci) -> Self {
+        Self {
+            g_per_unit: sci.g_per_unit,
+            unit: sci.unit,
+            count: sci.count,
+            operational_g: round(sci.operational.0, MILLI),
+            embodied_g: round(sci.embodied.0, MILLI),
         }
     }
 }
@@ -314,8 +390,9 @@ impl Account {
             avoided_percent: avoided
                 .filter(|_| base > 0)
                 .map(|avoided| round(percent(avoided), 1e-2)),
+            avoided_kind: emissions.avoided.ok().and_then(|_| emissions.worst_kind()),
             not_compared: emissions.avoided.err().map(|why| why.to_string()),
-            claim: CLAIM,
+            claim: claim(emissions.basis),
         }
     }
 }

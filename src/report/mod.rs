@@ -13,19 +13,25 @@ mod surprise;
 use jiff::Timestamp;
 
 use crate::emissions::{self, Account, Intensities, PARTS, Parts, RunNow, counted, run_now};
-use crate::forecast::Basis;
+use crate::forecast::{Basis, Signal};
 use crate::ledger::Ledger;
 use crate::ledger::entry::{
     Action, Begin, EnergyKind, Entry, Exit, IntensityKind, IntensityPoint, MeterFact, Part,
     Reading, Segment, What,
 };
-use crate::units::{GramsCo2e, Joules, KilowattHours, Pue};
+use crate::units::{GramsCo2e, KilowattHours, Pue};
 
+pub use embodied::{Embodied, Hardware, Sci, Units, Unknown};
 pub use surprise::Surprise;
 
-/// The kind of claim that avoided emissions on an average signal are: a difference of two
-/// attributions, not what the grid did otherwise.
-pub const CLAIM: &str = "difference";
+/// What avoided emissions claim. On an average signal they are a difference of two attributions, not
+/// what the grid did otherwise; that only a marginal signal speaks of.
+pub fn claim(basis: Basis) -> &'static str {
+    match basis.signal {
+        Signal::Average => "difference",
+        Signal::Marginal => "consequential",
+    }
+}
 
 /// Everything that reports show of one run.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +74,12 @@ pub struct Summary {
     pub unattributed: Vec<Component>,
     /// The meters that there were, each as it was told of last.
     pub meters: Vec<MeterFact>,
+    /// The share of the run in the emissions of making its hardware: in no other sum.
+    pub embodied: Result<Embodied, Unknown>,
+    /// The software carbon intensity, or why it is not told.
+    pub sci: Result<Sci, String>,
+    /// Whether a functional unit was given, so that its absence is worth a word.
+    pub asked_for_sci: bool,
     /// What is known of the record as a file; none for one in memory.
     pub record: Option<Record>,
     /// Entries that the writer gave up.
@@ -165,9 +177,35 @@ pub enum Deadline {
     Unknown,
 }
 
-/// What `ledger` says, with what was recorded up to `as_of`. None when not even its first entry
-/// was written.
-pub fn summarise(ledger: &Ledger, as_of: Timestamp) -> Option<Summary> {
+/// What is asked of a record.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ask {
+    /// What was recorded later is left out.
+    pub as_of: Timestamp,
+    /// Compare with starting at once even where the job failed or was stopped.
+    pub compares_failed: bool,
+    /// Whose making is counted.
+    pub hardware: Option<Hardware>,
+    /// What the software carbon intensity is told by.
+    pub units: Units,
+}
+
+impl From<Timestamp> for Ask {
+    fn from(as_of: Timestamp) -> Self {
+        Self {
+            as_of,
+            compares_failed: false,
+            hardware: None,
+            units: Units::default(),
+        }
+    }
+}
+
+/// What `ledger` says, of what is asked; a time alone asks for what was recorded by then. None when
+/// not even its first entry was written.
+pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
+    let ask = ask.into();
+    let as_of = ask.as_of;
     let (first, begin) = ledger.begin()?;
     let known = |entry: &&Entry| entry.at <= as_of || entry.seq == first.seq;
     let entries: Vec<&Entry> = ledger.entries.iter().filter(known).collect();
@@ -194,8 +232,10 @@ pub fn summarise(ledger: &Ledger, as_of: Timestamp) -> Option<Summary> {
     let (mut duration_s, mut energy) = (Parts::default(), Parts::default());
     for segment in &segments {
         duration_s[segment.part] += emissions::length(segment);
-        let joules: Joules = segment.energy.iter().map(|r| counted(r.joules)).sum();
-        energy[segment.part] += KilowattHours::from(joules);
+        for reading in &segment.energy {
+            let part = emissions::part_of(segment, reading);
+            energy[part] += KilowattHours::from(counted(reading.joules));
+        }
     }
     let reached = segments
         .iter()
@@ -213,16 +253,21 @@ pub fn summarise(ledger: &Ledger, as_of: Timestamp) -> Option<Summary> {
         Some(Exit::Code(0)) => Ok(()),
         Some(_) => Err(NotCompared::Failed),
     };
+    let compared = match outcome {
+        Err(NotCompared::Failed | NotCompared::Stopped) if ask.compares_failed => Ok(()),
+        other => other,
+    };
     // A second of real time is what may pass between the last segment and the last entry.
     let speed = begin.replay.as_ref().map_or(1.0, |replay| replay.speed);
     let is_whole = unrecorded_s <= speed.max(1.0);
-    let comparable = match outcome {
+    let comparable = match compared {
         Ok(()) if !is_whole => Err(NotCompared::Unrecorded),
         other => other,
     };
     let pue = begin.pue.unwrap_or(Pue::NONE);
     let now = run_now(&segments);
-    let emissions = bases(begin.basis, &entries)
+    let meters = meters(&entries);
+    let emissions: Vec<Emissions> = bases(begin.basis, &entries)
         .into_iter()
         .map(|basis| Emissions::of(basis, &entries, &segments, &now, pue, comparable))
         .collect();
@@ -237,6 +282,17 @@ pub fn summarise(ledger: &Ledger, as_of: Timestamp) -> Option<Summary> {
         };
         (deadline, how)
     });
+    let held_s = match begin.reserved {
+        true => 0.0,
+        false => duration_s[Part::Held],
+    };
+    let reserved_s = duration_s.total() + unrecorded_s - held_s;
+    let embodied = embodied::embodied(ask.hardware, &meters, reserved_s);
+    let operational = match emissions.first() {
+        Some(own) if own.account.is_complete() => Ok(own.account.g.total()),
+        _ => Err(NotCompared::Uncovered.to_string()),
+    };
+    let sci = embodied::sci(ask.units, operational, &embodied);
     Some(Summary {
         begin: begin.clone(),
         started_at: first.at,
@@ -260,7 +316,10 @@ pub fn summarise(ledger: &Ledger, as_of: Timestamp) -> Option<Summary> {
             .collect(),
         unattributed: unattributed(&segments),
         segments,
-        meters: meters(&entries),
+        meters,
+        embodied,
+        sci,
+        asked_for_sci: ask.units.unit.is_some(),
         record: None,
         lost: ledger.lost,
         torn: ledger.torn,
@@ -301,6 +360,11 @@ impl Emissions {
         }
     }
 
+    /// The worse kind of intensity of the two that are compared: the difference is known no better.
+    pub fn worst_kind(&self) -> Option<IntensityKind> {
+        self.account.worst_kind().max(self.run_now.worst_kind())
+    }
+
     /// Avoided emissions as a fraction of run-now's, where both are known and the latter not zero.
     pub fn avoided_fraction(&self) -> Option<f64> {
         let base = self.run_now.g.total();
@@ -319,6 +383,14 @@ impl Summary {
         match all.0 > 0.0 {
             true => sum(&|component| component.kind == kind) / all,
             false => 0.0,
+        }
+    }
+
+    /// What the energy is the energy of.
+    pub fn boundary(&self) -> String {
+        match self.begin.pue {
+            None => "IT equipment only; cooling and power supply not included".to_owned(),
+            Some(pue) => format!("IT equipment times a PUE of {}", pue.ratio()),
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Deadline, Emissions, Summary, apportion};
-use crate::emissions::INTENSITY_KINDS;
+use super::{Deadline, Embodied, Emissions, Summary, apportion};
+use crate::emissions::{Account, INTENSITY_KINDS};
 use crate::forecast::Signal;
 use crate::ledger::entry::{EnergyKind, Exit, IntensityKind, Part};
 use crate::units::{GramsCo2e, KilowattHours};
@@ -62,6 +62,13 @@ fn figures(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> St
         text.push_str(&row("emissions", &head, &rest, look));
         let (head, rest) = compared(summary, emissions, now, zone);
         text.push_str(&row("run-now", &head, &rest, look));
+    }
+    if let Ok(embodied) = &summary.embodied {
+        let (head, rest) = made(embodied);
+        text.push_str(&row("embodied", &head, &rest, look));
+    }
+    if let Some((head, rest)) = score(summary) {
+        text.push_str(&row("sci", &head, &rest, look));
     }
     if let Some((deadline, how)) = summary.deadline {
         let (head, rest) = kept(deadline, how, now, zone);
@@ -293,6 +300,38 @@ fn emitted(summary: &Summary, emissions: &Emissions, is_other: bool) -> (String,
     (head, rest.join("; "))
 }
 
+fn made(embodied: &Embodied) -> (String, String) {
+    let of = embodied.of.iter().map(|device| {
+        let (name, total) = (harmless(&device.name), words::mass(device.total));
+        format!("{name}, {total} over {} years", device.years)
+    });
+    let rest = format!(
+        "of {}; reserved for {}; in no other sum",
+        of.collect::<Vec<_>>().join("; "),
+        span(embodied.reserved_s)
+    );
+    (words::mass(embodied.g), rest)
+}
+
+/// The software carbon intensity where it was asked for, or what it lacks.
+fn score(summary: &Summary) -> Option<(String, String)> {
+    match &summary.sci {
+        Ok(sci) => {
+            let head = format!("{} a {}", words::small_mass(sci.g_per_unit), sci.unit);
+            let rest = format!(
+                "({} of use + {} of making) / {} {}s; ISO/IEC 21031",
+                words::mass(sci.operational),
+                words::mass(sci.embodied),
+                sci.count,
+                sci.unit
+            );
+            Some((head, rest))
+        }
+        Err(why) if summary.asked_for_sci => Some(("not told".to_owned(), why.clone())),
+        Err(_) => None,
+    }
+}
+
 /// `480 to 548 g`: the unit once where both have the same.
 fn range(low: GramsCo2e, high: GramsCo2e) -> String {
     let (low, high) = (words::mass(low), words::mass(high));
@@ -303,10 +342,13 @@ fn range(low: GramsCo2e, high: GramsCo2e) -> String {
 }
 
 fn is_estimate(summary: &Summary, emissions: &Emissions) -> bool {
-    let account = &emissions.account;
+    1.0 - summary.energy_share(EnergyKind::Measured) > MUCH || is_unobserved(&emissions.account)
+}
+
+fn is_unobserved(account: &Account) -> bool {
     let known = [IntensityKind::Observed, IntensityKind::Preliminary];
     let known: f64 = known.iter().map(|kind| account.share(*kind)).sum();
-    1.0 - summary.energy_share(EnergyKind::Measured) > MUCH || 1.0 - known > MUCH
+    1.0 - known > MUCH
 }
 
 fn kinds(account: &crate::emissions::Account) -> String {
@@ -340,7 +382,7 @@ fn compared(
         Ok(avoided) => avoided,
         Err(why) => return ("not compared".to_owned(), why.to_string()),
     };
-    let is_estimate = is_estimate(summary, emissions);
+    let is_estimate = is_estimate(summary, emissions) || is_unobserved(&emissions.run_now);
     let head = grams(emissions.run_now.g.total(), is_estimate);
     let seconds = summary.duration_s;
     if avoided == GramsCo2e::ZERO && seconds[Part::Held] + seconds[Part::Paused] == 0.0 {
@@ -350,10 +392,18 @@ fn compared(
         true => trimmed(&words::mass(GramsCo2e(two_digits(avoided.0)))),
         false => words::mass(avoided),
     };
-    let basis = match emissions.basis.signal {
+    let mut basis = match emissions.basis.signal {
         Signal::Average => "difference on the average mix",
         Signal::Marginal => "difference by the marginal signal",
-    };
+    }
+    .to_owned();
+    // It is known no better than the worse of the two.
+    basis.push_str(match emissions.worst_kind() {
+        Some(IntensityKind::Forecast) => ", partly by forecast",
+        Some(IntensityKind::Profile) => ", partly by the usual day",
+        Some(IntensityKind::Average) => ", partly by a yearly average",
+        Some(IntensityKind::Observed | IntensityKind::Preliminary) | None => "",
+    });
     let percent = emissions.avoided_fraction().map(|fraction| {
         let change = words::change(fraction);
         change.trim_start_matches('+').to_owned()
@@ -361,7 +411,7 @@ fn compared(
     let in_brackets = match percent {
         Some(percent) if avoided.0 < 0.0 => percent,
         Some(percent) => format!("{percent}; {basis}"),
-        None => basis.to_owned(),
+        None => basis,
     };
     let mut rest = format!("avoided {size} ({in_brackets})");
     if avoided.0 < 0.0 {

@@ -28,6 +28,7 @@ pub fn knowledge(zone: &str) -> Knowledge {
             .map(|average| average.intensity),
         lessons: None,
         trust: None,
+        leads: Vec::new(),
     }
 }
 

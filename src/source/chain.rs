@@ -528,6 +528,7 @@ impl Chain {
             yearly_average: usual.yearly_average.filter(|_| usual.basis == of.basis),
             lessons: None,
             trust: None,
+            leads: Vec::new(),
         };
         let archive = self.archive.as_ref();
         if let Some(learned) = archive.and_then(|archive| archive.read_lessons(of)) {

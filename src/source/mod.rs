@@ -328,6 +328,7 @@ fn join(recorded: Recorded, zone: &str, source: &str, notes: &mut Vec<String>) -
         yearly_average: usual.yearly_average.filter(|_| same),
         lessons,
         trust: None,
+        leads: Vec::new(),
     }
 }
 

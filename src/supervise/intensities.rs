@@ -6,8 +6,9 @@
 
 use jiff::Timestamp;
 
-use crate::forecast::{Kind, Knowledge, Outlook, Point, Span};
+use crate::forecast::{Kind, Knowledge, Outlook, Point, Span, score};
 use crate::ledger::entry::{IntensityKind, IntensityPoint, What};
+use crate::units::GramsPerKwh;
 
 /// What one account has been told so far.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Noted {
                 start: last.end,
                 end: point.start,
             };
-            points.extend(expected_in(gap, outlook));
+            points.extend(expected_in(gap, knowledge, outlook));
         }
         points.push(point.clone());
         // What was expected may come from elsewhere than what was observed, and mean another thing.
@@ -134,10 +135,14 @@ pub(super) fn intensity_at(
     }
     let outlook = outlook?;
     let point = outlook.expected.point_at(at)?;
-    expected_in(point.span, outlook).next()
+    expected_in(point.span, knowledge, outlook).next()
 }
 
-fn expected_in(span: Span, outlook: &Outlook) -> impl Iterator<Item = IntensityPoint> {
+fn expected_in(
+    span: Span,
+    knowledge: &Knowledge,
+    outlook: &Outlook,
+) -> impl Iterator<Item = IntensityPoint> {
     let kind = match outlook.kind {
         Kind::Live | Kind::Estimated | Kind::Cached | Kind::Interpolated => IntensityKind::Forecast,
         Kind::Profile | Kind::Rescaled => IntensityKind::Profile,
@@ -145,16 +150,41 @@ fn expected_in(span: Span, outlook: &Outlook) -> impl Iterator<Item = IntensityP
     };
     outlook.expected.points().iter().filter_map(move |point| {
         let part = point.span.overlap(span)?;
+        let (low, high) = bounds(kind, point, knowledge, outlook).unzip();
         Some(IntensityPoint {
             start: part.start,
             end: part.end,
             g_per_kwh: point.intensity,
-            low_g_per_kwh: None,
-            high_g_per_kwh: None,
+            low_g_per_kwh: low,
+            high_g_per_kwh: high,
             kind,
             forecast: Some(outlook.kind),
         })
     })
+}
+
+/// What is at least and at most to be expected: by the errors of this source's forecasts of that
+/// age, or the 10th and 90th percentile of the usual day; `None` where neither is known.
+fn bounds(
+    kind: IntensityKind,
+    point: &Point,
+    knowledge: &Knowledge,
+    outlook: &Outlook,
+) -> Option<(GramsPerKwh, GramsPerKwh)> {
+    let value = point.intensity;
+    match kind {
+        IntensityKind::Forecast => {
+            let age = point.span.start.duration_since(outlook.issued_at?);
+            let error = score::relative_error(&knowledge.leads, age)?;
+            Some((value * (1.0 - error).max(0.0), value * (1.0 + error)))
+        }
+        // Percentiles mean what the built-in day means.
+        IntensityKind::Profile if outlook.source == "built-in" => {
+            let [_, low, high] = knowledge.profile?.at(point.span.start);
+            Some((low, high))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -165,7 +195,6 @@ mod tests {
     use crate::emissions::{Intensities, Prices};
     use crate::forecast::ahead::ahead;
     use crate::forecast::{Basis, Issue, Scope, Series, Signal};
-    use crate::units::GramsPerKwh;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -199,6 +228,7 @@ mod tests {
             yearly_average: None,
             lessons: None,
             trust: None,
+            leads: Vec::new(),
         };
         let outlook = ahead(at(0), &knowledge, 48).unwrap();
         (knowledge, outlook)

@@ -42,6 +42,7 @@ fn knowledge(lessons: bool) -> Knowledge {
         yearly_average: None,
         lessons: lessons.then(|| Lessons::since(midnight(20))),
         trust: None,
+        leads: Vec::new(),
     }
 }
 

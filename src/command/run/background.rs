@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 use super::prepare::{Prepared, UNKNOWN_ZONE};
 use crate::caller::block_on;
 use crate::clock::utc_now;
-use crate::forecast::Knowledge;
 use crate::forecast::ahead::ahead;
+use crate::forecast::{Knowledge, score};
 use crate::ledger::RunId;
 use crate::source::chain::Chain;
 use crate::source::telling::{Telling, Word};
@@ -234,10 +234,12 @@ fn spread(wait: Duration) -> Duration {
 
 /// Works out the lessons here, so that the deciding thread finds them ready. They look back half a
 /// year at most: under a tenth of a second with an issue a day, about one with an issue an hour.
-fn learned(knowledge: Knowledge, now: Timestamp) -> Arc<Knowledge> {
+fn learned(mut knowledge: Knowledge, now: Timestamp) -> Arc<Knowledge> {
     // A bug in it would show again where the machine is ready for it; here it would cost the
     // knowledge.
     let learning = std::panic::AssertUnwindSafe(|| ahead(now, &knowledge, 1));
     drop(std::panic::catch_unwind(learning));
+    let scoring = std::panic::AssertUnwindSafe(|| score::by_lead(&knowledge, now));
+    knowledge.leads = std::panic::catch_unwind(scoring).unwrap_or_default();
     Arc::new(knowledge)
 }

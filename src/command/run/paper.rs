@@ -81,6 +81,7 @@ pub(super) fn record_begin(
         power: figures.assumed(),
         pue: args.pue,
         share: figures.share,
+        reserved: figures.reserved,
         budget_g: args.carbon_budget,
     };
     drop(writer.record(

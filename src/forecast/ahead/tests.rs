@@ -52,6 +52,7 @@ fn case(case: &serde_json::Value) -> (Timestamp, Knowledge) {
         yearly_average: None,
         lessons: (case.get("learn_from")).map(|from| Lessons::since(time(from))),
         trust: None,
+        leads: Vec::new(),
     };
     (time(&case["now"]), known)
 }
@@ -121,6 +122,7 @@ fn knowing(observations: Series, issues: Vec<Issue>) -> Knowledge {
         yearly_average: None,
         lessons: None,
         trust: None,
+        leads: Vec::new(),
     }
 }
 

@@ -60,6 +60,7 @@ fn archive(days: i64, step: i64, said: impl Fn(i64) -> f64) -> Knowledge {
         yearly_average: None,
         lessons: Some(Lessons::since(at(7 * DAY))),
         trust: None,
+        leads: Vec::new(),
     }
 }
 

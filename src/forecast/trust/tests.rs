@@ -44,6 +44,7 @@ fn known(said: impl Fn(i64) -> f64) -> Knowledge {
         yearly_average: None,
         lessons: None,
         trust: None,
+        leads: Vec::new(),
     }
 }
 

@@ -58,6 +58,7 @@ fn knowledge(hours: &[f64]) -> Arc<Knowledge> {
         yearly_average: None,
         lessons: None,
         trust: None,
+        leads: Vec::new(),
     })
 }
 
