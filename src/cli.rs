@@ -526,6 +526,18 @@ pub enum FunctionalUnit {
     Run,
 }
 
+impl FunctionalUnit {
+    /// Its name in a report: `step`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Epoch => "epoch",
+            Self::Token => "token",
+            Self::Run => "run",
+        }
+    }
+}
+
 /// How a report is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {

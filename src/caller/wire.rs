@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::forecast::{Basis, Issue, Point};
+use crate::forecast::{Basis, Issue, Point, Span};
 
 /// A provider: how it is asked and how it is read.
 pub trait Provider: fmt::Debug + Send + Sync {
@@ -26,6 +26,11 @@ pub trait Provider: fmt::Debug + Send + Sync {
 
     /// What to ask for what was observed of late and what lies ahead of a place.
     fn asks(&self, place: &str, now: Timestamp) -> Vec<Ask>;
+
+    /// What to ask for what was observed in a span of the past; nothing where it only tells of late.
+    fn asks_past(&self, _place: &str, _span: Span) -> Vec<Ask> {
+        Vec::new()
+    }
 
     /// What an answer to `ask` says of a place.
     ///

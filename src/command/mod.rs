@@ -5,6 +5,7 @@ pub mod key;
 pub mod man;
 pub mod report;
 pub mod run;
+mod settle;
 pub mod simulate;
 pub mod sources;
 pub mod status;

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::cli::{ReportArgs, ReportFormat as Format};
+use super::settle::Settling;
+use crate::cli::{FunctionalUnit, ReportArgs, ReportFormat as Format};
 use anyhow::Context;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -13,7 +14,7 @@ use jiff::tz::TimeZone;
 use crate::error::{Failure, Kind};
 use crate::ledger::{self, Ledger, NotFound, RunRef};
 use crate::report::text::harmless;
-use crate::report::{Summary, json, summarise, text};
+use crate::report::{Ask, Summary, Units, json, summarise, text};
 use crate::words::Look;
 
 /// Writes the report that `args` ask for to `out`, or to their file, of the runs in the state
@@ -35,15 +36,21 @@ pub fn run(
         parsed.transpose()
     };
     let (since, until) = (time(&args.since, "--since")?, time(&args.until, "--until")?);
+    let as_of = time(&args.as_of, "--as-of")?;
     let runs = ledger::list_runs(state)
         .with_context(|| format!("cannot list the runs in {}", state.display()))?;
     let chosen = ledger::select(&runs, &args.runs, since, until).map_err(not_found)?;
 
     let mut summaries = Vec::new();
     let mut unreadable = Vec::new();
+    // What was known then is not made better by what is known now.
+    let settling = match as_of {
+        None => Settling::new(args.offline),
+        Some(_) => None,
+    };
     for run in chosen {
-        match read(run, now) {
-            Ok((_, summary)) => summaries.push(summary),
+        match settled(run, args, as_of, now, settling.as_ref()) {
+            Ok(summary) => summaries.push(summary),
             Err(why) => unreadable.push(why),
         }
     }
@@ -65,17 +72,53 @@ pub fn run(
 /// A run's ledger, and all that it says by `now`.
 pub(super) fn read(run: &RunRef, now: Timestamp) -> anyhow::Result<(Ledger, Summary)> {
     let ledger: Ledger = ledger::read(&run.path)?;
-    // A clock that was set back since must not hide the newest entries.
-    let newest = ledger.entries.iter().map(|entry| entry.at).max();
-    let as_of = newest.map_or(now, |newest| newest.max(now));
-    let summary = summarise(&ledger, as_of).with_context(|| {
-        let path = run.path.display();
-        format!(
-            "nothing is recorded of run {}: {path} has no whole line",
-            run.id
-        )
-    })?;
+    let summary = summary(run, &ledger, latest(&ledger, now).into())?;
     Ok((ledger, summary))
+}
+
+/// A clock that was set back since must not hide the newest entries.
+fn latest(ledger: &Ledger, now: Timestamp) -> Timestamp {
+    let newest = ledger.entries.iter().map(|entry| entry.at).max();
+    newest.map_or(now, |newest| newest.max(now))
+}
+
+fn summary(run: &RunRef, ledger: &Ledger, ask: Ask) -> anyhow::Result<Summary> {
+    summarise(ledger, ask).with_context(|| match ledger.entries.first() {
+        None => {
+            let path = run.path.display();
+            format!(
+                "nothing is recorded of run {}: {path} has no whole line",
+                run.id
+            )
+        }
+        Some(first) => format!("run {} began at {}, after --as-of", run.id, first.at),
+    })
+}
+
+/// What is said of a run: with what became known since it ended, which is then recorded.
+fn settled(
+    run: &RunRef,
+    args: &ReportArgs,
+    as_of: Option<Timestamp>,
+    now: Timestamp,
+    settling: Option<&Settling>,
+) -> anyhow::Result<Summary> {
+    let ledger = ledger::read(&run.path)?;
+    let ask = |ledger: &Ledger| Ask {
+        as_of: as_of.unwrap_or_else(|| latest(ledger, now)),
+        compares_failed: args.compare_failed,
+        hardware: args.embodied,
+        units: Units {
+            unit: args.per.map(FunctionalUnit::name),
+            count: args.count,
+        },
+    };
+    let before = summary(run, &ledger, ask(&ledger))?;
+    let after = settling.and_then(|settling| settling.settle(run, ledger, &before, now));
+    match after {
+        Some(ledger) => summary(run, &ledger, ask(&ledger)),
+        None => Ok(before),
+    }
 }
 
 fn in_words(summaries: &[Summary], look: Look, now: Timestamp, zone: &TimeZone) -> String {

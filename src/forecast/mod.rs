@@ -289,6 +289,28 @@ impl Series {
         })
     }
 
+    /// The parts of `span` that no interval covers.
+    pub fn holes(&self, span: Span) -> Vec<Span> {
+        let mut holes = Vec::new();
+        let mut reached = span.start;
+        for point in self.within(span) {
+            if reached < point.span.start {
+                holes.push(Span {
+                    start: reached,
+                    end: point.span.start,
+                });
+            }
+            reached = reached.max(point.span.end);
+        }
+        if reached < span.end {
+            holes.push(Span {
+                start: reached,
+                end: span.end,
+            });
+        }
+        holes
+    }
+
     /// The time-weighted mean over `span`; `None` if any part of it is a hole, or it is empty.
     pub fn mean(&self, span: Span) -> Option<GramsPerKwh> {
         let mut reached = span.start;

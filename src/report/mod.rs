@@ -6,6 +6,7 @@
 pub mod embodied;
 pub mod groups;
 pub mod json;
+pub mod settlement;
 pub mod text;
 
 mod surprise;
@@ -207,6 +208,9 @@ pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
     let ask = ask.into();
     let as_of = ask.as_of;
     let (first, begin) = ledger.begin()?;
+    if as_of < first.at {
+        return None;
+    }
     let known = |entry: &&Entry| entry.at <= as_of || entry.seq == first.seq;
     let entries: Vec<&Entry> = ledger.entries.iter().filter(known).collect();
     let segments: Vec<Segment> = entries

@@ -19,6 +19,26 @@ pub(super) fn last_day(now: Timestamp, step: Duration) -> Span {
     }
 }
 
+/// A span of the past in pieces of at most so many days, from whole hour to whole hour: most services
+/// refuse more at once.
+pub(super) fn in_pieces(span: Span, days: i64) -> Vec<Span> {
+    const HOUR: i64 = 3600;
+    let begin = span.start.as_second().div_euclid(HOUR) * HOUR;
+    let end = (span.end.as_second() + HOUR - 1).div_euclid(HOUR) * HOUR;
+    let step = days * 24 * HOUR;
+    let mut pieces = Vec::new();
+    let mut from = begin;
+    while from < end {
+        let to = (from + step).min(end);
+        let at = Timestamp::from_second;
+        if let (Ok(start), Ok(end)) = (at(from), at(to)) {
+            pieces.push(Span { start, end });
+        }
+        from = to;
+    }
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,5 +55,29 @@ mod tests {
             last_day(Timestamp::MIN, Duration::from_secs(7)).end,
             Timestamp::MIN
         );
+    }
+
+    #[test]
+    fn a_span_of_the_past_comes_in_whole_hours_and_is_covered_without_overlap() {
+        let span = Span {
+            start: "2026-11-01T10:20:00Z".parse().unwrap(),
+            end: "2026-11-20T07:01:00Z".parse().unwrap(),
+        };
+        let pieces = in_pieces(span, 7);
+        assert_eq!(pieces.len(), 3);
+        assert_eq!(pieces[0].start.to_string(), "2026-11-01T10:00:00Z");
+        assert_eq!(pieces[2].end.to_string(), "2026-11-20T08:00:00Z");
+        assert!(pieces.windows(2).all(|two| two[0].end == two[1].start));
+        let most = SignedDuration::from_hours(7 * 24);
+        assert!(
+            pieces
+                .iter()
+                .all(|it| it.end.duration_since(it.start) <= most)
+        );
+        let nothing = Span {
+            end: span.start,
+            ..span
+        };
+        assert!(in_pieces(nothing, 7).len() <= 1);
     }
 }

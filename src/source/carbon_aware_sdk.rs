@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 
-use super::asking::last_day;
+use super::asking::{in_pieces, last_day};
 use super::reading::{
     Bounded, BoundedMap, Raw, Scalar, Timeline, complaint, issued, json, quote, said, success, time,
 };
@@ -58,27 +58,20 @@ impl Provider for CarbonAwareSdk {
     }
 
     fn asks(&self, place: &str, now: Timestamp) -> Vec<Ask> {
-        let lately = last_day(now, STEP);
-        // Its documentation calls the parameter `locations`; its code reads `location`.
-        let location = ("location", place.to_owned());
         vec![
-            Ask {
-                what: EMISSIONS,
-                path: "/emissions/bylocation".to_owned(),
-                query: vec![
-                    location.clone(),
-                    ("time", lately.start.to_string()),
-                    ("toTime", lately.end.to_string()),
-                ],
-                credential: Credential::None,
-            },
+            emissions(place, last_day(now, STEP)),
             Ask {
                 what: FORECAST,
                 path: "/emissions/forecasts/current".to_owned(),
-                query: vec![location],
+                query: vec![location(place)],
                 credential: Credential::None,
             },
         ]
+    }
+
+    fn asks_past(&self, place: &str, span: Span) -> Vec<Ask> {
+        let pieces = in_pieces(span, 7).into_iter();
+        pieces.map(|piece| emissions(place, piece)).collect()
     }
 
     fn read(&self, ask: &Ask, place: &str, answer: &Answer<'_>) -> Result<Said, Refused> {
@@ -94,6 +87,24 @@ impl Provider for CarbonAwareSdk {
         let expected = series_of(&forecast.forecast_data.0, &mut notes);
         let issued_at = issued(forecast.generated_at, answer);
         said(&Series::default(), expected, issued_at, notes)
+    }
+}
+
+/// Its documentation calls the parameter `locations`; its code reads `location`.
+fn location(place: &str) -> (&'static str, String) {
+    ("location", place.to_owned())
+}
+
+fn emissions(place: &str, span: Span) -> Ask {
+    Ask {
+        what: EMISSIONS,
+        path: "/emissions/bylocation".to_owned(),
+        query: vec![
+            location(place),
+            ("time", span.start.to_string()),
+            ("toTime", span.end.to_string()),
+        ],
+        credential: Credential::None,
     }
 }
 

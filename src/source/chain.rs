@@ -32,7 +32,7 @@ use crate::caller::{self, By, CallError, Caller, To};
 use crate::forecast::learn::Lessons;
 use crate::forecast::learned::Learned;
 use crate::forecast::rescale;
-use crate::forecast::{Basis, Issue, Kind, Knowledge, Scope, Series};
+use crate::forecast::{Basis, Issue, Kind, Knowledge, Point, Scope, Series, Span};
 use crate::words;
 
 /// How far ahead a last forecast must reach for nobody else to be asked.
@@ -193,6 +193,11 @@ impl Chain {
         leads.unwrap_or_else(|| builtin::knowledge(zone).basis)
     }
 
+    /// Whether a service serves a zone.
+    pub fn serves(&self, live: Live, zone: &str) -> bool {
+        self.of(&Name::Live(live), zone).is_some()
+    }
+
     /// What a named source says of a zone, where it is a service that serves it.
     fn of(&self, name: &Name, zone: &str) -> Option<Of> {
         match name {
@@ -289,6 +294,91 @@ impl Chain {
         let instead = format!("built-in data: {outcome}");
         told.tried(&Name::BuiltIn, outcome);
         Ok(told.gathered(builtin::knowledge(zone), &instead, wait))
+    }
+
+    /// What a service observed in a span of the past: what is kept of it, and what it says when it is
+    /// asked for what is missing. Nothing is asked of the last two steps, which it may not have yet.
+    ///
+    /// Beside it why it said nothing, with what to do about it.
+    pub async fn observed(
+        &self,
+        live: Live,
+        zone: &str,
+        span: Span,
+        now: Timestamp,
+    ) -> (Vec<Point>, Result<(), String>) {
+        let name = live.name();
+        let service = self.services.get(&live);
+        let Some((service, of)) = service.and_then(|service| Some((service, service.of(zone)?)))
+        else {
+            return (Vec::new(), Err(format!("{name} does not serve {zone}")));
+        };
+        let mut known = self.read(&of).observations;
+        let mut outcome = Ok(());
+        let lag = service
+            .provider
+            .offers()
+            .step
+            .max(service.provider.offers().cadence)
+            * 2;
+        let until = now
+            .checked_sub(lag)
+            .map_or(span.end, |until| until.min(span.end));
+        for hole in known.holes(Span { end: until, ..span }) {
+            match self.ask_past(live, service, &of, hole, now).await {
+                Ok(points) => {
+                    let all = known.points().iter().copied().chain(points);
+                    known = Series::new(all.collect());
+                }
+                // Nobody was to be asked.
+                Err(silent) if !silent.is_trouble => break,
+                Err(silent) => {
+                    outcome = Err(silent.text);
+                    break;
+                }
+            }
+        }
+        (known.within(span).collect(), outcome)
+    }
+
+    /// Asks for the past of a place piece by piece, and keeps it.
+    async fn ask_past(
+        &self,
+        live: Live,
+        service: &Service,
+        of: &Of,
+        span: Span,
+        now: Timestamp,
+    ) -> Result<Vec<Point>, Silent> {
+        let provider = service.provider.as_ref();
+        let base_url = service.base_url()?;
+        let held = match provider.offers().credential {
+            Credential::None => None,
+            _ => self.key(live).await.map_err(|why| Silent::new(why, None))?,
+        };
+        let to = To {
+            provider,
+            base_url,
+            place: &of.place,
+            key: held.as_ref().map(|held| &held.current),
+        };
+        let mut points = Vec::new();
+        for ask in provider.asks_past(&of.place, span) {
+            match self.caller.ask(&to, &ask).await {
+                Ok(heard) => points.extend(heard.said.observations),
+                // What it does not have is no reason to give up the rest.
+                Err(error) if matches!(error.refusal(), Some(Refused::NoData(_))) => {}
+                Err(error) => {
+                    let plan = self.plan(&to, &error).await;
+                    return Err(Silent::of(&error, plan));
+                }
+            }
+        }
+        if let Some(archive) = &self.archive {
+            // What cannot be kept is asked for again another time.
+            drop(archive.add(of, &points, None, now));
+        }
+        Ok(points)
     }
 
     /// What is known of a zone without asking anybody: by the archive of the leading source, else

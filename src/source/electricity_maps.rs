@@ -11,14 +11,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::asking::in_pieces;
 use super::coverage;
 use super::reading::{
     BoundedMap, OneOrMany, Raw, Timeline, complaint, issued, json, quote, said, success, time,
 };
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
-use crate::forecast::{Basis, Kind, Scope, Series, Signal};
+use crate::forecast::{Basis, Kind, Scope, Series, Signal, Span};
 
 const HISTORY: &str = "history";
+const PAST: &str = "the past";
 const FORECAST: &str = "forecast";
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -162,6 +164,18 @@ impl Provider for ElectricityMaps {
             self.ask("carbon-intensity/history", HISTORY, self.query(place)),
             self.ask("carbon-intensity/forecast", FORECAST, ahead),
         ]
+    }
+
+    /// By the hour, of which ten days are given at once.
+    fn asks_past(&self, place: &str, span: Span) -> Vec<Ask> {
+        let pieces = in_pieces(span, 7).into_iter();
+        let asks = pieces.map(|Span { start, end }| {
+            let mut query = self.query(place);
+            query.push(("start", start.to_string()));
+            query.push(("end", end.to_string()));
+            self.ask("carbon-intensity/past-range", PAST, query)
+        });
+        asks.collect()
     }
 
     fn read(&self, ask: &Ask, place: &str, answer: &Answer<'_>) -> Result<Said, Refused> {

@@ -8,9 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::asking::in_pieces;
 use super::reading::{Bounded, Raw, Timeline, json, said, success, utc_time};
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
-use crate::forecast::{Basis, Kind, Scope, Series, Signal};
+use crate::forecast::{Basis, Kind, Scope, Series, Signal, Span};
 
 /// The provider.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,22 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 const FORECAST: &str = "forecast";
 const PAST: &str = "past";
+/// What Danish summer time is ahead of UTC.
+const DANISH: Duration = Duration::from_secs(7200);
+
+fn ask(what: &'static str, data_set: &str, place: &str, start: &str) -> Ask {
+    Ask {
+        what,
+        path: format!("/dataset/{data_set}"),
+        query: vec![
+            ("start", start.to_owned()),
+            ("filter", format!("{{\"PriceArea\":[\"{place}\"]}}")),
+            ("sort", "Minutes5UTC ASC".to_owned()),
+            ("limit", "0".to_owned()),
+        ],
+        credential: Credential::None,
+    }
+}
 
 impl Provider for EnergiDataService {
     fn name(&self) -> &'static str {
@@ -53,21 +70,23 @@ impl Provider for EnergiDataService {
     /// Without a start, or with the limit that holds unless it is lifted, only the hundred rows that
     /// are farthest away would come. The start is in Danish time, so it is not a time but an age.
     fn asks(&self, place: &str, _: Timestamp) -> Vec<Ask> {
-        let ask = |what, data_set: &str, start: &str| Ask {
-            what,
-            path: format!("/dataset/{data_set}"),
-            query: vec![
-                ("start", start.to_owned()),
-                ("filter", format!("{{\"PriceArea\":[\"{place}\"]}}")),
-                ("sort", "Minutes5UTC ASC".to_owned()),
-                ("limit", "0".to_owned()),
-            ],
-            credential: Credential::None,
-        };
         vec![
-            ask(FORECAST, "CO2EmisProg", "now-PT5M"),
-            ask(PAST, "CO2Emis", "now-P1D"),
+            ask(FORECAST, "CO2EmisProg", place, "now-PT5M"),
+            ask(PAST, "CO2Emis", place, "now-P1D"),
         ]
+    }
+
+    /// Times are Danish, one or two hours ahead of UTC: the digits of UTC begin early, and two hours
+    /// more end late enough.
+    fn asks_past(&self, place: &str, span: Span) -> Vec<Ask> {
+        let digits = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M").to_string();
+        let pieces = in_pieces(span, 7).into_iter();
+        let asks = pieces.map(|Span { start, end }| {
+            let mut ask = ask(PAST, "CO2Emis", place, &digits(start));
+            ask.query.insert(1, ("end", digits(end + DANISH)));
+            ask
+        });
+        asks.collect()
     }
 
     fn read(&self, ask: &Ask, place: &str, answer: &Answer<'_>) -> Result<Said, Refused> {

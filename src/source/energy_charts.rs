@@ -9,9 +9,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use super::asking::in_pieces;
 use super::reading::{Bounded, Raw, Timeline, complaint, json, said, step_between, success};
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
-use crate::forecast::{Basis, Kind, Scope, Signal};
+use crate::forecast::{Basis, Kind, Scope, Signal, Span};
 
 /// The provider.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,21 @@ const COUNTRIES: [&str; 45] = [
     "ES", "EU", "FI", "FR", "GE", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV", "MD", "ME", "MK",
     "MT", "NL", "NO", "PL", "PT", "RO", "RS", "SE", "SI", "SK", "TR", "UA", "UK", "XK",
 ];
+
+/// Asks for whole days.
+fn ask(what: &'static str, place: &str, from: Timestamp, to: Timestamp) -> Ask {
+    let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date().to_string();
+    Ask {
+        what,
+        path: "/co2eq".to_owned(),
+        query: vec![
+            ("country", place.to_owned()),
+            ("start", day(from)),
+            ("end", day(to)),
+        ],
+        credential: Credential::None,
+    }
+}
 
 impl Provider for EnergyCharts {
     fn name(&self) -> &'static str {
@@ -61,17 +77,15 @@ impl Provider for EnergyCharts {
     /// From yesterday to the day after tomorrow, which is more than there ever is: a day by its date is
     /// the local one, and the same all day long, so that the answer can be shared.
     fn asks(&self, place: &str, now: Timestamp) -> Vec<Ask> {
-        let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date().to_string();
-        vec![Ask {
-            what: "intensity",
-            path: "/co2eq".to_owned(),
-            query: vec![
-                ("country", place.to_owned()),
-                ("start", day(now - DAY)),
-                ("end", day(now + DAY * 2)),
-            ],
-            credential: Credential::None,
-        }]
+        vec![ask("intensity", place, now - DAY, now + DAY * 2)]
+    }
+
+    /// A day is the local one, which may begin and end a few hours off ours.
+    fn asks_past(&self, place: &str, span: Span) -> Vec<Ask> {
+        let pieces = in_pieces(span, 7).into_iter();
+        pieces
+            .map(|piece| ask("past", place, piece.start - DAY, piece.end + DAY))
+            .collect()
     }
 
     fn read(&self, _: &Ask, _: &str, answer: &Answer<'_>) -> Result<Said, Refused> {

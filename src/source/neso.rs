@@ -10,11 +10,12 @@ use jiff::tz::TimeZone;
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 use serde::Deserialize;
 
+use super::asking::in_pieces;
 use super::reading::{
     Bounded, OneOrMany, Raw, Timeline, complaint, json, quote, said, success, time,
 };
 use crate::caller::wire::{Answer, Ask, Credential, Offers, Provider, Refused, Said};
-use crate::forecast::{Basis, Kind, Scope, Signal};
+use crate::forecast::{Basis, Kind, Scope, Signal, Span};
 
 /// The provider.
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +108,18 @@ impl Provider for Neso {
         let mut asks = ahead.unwrap_or_else(|| whole(FORECAST[0], "fw48h"));
         asks.extend(back.unwrap_or_else(|| whole(PAST[1], "pt24h")));
         asks
+    }
+
+    fn asks_past(&self, place: &str, span: Span) -> Vec<Ask> {
+        let pieces = in_pieces(span, 7).into_iter();
+        let asks = pieces.flat_map(|Span { start, end }| {
+            let (start, end) = (start + MINUTE, end + MINUTE);
+            in_two_parts(PAST, place, start, end).unwrap_or_else(|| {
+                let range = format!("{}/{}", minute(start), minute(end));
+                vec![ask(PAST[1], place, &range)]
+            })
+        });
+        asks.collect()
     }
 
     fn read(&self, ask: &Ask, place: &str, answer: &Answer<'_>) -> Result<Said, Refused> {

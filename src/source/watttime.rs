@@ -13,11 +13,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::asking::last_day;
+use super::asking::{in_pieces, last_day};
 use super::coverage;
 use super::reading::{Bounded, Raw, Timeline, complaint, issued, json, quote, said, success, time};
 use crate::caller::wire::{Answer, Ask, Credential, Login, Offers, Provider, Refused, Said, Token};
-use crate::forecast::{Basis, Kind, Scope, Series, Signal};
+use crate::forecast::{Basis, Kind, Scope, Series, Signal, Span};
 
 const HISTORICAL: &str = "historical";
 const FORECAST: &str = "forecast";
@@ -90,19 +90,15 @@ impl Provider for WattTime {
     }
 
     fn asks(&self, place: &str, now: Timestamp) -> Vec<Ask> {
-        let lately = last_day(now, STEP);
         vec![
-            ask(
-                HISTORICAL,
-                place,
-                vec![
-                    ("start", lately.start.to_string()),
-                    ("end", lately.end.to_string()),
-                    ("include_imputed_marker", "true".to_owned()),
-                ],
-            ),
+            historical(place, last_day(now, STEP)),
             ask(FORECAST, place, vec![("horizon_hours", "72".to_owned())]),
         ]
+    }
+
+    fn asks_past(&self, place: &str, span: Span) -> Vec<Ask> {
+        let pieces = in_pieces(span, 7).into_iter();
+        pieces.map(|piece| historical(place, piece)).collect()
     }
 
     fn read(&self, ask: &Ask, place: &str, answer: &Answer<'_>) -> Result<Said, Refused> {
@@ -190,6 +186,18 @@ impl Login for WattTime {
             _ => Err(Refused::NotAnAnswer("a login without a token".to_owned())),
         }
     }
+}
+
+fn historical(place: &str, span: Span) -> Ask {
+    ask(
+        HISTORICAL,
+        place,
+        vec![
+            ("start", span.start.to_string()),
+            ("end", span.end.to_string()),
+            ("include_imputed_marker", "true".to_owned()),
+        ],
+    )
 }
 
 fn ask(what: &'static str, place: &str, more: Vec<(&'static str, String)>) -> Ask {

@@ -1,0 +1,141 @@
+//! Fetches what was observed of a run since it ended, and has it recorded.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::sources::Settled;
+use crate::caller::block_on;
+use crate::ledger::entry::{Entry, What};
+use crate::ledger::{Ledger, RunRef};
+use crate::report::Summary;
+use crate::report::settlement::{Open, open, settlement};
+use crate::report::text::harmless;
+use crate::source::{Live, Name};
+
+/// Longest wait for all that is asked about one run.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks sources for what a run lacks.
+#[derive(Debug)]
+pub(super) struct Settling {
+    settled: Settled,
+}
+
+impl Settling {
+    /// By the configuration in force. Where that is broken a report is made of what is recorded, and
+    /// says so.
+    pub(super) fn new(offline: bool) -> Option<Self> {
+        match Settled::load(offline) {
+            Ok(settled) => Some(Self { settled }),
+            Err(failure) => {
+                tell(&format!("nobody is asked: {failure}"));
+                None
+            }
+        }
+    }
+
+    /// The record of a run with what became known since it ended; `None` where that is nothing.
+    pub(super) fn settle(
+        &self,
+        run: &RunRef,
+        mut ledger: Ledger,
+        summary: &Summary,
+        now: Timestamp,
+    ) -> Option<Ledger> {
+        let open = open(summary, &ledger.entries);
+        if open.is_empty() {
+            return None;
+        }
+        let asking = async { timeout(PATIENCE, self.ask(&open, summary, now)).await };
+        let found = match block_on(asking) {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) => {
+                let seconds = PATIENCE.as_secs();
+                tell(&format!(
+                    "{} is not settled: no answer in {seconds} s",
+                    run.id
+                ));
+                return None;
+            }
+            Err(error) => {
+                tell(&format!("{} is not settled: {error}", run.id));
+                return None;
+            }
+        };
+        if found.is_empty() {
+            return None;
+        }
+        let last = ledger.entries.last()?.clone();
+        for (what, seq) in found.into_iter().zip(last.seq + 1..) {
+            ledger.entries.push(Entry {
+                seq,
+                at: now.max(last.at),
+                elapsed_s: last.elapsed_s,
+                what,
+            });
+        }
+        Some(ledger)
+    }
+
+    /// What those who may know say of each account: the sources that told of it, then those in force
+    /// that mean the same.
+    async fn ask(&self, open: &[Open], summary: &Summary, now: Timestamp) -> Vec<What> {
+        let chain = &self.settled.chain;
+        let (run, zone) = (&summary.begin.run, &summary.begin.zone);
+        let mut found = Vec::new();
+        for open in open {
+            let Some(own) = (summary.emissions.iter()).find(|own| own.basis == open.basis) else {
+                continue;
+            };
+            for live in self.candidates(open) {
+                let basis = chain.basis(&[Name::Live(live)], zone);
+                if !chain.serves(live, zone) || !open.takes(live.name(), basis) {
+                    continue;
+                }
+                let (points, outcome) = chain.observed(live, zone, open.span, now).await;
+                if let Err(why) = &outcome {
+                    tell(&format!("{run} is not settled ({}): {why}", open.basis));
+                }
+                let entry = settlement(own, live.name(), points);
+                // Two who mean the same need not agree: one account has one source.
+                let is_over = entry.is_some() || outcome.is_ok();
+                found.extend(entry);
+                if is_over {
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    fn candidates(&self, open: &Open) -> Vec<Live> {
+        let told = Live::ALL
+            .into_iter()
+            .filter(|live| open.named.contains(live.name()));
+        let in_force = self
+            .settled
+            .names(&[])
+            .into_iter()
+            .filter_map(|name| match name {
+                Name::Live(live) => Some(live),
+                Name::File(_) | Name::BuiltIn => None,
+            });
+        let mut all: Vec<Live> = Vec::new();
+        for live in told.chain(in_force) {
+            if !all.contains(&live) {
+                all.push(live);
+            }
+        }
+        all
+    }
+}
+
+/// On standard error: what is printed must stay a document.
+fn tell(text: &str) {
+    for line in text.lines() {
+        let _ = writeln!(io::stderr().lock(), "catrain: {}", harmless(line));
+    }
+}
