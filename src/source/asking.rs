@@ -80,4 +80,64 @@ mod tests {
         };
         assert!(in_pieces(nothing, 7).len() <= 1);
     }
+
+    #[test]
+    fn each_service_is_asked_for_the_past_as_it_wants_to_be() {
+        use crate::source::electricity_maps::ElectricityMaps;
+        use crate::source::{Live, provider};
+        let span = Span {
+            start: "2025-12-31T20:10:00Z".parse().unwrap(),
+            end: "2026-01-01T02:00:00Z".parse().unwrap(),
+        };
+        let of = |live: Live, place: &str| {
+            let asks = provider(live, ElectricityMaps::default()).asks_past(place, span);
+            let line = |ask: &crate::caller::wire::Ask| {
+                let query: Vec<String> = (ask.query.iter())
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
+                format!("{}?{}", ask.path, query.join("&"))
+            };
+            asks.iter().map(line).collect::<Vec<_>>()
+        };
+        // It stops at the end of the year, and begins with what ends where it is told to begin.
+        assert_eq!(
+            of(Live::Neso, "GB"),
+            [
+                "/intensity/2025-12-31T20:01Z/2025-12-31T23:59Z?",
+                "/intensity/2026-01-01T00:01Z/2026-01-01T02:01Z?"
+            ]
+        );
+        assert_eq!(
+            of(Live::EnergyCharts, "de"),
+            ["/co2eq?country=de&start=2025-12-30&end=2026-01-02"]
+        );
+        assert_eq!(
+            of(Live::EnergiDataService, "DK1"),
+            [
+                "/dataset/CO2Emis?start=2025-12-31T20:00&end=2026-01-01T04:00\
+                 &filter={\"PriceArea\":[\"DK1\"]}&sort=Minutes5UTC ASC&limit=0"
+            ]
+        );
+        assert_eq!(
+            of(Live::ElectricityMaps, "DE"),
+            [
+                "/v4/carbon-intensity/past-range?zone=DE&disableCallerLookup=true\
+                 &emissionFactorType=lifecycle&start=2025-12-31T20:00:00Z&end=2026-01-01T02:00:00Z"
+            ]
+        );
+        assert_eq!(
+            of(Live::WattTime, "DE"),
+            [
+                "/v3/historical?region=DE&signal_type=co2_moer&start=2025-12-31T20:00:00Z\
+                 &end=2026-01-01T02:00:00Z&include_imputed_marker=true"
+            ]
+        );
+        assert_eq!(
+            of(Live::CarbonAwareSdk, "DE"),
+            [
+                "/emissions/bylocation?location=DE&time=2025-12-31T20:00:00Z\
+                 &toTime=2026-01-01T02:00:00Z"
+            ]
+        );
+    }
 }

@@ -92,6 +92,10 @@ impl Provider for Fake {
         ["past", "forecast"].map(|what| self.ask(what)).to_vec()
     }
 
+    fn asks_past(&self, _: &str, _: Span) -> Vec<Ask> {
+        vec![self.ask("past")]
+    }
+
     fn read(&self, ask: &Ask, _: &str, answer: &Answer<'_>) -> Result<Said, Refused> {
         match answer.status {
             401 => return Err(Refused::KeyWrong("no".to_owned())),
@@ -570,4 +574,63 @@ async fn while_another_process_writes_nothing_is_lost_and_nothing_said() {
     let gathered = setting.gather(&[LEADING]).await;
     assert_eq!(gathered.knowledge.issues.len(), 2);
     assert_eq!(gathered.notes, [""; 0]);
+}
+
+/// The hours before the present one.
+fn lately(setting: &Setting, hours: i64) -> Span {
+    let second = setting.world.now().as_second().div_euclid(3600) * 3600;
+    let end = Timestamp::from_second(second).unwrap();
+    Span {
+        start: end - SignedDuration::from_hours(hours),
+        end,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_past_a_service_is_asked_once_for_what_is_not_kept_of_it() {
+    let setting = setting();
+    let span = lately(&setting, 12);
+    for _ in 0..2 {
+        let now = setting.world.now();
+        let asked = setting.chain.observed(LEADING.live, ZONE, span, now);
+        let (points, outcome) = asked.await;
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(points.len(), 12);
+        assert_eq!(points[0].span.start, span.start);
+        assert_eq!(setting.calls(&LEADING), 1, "the archive knows it then");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_fails_leaves_what_is_kept_of_the_past_and_says_why() {
+    let setting = setting();
+    setting.gather(&[LEADING]).await;
+    setting.down(&[LEADING]);
+    let longer = lately(&setting, 30);
+    let now = setting.world.now();
+    let (points, outcome) = setting
+        .chain
+        .observed(LEADING.live, ZONE, longer, now)
+        .await;
+    assert_eq!(points.len(), 24);
+    assert!(outcome.unwrap_err().contains("connection reset by peer"));
+    let (points, outcome) = setting
+        .chain
+        .observed(LEADING.live, "DE", longer, now)
+        .await;
+    assert_eq!(points, []);
+    assert_eq!(outcome.unwrap_err(), "neso does not serve DE");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_observed_just_now_is_not_asked_for() {
+    let setting = setting();
+    let now = setting.world.now();
+    let span = Span {
+        start: now - SignedDuration::from_mins(90),
+        end: now,
+    };
+    let (points, outcome) = setting.chain.observed(LEADING.live, ZONE, span, now).await;
+    assert_eq!((points, outcome), (Vec::new(), Ok(())));
+    assert_eq!(setting.calls(&LEADING), 0);
 }
