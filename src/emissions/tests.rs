@@ -394,6 +394,21 @@ proptest! {
     }
 
     #[test]
+    fn a_facility_that_uses_more_emits_in_proportion(
+        run in any_run(true), points in any_points(), pue in 1.0..3.0f64,
+    ) {
+        let intensities = Intensities::from_points(&points);
+        let of = |pue| account(&run, &intensities, BASIS, pue);
+        let (bare, whole) = (of(Pue::NONE), of(Pue::try_from(pue).unwrap()));
+        for (part, _) in PARTS {
+            prop_assert!(close(whole.g[part].0, bare.g[part].0 * pue));
+        }
+        prop_assert!(close(whole.low.0, bare.low.0 * pue));
+        prop_assert!(close(whole.high.0, bare.high.0 * pue));
+        prop_assert!(close(whole.energy().0, bare.energy().0 * pue));
+    }
+
+    #[test]
     fn splitting_a_segment_changes_nothing(
         run in any_run(true), points in any_points(), which in any::<prop::sample::Index>(),
         fraction in 0.1..0.9f64,

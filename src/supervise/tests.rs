@@ -7,6 +7,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::*;
+use crate::ledger::entry::EnergyKind;
 use crate::ledger::{Sink, Sync, Writer};
 use crate::plan::{Policy, Power, Switching};
 use crate::units::Watts;
@@ -78,6 +79,7 @@ impl Recorder for Paper {
             What::Confirmed { action, .. } => format!("confirmed {action:?}"),
             What::Refused { action, .. } => format!("refused {action:?}"),
             What::End { .. } => "end".to_owned(),
+            What::Segment(segment) => format!("segment of {:?}", segment.part),
             _ => String::new(),
         };
         if !line.is_empty() {
@@ -187,33 +189,45 @@ impl Teller for Nobody {
     fn make_way(&mut self) {}
 }
 
-/// Finds no energy anywhere.
-#[derive(Default)]
-struct NoMeter(VecDeque<Stretch>);
+/// Finds a joule a stretch, and says so after a while, or only when it has to.
+#[derive(Clone, Default)]
+struct Joule {
+    late: Option<Duration>,
+    due: VecDeque<Stretch>,
+}
 
-impl NoMeter {
-    fn nothing(stretch: Stretch) -> Metered {
+impl Joule {
+    fn metered(stretch: Stretch) -> Metered {
         Metered {
             stretch,
-            energy: Vec::new(),
+            energy: vec![Reading {
+                component: "cpu".to_owned(),
+                joules: Joules(1.0),
+                kind: EnergyKind::Measured,
+                method: None,
+                source: "test".to_owned(),
+                whole: None,
+            }],
             unattributed: Vec::new(),
         }
     }
 }
 
-impl Meter for NoMeter {
+impl Meter for Joule {
     fn started(&mut self, _: i32) {}
     fn cut(&mut self, stretch: Stretch, _: Usage) {
-        self.0.push_back(stretch);
+        self.due.push_back(stretch);
     }
     async fn next(&mut self) -> Metering {
-        match self.0.pop_front() {
-            Some(stretch) => Metering::Stretch(Self::nothing(stretch)),
-            None => std::future::pending().await,
+        if self.due.is_empty() {
+            return std::future::pending().await;
         }
+        tokio::time::sleep(self.late.unwrap_or_default()).await;
+        let stretch = self.due.pop_front().expect("it was looked at above");
+        Metering::Stretch(Self::metered(stretch))
     }
     fn give_up(&mut self) -> Vec<Metered> {
-        self.0.drain(..).map(Self::nothing).collect()
+        self.due.drain(..).map(Self::metered).collect()
     }
 }
 
@@ -224,6 +238,7 @@ struct Stage {
     job: Job,
     hangs: bool,
     settings: Settings,
+    meter: Joule,
     arrivals: Option<mpsc::Receiver<Arrival>>,
     send: mpsc::Sender<Arrival>,
 }
@@ -278,6 +293,7 @@ impl Stage {
             job,
             hangs: false,
             settings,
+            meter: Joule::default(),
             arrivals: Some(arrivals),
             send,
         }
@@ -302,7 +318,7 @@ impl Stage {
                 log: self.log.clone(),
             },
             teller: Nobody,
-            meter: NoMeter::default(),
+            meter: self.meter.clone(),
             arrivals: self.arrivals.take().unwrap(),
             describe: Box::new(
                 |view, _| serde_json::json!({ "paused": matches!(view.machine.phase(), Phase::Paused { .. }) }),
@@ -493,4 +509,45 @@ async fn the_grace_period_ends_in_time_while_others_talk_without_a_moment_betwee
     let took = time_of(&log, "kill") - time_of(&log, "relay");
     assert!(took >= Duration::from_secs(3), "{took:?}");
     assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+/// How long the run took beyond its job, and what was written down.
+async fn with_meter(late: Option<Duration>) -> (Duration, Vec<String>) {
+    let mut stage = Stage::new();
+    stage.meter.late = late;
+    stage.job.ends = Some(stage.clock.start + Duration::from_secs(60));
+    let outcome = stage.run(Duration::ZERO).await;
+    assert!(
+        matches!(outcome, Outcome::Job(Exit::Code(0))),
+        "{outcome:?}"
+    );
+    let over = time_of(&stage.log, "end") - Duration::from_secs(60);
+    let log = stage.log.borrow();
+    (over, log.iter().map(|(_, did)| did.clone()).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_written_after_the_last_reading() {
+    let (over, log) = with_meter(Some(Duration::from_millis(50))).await;
+    assert!(over < Duration::from_millis(200), "{over:?}");
+    let end = log.iter().position(|did| did == "end").unwrap();
+    let last = log
+        .iter()
+        .rposition(|did| did.starts_with("segment"))
+        .unwrap();
+    assert_eq!(log[last], "segment of Running");
+    assert!(last < end, "{log:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meter_that_hangs_delays_neither_the_start_nor_the_end_and_loses_no_stretch() {
+    let (over, log) = with_meter(Some(Duration::from_secs(100_000))).await;
+    assert!(over <= LAST_READING, "{over:?}");
+    let end = log.iter().position(|did| did == "end").unwrap();
+    let running = log
+        .iter()
+        .position(|did| did == "segment of Running")
+        .unwrap();
+    assert!(running < end, "{log:?}");
+    assert_eq!(log.iter().filter(|did| *did == "end").count(), 1);
 }
