@@ -25,6 +25,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use self::planner::{AsShipped, HORIZON_HOURS, Planner};
+use self::situation::Measured;
 pub use self::situation::delay_allowed;
 pub use super::event::{Effect, Event, Meaning, News, Signal, Stretch, Wakeup, Word};
 use super::segments::{Segments, jump};
@@ -216,10 +217,7 @@ pub struct Machine {
     put_off: Vec<Event>,
     /// `monotonic` of the last interrupts.
     interrupts: Vec<Duration>,
-    running_energy: Joules,
-    running_metered: Duration,
-    /// Mean power while running, once enough of it was metered.
-    measured: Option<Watts>,
+    measured: Measured,
     spent: GramsCo2e,
     budget_warned: f64,
     warned_of_bug: bool,
@@ -255,9 +253,7 @@ impl Machine {
             stop_self_next: false,
             put_off: Vec::new(),
             interrupts: Vec::new(),
-            running_energy: Joules::ZERO,
-            running_metered: Duration::ZERO,
-            measured: None,
+            measured: Measured::default(),
             spent: GramsCo2e::ZERO,
             budget_warned: 0.0,
             warned_of_bug: false,

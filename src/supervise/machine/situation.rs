@@ -86,9 +86,14 @@ impl Machine {
     }
 
     fn power(&self) -> Power {
+        let given = self.settings.power;
+        let run = self.measured.running().unwrap_or(given.run);
+        let idle = self.measured.paused().unwrap_or(given.idle);
         Power {
-            run: self.measured.unwrap_or(self.settings.power.run),
-            ..self.settings.power
+            run,
+            // A pause that draws more than running would is a reading of a moment.
+            idle: Watts(idle.0.min(run.0)),
+            ..given
         }
     }
 
@@ -104,7 +109,7 @@ impl Machine {
             most => most.map(|most| most.saturating_sub(self.pauses)),
         };
         // The lumps are so many seconds at the power of a running job, so they scale with it.
-        if let Some(measured) = self.measured
+        if let Some(measured) = self.measured.running()
             && power.run > Watts::ZERO
         {
             let scale = measured / power.run;
@@ -181,14 +186,7 @@ impl Machine {
         effects: &mut Vec<Effect>,
     ) {
         self.spent += grams;
-        if part == Part::Running {
-            self.running_energy += energy;
-            self.running_metered += length;
-            if self.running_metered >= POWER_AFTER && self.running_energy > Joules::ZERO {
-                let mean = self.running_energy.0 / self.running_metered.as_secs_f64();
-                self.measured = Some(Watts(mean));
-            }
-        }
+        self.measured.take(part, length, energy);
         // Nothing is written down after the end.
         let Some(budget) = self
             .settings
@@ -209,6 +207,40 @@ impl Machine {
             warn(&text, effects);
         }
     }
+}
+
+/// The power of a run so far, as it was metered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Measured {
+    running: (Joules, Duration),
+    paused: (Joules, Duration),
+}
+
+impl Measured {
+    fn take(&mut self, part: Part, length: Duration, energy: Joules) {
+        let (joules, time) = match part {
+            Part::Running => &mut self.running,
+            Part::Paused => &mut self.paused,
+            _ => return,
+        };
+        *joules += energy;
+        *time += length;
+    }
+
+    fn running(&self) -> Option<Watts> {
+        mean(self.running)
+    }
+
+    /// What stays on while the job is stopped.
+    fn paused(&self) -> Option<Watts> {
+        mean(self.paused)
+    }
+}
+
+/// `None` of too little to plan with.
+fn mean((joules, time): (Joules, Duration)) -> Option<Watts> {
+    let is_enough = time >= POWER_AFTER && joules > Joules::ZERO;
+    is_enough.then(|| Watts(joules.0 / time.as_secs_f64()))
 }
 
 /// The delay that a run may take in all, once it has made `productive` progress: as it was asked

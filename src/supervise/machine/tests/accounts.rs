@@ -146,6 +146,27 @@ fn measured_power_replaces_the_figure_and_lumps_scale_with_it() {
 }
 
 #[test]
+fn power_that_stays_on_in_a_pause_is_planned_with_once_it_is_measured() {
+    let mut run = Run::by(runs, plain()).begin(dirty_first(24));
+    let idle = |run: &Run| {
+        let outlook = run.machine.outlook().unwrap().clone();
+        run.machine.situation(run.now(), &outlook).power.idle
+    };
+    let metered = |part, watts: f64| Event::Metered {
+        part,
+        length: MINUTE,
+        energy: Joules(watts * 60.0),
+        grams: GramsCo2e::ZERO,
+    };
+    assert_eq!(idle(&run), Watts::ZERO);
+    run.on(metered(Part::Paused, 60.0));
+    assert_eq!(idle(&run), Watts(60.0));
+    // Never above that of running.
+    run.on(metered(Part::Paused, 6000.0));
+    assert_eq!(idle(&run), Watts(300.0));
+}
+
+#[test]
 fn the_budget_warns_once_at_80_and_once_at_100_percent() {
     // 300 W for an hour at 400 g/kWh is 120 g.
     let settings = Settings {
