@@ -87,9 +87,8 @@ impl Settling {
         let (run, zone) = (&summary.begin.run, &summary.begin.zone);
         let mut found = Vec::new();
         for open in open {
-            let Some(own) = (summary.emissions.iter()).find(|own| own.basis == open.basis) else {
-                continue;
-            };
+            let own = (summary.emissions.iter()).find(|own| own.basis == open.basis);
+            let priced_with = own.map(|own| own.intensities.clone()).unwrap_or_default();
             for live in self.candidates(open) {
                 let basis = chain.basis(&[Name::Live(live)], zone);
                 if !chain.serves(live, zone) || !open.takes(live.name(), basis) {
@@ -99,7 +98,7 @@ impl Settling {
                 if let Err(why) = &outcome {
                     tell(&format!("{run} is not settled ({}): {why}", open.basis));
                 }
-                let entry = settlement(own, live.name(), points);
+                let entry = settlement(open.basis, &priced_with, live.name(), points);
                 // Two who mean the same need not agree: one account has one source.
                 let is_over = entry.is_some() || outcome.is_ok();
                 found.extend(entry);

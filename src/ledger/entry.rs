@@ -224,6 +224,9 @@ pub struct Begin {
     pub zone: String,
     /// What its intensities mean.
     pub basis: Basis,
+    /// Names of the sources that are asked, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sources: Vec<String>,
     /// Whether this is a replay of another day.
     #[serde(default)]
     pub replay: Option<ReplayOf>,

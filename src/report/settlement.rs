@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Emissions, Summary};
-use crate::emissions::Prices;
+use super::Summary;
+use crate::emissions::{Intensities, Prices};
 use crate::forecast::{Basis, Kind, Point, Scope, Span};
 use crate::ledger::entry::{Entry, IntensityKind, IntensityPoint, What};
 
@@ -26,21 +26,21 @@ impl Open {
     }
 }
 
-/// The accounts of a run that is over and are not settled; none of a replay, in which nothing was
-/// emitted.
+/// The accounts of a run that is over and are not settled, the run's own among them even where
+/// nothing was known by it; none of a replay, in which nothing was emitted.
 pub fn open(summary: &Summary, entries: &[Entry]) -> Vec<Open> {
     let Some(end) = summary.ended_at else {
         return Vec::new();
     };
-    if summary.begin.replay.is_some() {
+    let begin = &summary.begin;
+    if begin.replay.is_some() {
         return Vec::new();
     }
     let start = summary.started_at;
     let last = summary.segments.iter().map(|segment| segment.end).max();
     let end = last.map_or(end, |last| last.max(end));
-    let unsettled = summary.emissions.iter().filter(|own| !own.is_settled);
     let named = |wanted: Basis| {
-        let sources = entries.iter().filter_map(move |entry| match &entry.what {
+        let told = entries.iter().filter_map(move |entry| match &entry.what {
             What::Intensity { basis, source, .. } | What::Settlement { basis, source, .. }
                 if *basis == wanted =>
             {
@@ -48,21 +48,28 @@ pub fn open(summary: &Summary, entries: &[Entry]) -> Vec<Open> {
             }
             _ => None,
         });
-        sources.collect()
+        let asked = begin.sources.iter().filter(|_| wanted == begin.basis);
+        told.chain(asked.cloned()).collect()
     };
-    unsettled
-        .map(|own| Open {
-            basis: own.basis,
+    let accounts = summary.emissions.iter();
+    let has_own = accounts.clone().any(|own| own.basis == begin.basis);
+    let unsettled = accounts.filter(|own| !own.is_settled).map(|own| own.basis);
+    let own = (!has_own).then_some(begin.basis);
+    own.into_iter()
+        .chain(unsettled)
+        .map(|basis| Open {
+            basis,
             span: Span { start, end },
-            named: named(own.basis),
+            named: named(basis),
         })
         .collect()
 }
 
-/// Of what was observed, what is better than what an account has, as an entry for its record; `None`
-/// where nothing is.
+/// Of what was observed, what is better than what an account was priced with, as an entry for its
+/// record; `None` where nothing is.
 pub fn settlement(
-    own: &Emissions,
+    basis: Basis,
+    priced_with: &Intensities,
     source: &str,
     observed: impl IntoIterator<Item = Point>,
 ) -> Option<What> {
@@ -78,22 +85,23 @@ pub fn settlement(
         },
         forecast: None,
     });
-    let points: Vec<IntensityPoint> = points.filter(|point| improves(own, point)).collect();
+    let improving = points.filter(|point| improves(priced_with, point));
+    let points: Vec<IntensityPoint> = improving.collect();
     (!points.is_empty()).then(|| What::Settlement {
-        basis: own.basis,
+        basis,
         source: source.to_owned(),
         points,
     })
 }
 
 /// Whether any of its time is known worse, or not at all.
-fn improves(own: &Emissions, point: &IntensityPoint) -> bool {
+fn improves(priced_with: &Intensities, point: &IntensityPoint) -> bool {
     let span = Span {
         start: point.start,
         end: point.end,
     };
     let mut reached = span.start;
-    for piece in own.intensities.within(span) {
+    for piece in priced_with.within(span) {
         if piece.span.start > reached || piece.kind > point.kind {
             return true;
         }
@@ -132,6 +140,24 @@ mod tests {
     }
 
     #[test]
+    fn an_account_that_nothing_was_known_by_is_open_to_the_sources_that_were_asked() {
+        let mut example = ledgers::example();
+        let own = Basis {
+            signal: Signal::Average,
+            scope: Scope::Unknown,
+        };
+        if let What::Begin(begin) = &mut example.entries[0].what {
+            begin.basis = own;
+            begin.sources = vec!["energy-charts".to_owned(), "built-in".to_owned()];
+        }
+        let open = open(&ledgers::summary(&example), &example.entries);
+        assert_eq!(open[0].basis, own);
+        assert!(open[0].takes("energy-charts", own));
+        assert!(!open[0].takes("neso", own));
+        assert!(!open[1].named.contains("built-in"));
+    }
+
+    #[test]
     fn a_run_that_goes_on_and_a_replay_are_not_settled() {
         for ledger in [ledgers::unfinished(), ledgers::replay()] {
             let run = ledgers::summary(&ledger);
@@ -166,15 +192,18 @@ mod tests {
         let known = hour("2026-11-24T17:00:00Z", Kind::Live);
         // A forecast still.
         let new = hour("2026-11-25T07:00:00Z", Kind::Live);
-        let settled = settlement(own, "energy-charts", [known, new]);
+        let settled = settlement(own.basis, &own.intensities, "energy-charts", [known, new]);
         let Some(What::Settlement { points, .. }) = settled else {
             panic!("one hour is new");
         };
         assert_eq!(points.len(), 1);
         assert_eq!(points[0].start, new.span.start);
         assert_eq!(points[0].kind, IntensityKind::Observed);
-        assert_eq!(settlement(own, "energy-charts", [known]), None);
+        assert_eq!(
+            settlement(own.basis, &own.intensities, "energy-charts", [known]),
+            None
+        );
         let estimate = hour("2026-11-25T07:00:00Z", Kind::Estimated);
-        assert!(settlement(own, "energy-charts", [estimate]).is_some());
+        assert!(settlement(own.basis, &own.intensities, "energy-charts", [estimate]).is_some());
     }
 }

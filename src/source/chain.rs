@@ -185,7 +185,7 @@ impl Chain {
 
     /// What the intensities of a zone mean by these sources: as the leading one's do.
     pub fn basis(&self, names: &[Name], zone: &str) -> Basis {
-        let names = self.names(names, zone);
+        let names = self.in_force(names, zone);
         let leads = names.iter().find_map(|name| match name {
             Name::File(_) => Some(Basis::AVERAGE_LIFECYCLE),
             _ => self.of(name, zone).map(|of| of.basis),
@@ -206,7 +206,8 @@ impl Chain {
         }
     }
 
-    fn names(&self, names: &[Name], zone: &str) -> Vec<Name> {
+    /// The named sources, else the usual ones of the zone.
+    pub fn in_force(&self, names: &[Name], zone: &str) -> Vec<Name> {
         match names {
             [] => usual(&self.services, zone),
             names => names.to_vec(),
@@ -236,7 +237,7 @@ impl Chain {
         zone: &str,
         now: Timestamp,
     ) -> Result<Gathered, SourceError> {
-        let names = self.names(names, zone);
+        let names = self.in_force(names, zone);
         let mut told = Told::default();
         // What is known of the leading service, which said nothing.
         let mut leading: Option<Knowledge> = None;
@@ -384,7 +385,7 @@ impl Chain {
     /// What is known of a zone without asking anybody: by the archive of the leading source, else
     /// built-in. For who cannot wait.
     pub fn known(&self, names: &[Name], zone: &str) -> Knowledge {
-        let names = self.names(names, zone);
+        let names = self.in_force(names, zone);
         let leading = names.iter().find_map(|name| self.of(name, zone));
         leading
             .map(|of| self.stored(&of, zone, &mut Vec::new()))

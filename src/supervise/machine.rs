@@ -34,7 +34,7 @@ use crate::forecast::{Knowledge, Outlook};
 use crate::ledger::entry::{Action, Cause, Exit, Part, What};
 use crate::plan::{Act, Decision, Reason};
 pub use crate::plan::{Limit, Policy, Power, Switching};
-use crate::units::{GramsCo2e, Joules, Watts};
+use crate::units::GramsCo2e;
 
 /// Longest time between two decisions of a run: a minute.
 pub const POLL: Duration = Duration::from_mins(1);

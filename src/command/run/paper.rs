@@ -68,6 +68,10 @@ pub(super) fn record_begin(
         start_ticks: ProcId::of(own).map_or(0, |id| id.start_ticks),
         zone: prepared.zone.clone(),
         basis: basis_of(prepared, sources),
+        sources: match prepared.replay {
+            Some(_) => Vec::new(),
+            None => names_of(prepared, sources),
+        },
         replay: prepared.replay.as_ref().map(|day| ReplayOf {
             trace: day.trace_name.clone(),
             speed: args.speed,
@@ -98,6 +102,11 @@ pub(super) fn name_of(args: &RunArgs) -> String {
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     args.name.clone().unwrap_or(stem)
+}
+
+fn names_of(prepared: &Prepared, sources: &Sources) -> Vec<String> {
+    let names = sources.chain.in_force(&sources.names, &prepared.zone);
+    names.iter().map(ToString::to_string).collect()
 }
 
 fn basis_of(prepared: &Prepared, sources: &Sources) -> Basis {
