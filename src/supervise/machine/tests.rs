@@ -13,6 +13,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::forecast::{Basis, Issue, Kind, Series};
 use crate::plan::Situation;
 use crate::units::{GramsPerKwh, KilowattHours};
+use crate::units::{Joules, Watts};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
