@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use crate::error::{Failure, Kind};
 use crate::ledger::{self, Ledger, NotFound, RunRef};
 use crate::report::text::harmless;
-use crate::report::{Ask, Summary, Units, json, summarise, text};
+use crate::report::{Ask, Record, Summary, Units, json, summarise, text};
 use crate::words::Look;
 
 /// Writes the report that `args` ask for to `out`, or to their file, of the runs in the state
@@ -83,7 +83,7 @@ fn latest(ledger: &Ledger, now: Timestamp) -> Timestamp {
 }
 
 fn summary(run: &RunRef, ledger: &Ledger, ask: Ask) -> anyhow::Result<Summary> {
-    summarise(ledger, ask).with_context(|| match ledger.entries.first() {
+    let mut summary = summarise(ledger, ask).with_context(|| match ledger.entries.first() {
         None => {
             let path = run.path.display();
             format!(
@@ -92,7 +92,9 @@ fn summary(run: &RunRef, ledger: &Ledger, ask: Ask) -> anyhow::Result<Summary> {
             )
         }
         Some(first) => format!("run {} began at {}, after --as-of", run.id, first.at),
-    })
+    })?;
+    summary.record = Some(Record::of(ledger));
+    Ok(summary)
 }
 
 /// What is said of a run: with what became known since it ended, which is then recorded.

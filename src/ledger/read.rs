@@ -1,13 +1,15 @@
 //! Reading a ledger back, whatever ended its writer.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
+use super::chain::{self, Chain};
 use super::entry::{Begin, Entry, FORMAT, What};
+use super::line;
 
 /// What a ledger tells, up to its last whole line.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +22,8 @@ pub struct Ledger {
     pub lost: u64,
     /// Whether there is no last entry: the run goes on, or its supervisor was killed.
     pub unfinished: bool,
+    /// How its lines follow from each other; none in memory and in format 1, which has no chain.
+    pub chain: Option<Chain>,
 }
 
 /// Why a file cannot be read as a ledger.
@@ -79,6 +83,7 @@ impl Ledger {
         };
         Self {
             torn: None,
+            chain: None,
             lost: entries.iter().map(lost).sum(),
             unfinished: !entries.iter().any(|e| matches!(e.what, What::End { .. })),
             entries,
@@ -99,16 +104,10 @@ impl Ledger {
 ///
 /// # Errors
 /// When the file cannot be read, belongs to someone else, is no ledger, is of a newer format, or
-/// has a whole line that cannot be understood. A last line that was cut off is no error.
+/// has a whole line that cannot be understood. A last line that was cut off is no error, and neither
+/// is a line that does not follow from the one before: [`Ledger::chain`] tells.
 pub fn read(path: &Path) -> Result<Ledger, ReadError> {
-    let mut bytes = Vec::new();
-    open(path)?
-        .read_to_end(&mut bytes)
-        .map_err(|cause| ReadError::Io {
-            path: path.to_owned(),
-            cause,
-        })?;
-    parse(path, &bytes)
+    parse(path, BufReader::with_capacity(1 << 16, open(path)?))
 }
 
 /// Opens without following a link, and only what belongs to this user.
@@ -139,43 +138,102 @@ pub(super) fn open(path: &Path) -> Result<File, ReadError> {
     Ok(file)
 }
 
-/// Understands the `bytes` of the file at `path`.
-pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Ledger, ReadError> {
+/// Understands what is in the file at `path`.
+pub(super) fn parse(path: &Path, file: impl BufRead) -> Result<Ledger, ReadError> {
     let mut entries: Vec<Entry> = Vec::new();
-    let mut torn = None;
-    for (at, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let Some(line) = line.strip_suffix(b"\n") else {
-            torn = Some(line.len());
-            break;
-        };
-        let bad = |why: String| ReadError::BadLine {
+    let mut lines = Lines::new(path);
+    let torn = each(path, file, |line| {
+        entries.push(lines.next(line)?);
+        Ok(true)
+    })?;
+    Ok(Ledger {
+        torn,
+        chain: lines.chain,
+        ..Ledger::from_entries(entries)
+    })
+}
+
+/// Gives each whole line to `take`, without its line break, until that has enough; the bytes of a last
+/// line that was cut off.
+pub(super) fn each(
+    path: &Path,
+    mut file: impl BufRead,
+    mut take: impl FnMut(&[u8]) -> Result<bool, ReadError>,
+) -> Result<Option<usize>, ReadError> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = file.read_until(b'\n', &mut line);
+        read.map_err(|cause| ReadError::Io {
             path: path.to_owned(),
+            cause,
+        })?;
+        match line.strip_suffix(b"\n") {
+            Some(line) => match take(line)? {
+                true => {}
+                false => return Ok(None),
+            },
+            None => return Ok((!line.is_empty()).then_some(line.len())),
+        }
+    }
+}
+
+/// The lines of a ledger, understood one after the other.
+pub(super) struct Lines<'a> {
+    path: &'a Path,
+    count: usize,
+    /// None: its format has none.
+    pub(super) chain: Option<Chain>,
+}
+
+impl<'a> Lines<'a> {
+    /// Those of the file at `path`, none of which was read yet.
+    pub(super) fn new(path: &'a Path) -> Self {
+        Self {
+            path,
+            count: 0,
+            chain: None,
+        }
+    }
+
+    /// Understands the next one. Where it does not follow from the line before, the chain knows.
+    pub(super) fn next(&mut self, line: &[u8]) -> Result<Entry, ReadError> {
+        let at = self.count;
+        self.count += 1;
+        let bad = |why: String| ReadError::BadLine {
+            path: self.path.to_owned(),
             line: at + 1,
             why,
         };
+        if at == 0 {
+            // A format that was made to look older has its chain all the same.
+            let version = check_format(self.path, line);
+            let is_chained = !matches!(version, Ok(1)) || chain::split(line).is_some();
+            self.chain = is_chained.then(Chain::default);
+            if let Some(chain) = &mut self.chain {
+                chain.line(line);
+            }
+            version?;
+        } else if let Some(chain) = &mut self.chain {
+            chain.line(line);
+        }
         if line.ends_with(b"\r") {
             return Err(bad("the line ends in CR LF, as no ledger's does".to_owned()));
         }
-        if at == 0 {
-            check_format(path, line)?;
-        }
-        let entry: Entry = serde_json::from_slice(line).map_err(|error| bad(error.to_string()))?;
+        let entry = line::read(line).map_err(|error| bad(error.to_string()))?;
         if entry.seq != at as u64 {
             return Err(bad(format!(
                 "entry {at} expected, found {}: lines are missing or were moved",
                 entry.seq
             )));
         }
-        entries.push(entry);
+        Ok(entry)
     }
-    Ok(Ledger {
-        torn,
-        ..Ledger::from_entries(entries)
-    })
 }
 
-/// Looks at the first line before the rest is understood: a newer one may differ in everything else.
-fn check_format(path: &Path, line: &[u8]) -> Result<(), ReadError> {
+/// The version of the format. Looks at the first line before the rest is understood: a newer one may
+/// differ in everything else.
+fn check_format(path: &Path, line: &[u8]) -> Result<u32, ReadError> {
     let not = |why: &str| ReadError::NotALedger {
         path: path.to_owned(),
         why: why.to_owned(),
@@ -192,7 +250,7 @@ fn check_format(path: &Path, line: &[u8]) -> Result<(), ReadError> {
         .and_then(|rest| rest.strip_prefix('/'));
     match version.and_then(|version| version.parse::<u32>().ok()) {
         None => Err(not("its first line names no format")),
-        Some(found) if found <= ours => Ok(()),
+        Some(found) if found <= ours => Ok(found),
         Some(_) => Err(ReadError::Newer {
             path: path.to_owned(),
             found: format.to_owned(),
@@ -300,7 +358,7 @@ mod tests {
             serde_json::to_writer(&mut whole, entry).unwrap();
             whole.push(b'\n');
         }
-        let all = parse("x".as_ref(), &whole).unwrap();
+        let all = parse("x".as_ref(), &whole[..]).unwrap();
         assert_eq!(all.entries, entries);
         for cut in 0..=whole.len() {
             let part = parse("x".as_ref(), &whole[..cut]).unwrap();

@@ -145,7 +145,8 @@ struct Quality {
     torn_bytes: usize,
 }
 
-/// Not yet available; the names are there so that readers need not change.
+/// The record as a file: whether each of its lines follows from the one before, and the digest of the
+/// last one. `report --verify` also compares that with what was noted when the run ended.
 #[derive(Serialize)]
 struct Verified {
     verified: Option<bool>,
@@ -289,8 +290,11 @@ impl<'a> Run<'a> {
                 torn_bytes: summary.torn.unwrap_or(0),
             },
             ledger: Verified {
-                verified: None,
-                head: None,
+                verified: summary.record.as_ref().and_then(|record| record.is_chained),
+                head: summary
+                    .record
+                    .as_ref()
+                    .and_then(|record| record.head.clone()),
             },
         }
     }

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use crate::emissions::{self, Account, Intensities, PARTS, Parts, RunNow, counted, run_now};
 use crate::forecast::{Basis, Signal};
 use crate::ledger::Ledger;
+use crate::ledger::chain::Chain;
 use crate::ledger::entry::{
     Action, Begin, EnergyKind, Entry, Exit, IntensityKind, IntensityPoint, MeterFact, Part,
     Reading, Segment, What,
@@ -126,8 +127,20 @@ pub struct Emissions {
 pub struct Record {
     /// Whether every line follows from the one before; none where the format has no chain.
     pub is_chained: Option<bool>,
-    /// The digest of its last line.
+    /// The digest of its last line; none where the chain is broken, or there is none.
     pub head: Option<String>,
+}
+
+impl Record {
+    /// What reading `ledger` from its file told of it.
+    pub fn of(ledger: &Ledger) -> Self {
+        let intact = |chain: &&Chain| chain.broken().is_none() && chain.lines() > 0;
+        let chain = ledger.chain.as_ref();
+        Self {
+            is_chained: chain.map(|chain| chain.broken().is_none()),
+            head: chain.filter(intact).map(|chain| chain.head().to_string()),
+        }
+    }
 }
 
 /// Why a run is not compared with running at once.

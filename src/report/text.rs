@@ -85,6 +85,9 @@ fn figures(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> St
     for caution in cautions(summary) {
         text.push_str(&row("note", "", &caution, look));
     }
+    if let Some(head) = summary.record.as_ref().and_then(|r| r.head.as_deref()) {
+        text.push_str(&row("head", head, "", look));
+    }
     text
 }
 
@@ -472,6 +475,11 @@ fn cautions(summary: &Summary) -> Vec<String> {
         cautions.push(format!(
             "{missing} of the run are not recorded; all sums are lower bounds"
         ));
+    }
+    let is_chained = summary.record.as_ref().and_then(|record| record.is_chained);
+    if is_chained == Some(false) {
+        let what = "the record was changed after it was written: catrain report --verify";
+        cautions.push(what.to_owned());
     }
     if summary.lost > 0 {
         let lost = summary.lost;

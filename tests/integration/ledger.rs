@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use catrain::ledger::entry::What;
-use catrain::ledger::{Sync, Writer, ledger_path, read};
+use catrain::ledger::{Options, Sync, Writer, ledger_path, read};
 use jiff::Timestamp;
 
 const STATE: &str = "CATRAIN_TEST_LEDGER_STATE";
@@ -22,7 +22,7 @@ fn note(number: u64) -> What {
 #[ignore = "needs a parent: it is the process that the next test kills"]
 fn writes_until_it_is_killed() {
     let state = PathBuf::from(std::env::var_os(STATE).expect("set by the parent"));
-    let writer = Writer::begin(state, 3);
+    let writer = Writer::begin(state, 3, Options::default());
     let id = writer.id().within(Duration::from_secs(20));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

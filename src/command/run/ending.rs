@@ -1,5 +1,6 @@
 //! The end of a run: the last record, the summary, what is worth remembering, and the exit.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use super::prepare::Prepared;
 use crate::cli::{RunArgs, SummaryForm};
 use crate::clock::Moment;
 use crate::error::Failure;
-use crate::ledger::Writer;
 use crate::ledger::entry::{Exit, Part};
+use crate::ledger::{self, Closed, Ledger, Writer};
 use crate::patience::within;
-use crate::report;
+use crate::report::{self, Record, Summary};
 use crate::supervise::Outcome;
 use crate::talk::Talk;
 
@@ -34,18 +35,23 @@ pub(super) fn finish(
     talk: Talk,
 ) -> Result<Ending, Failure> {
     let run = writer.id().within(Duration::ZERO);
-    let ledger = writer.so_far();
+    let remembered = writer.so_far();
     let trouble = writer.trouble().or(trouble);
-    let complete = Rc::into_inner(writer).is_some_and(|writer| writer.finish(END_PATIENCE));
-    let summary = report::summarise(&ledger, now.utc);
+    let closed = Rc::into_inner(writer).map_or_else(Closed::default, |w| w.finish(END_PATIENCE));
+    let summary = summary(prepared, &run, &closed, &remembered, now);
     let good = matches!(outcome, Outcome::Job(Exit::Code(0)));
     if let (Outcome::Job(_), Some(summary)) = (&outcome, &summary) {
         print_summary(args, summary, &talk, now);
     }
-    if !complete {
+    if !closed.is_complete {
         let why = trouble.unwrap_or_else(|| "the disk did not take it in time".to_owned());
         talk.say(&format!(
             "warning: the record of {run} is incomplete: {why}"
+        ));
+    }
+    if let Some(why) = &closed.trouble {
+        talk.say(&format!(
+            "warning: the record of {run} is complete, but {why}"
         ));
     }
     if talk.dropped() > 0 {
@@ -71,8 +77,25 @@ pub(super) fn finish(
     }
 }
 
+/// What the record says. Once it is complete that is read from the file, so that it is what
+/// `catrain report` will say; else it is what is remembered.
+fn summary(
+    prepared: &Prepared,
+    run: &str,
+    closed: &Closed,
+    remembered: &Ledger,
+    now: Moment,
+) -> Option<Summary> {
+    let path = (prepared.state.as_ref()).map(|state| ledger::ledger_path(state, run));
+    let read = move |path: PathBuf| within(END_PATIENCE, move || ledger::read(&path)).ok()?.ok();
+    let written = path.filter(|_| closed.is_complete).and_then(read);
+    let mut summary = report::summarise(written.as_ref().unwrap_or(remembered), now.utc)?;
+    summary.record = written.as_ref().map(Record::of);
+    Some(summary)
+}
+
 /// What is worth remembering of a run that ended well, if anything.
-fn lesson(args: &RunArgs, prepared: &Prepared, good: Option<report::Summary>) -> Option<Lesson> {
+fn lesson(args: &RunArgs, prepared: &Prepared, good: Option<Summary>) -> Option<Lesson> {
     if args.replay.is_some() {
         return None;
     }
@@ -87,7 +110,7 @@ fn lesson(args: &RunArgs, prepared: &Prepared, good: Option<report::Summary>) ->
     (zone.is_some() || command.is_some()).then_some(Lesson { zone, command })
 }
 
-fn print_summary(args: &RunArgs, summary: &report::Summary, talk: &Talk, now: Moment) {
+fn print_summary(args: &RunArgs, summary: &Summary, talk: &Talk, now: Moment) {
     let form = |form: SummaryForm| match form {
         SummaryForm::Text => {
             report::text::end_of_run(summary, talk.look(), now.utc, &TimeZone::system())

@@ -62,6 +62,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     let prepared = prepare::prepare(args, &settled.config)?;
     let passed_by = settled.passed_by.clone();
     let figures = settings::figures(args, &settled.config);
+    let recording = paper::options(args, &settled.config);
     let sources = prepare::sources(args, settled, &prepared)?;
     let planned = settings::plan(args, &prepared, &figures, inherited)?;
     let speed = args.speed;
@@ -73,7 +74,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     let begun = clock.now();
 
     let (arrivals_sender, arrivals) = mpsc::channel(64);
-    let writer = Rc::new(paper::open_ledger(prepared.state.clone()));
+    let writer = Rc::new(paper::open_ledger(prepared.state.clone(), recording));
     paper::record_begin(
         &writer, begun, args, &prepared, &planned, &figures, &sources,
     );

@@ -1,27 +1,51 @@
 //! The ledger of a run: opened without waiting, begun with who and what, written for the driver.
 
 use std::cell::RefCell;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
 
 use super::background::Sources;
 use super::prepare::Prepared;
 use super::settings;
 use crate::cli::RunArgs;
 use crate::clock::Moment;
+use crate::config::Config;
 use crate::executor::ProcId;
 use crate::forecast::Basis;
 use crate::ledger::entry::{Begin, FORMAT, ReplayOf, What};
-use crate::ledger::{Sync, Ticket, Writer, redact::redact};
+use crate::ledger::redact::{command_digest, redact};
+use crate::ledger::{Options, Sync, Ticket, Writer};
 use crate::meter::Figures;
 use crate::supervise::Recorder;
 
-pub(super) fn open_ledger(state: Option<PathBuf>) -> Writer {
+/// A replay lives out hours a second on figures that were given: there is nothing to sample, and a
+/// line every few seconds of it would only fill its file.
+const REPLAY_SAMPLE: Duration = Duration::from_mins(5);
+
+/// How the run is recorded, as it is configured.
+pub(super) fn options(args: &RunArgs, config: &Config) -> Options {
+    let (set, usual) = (&config.ledger, Options::default());
+    let sample = set.sample.as_ref().map_or(usual.sample, |set| set.value);
+    Options {
+        sample: match args.replay {
+            Some(_) => sample.max(REPLAY_SAMPLE),
+            None => sample,
+        },
+        sync: set.sync.as_ref().map_or(usual.sync, |set| set.value),
+        largest: set.largest.as_ref().map_or(usual.largest, |set| set.value),
+        signing_key: set.signing_key.as_ref().map(|set| set.value.clone()),
+    }
+}
+
+pub(super) fn open_ledger(state: Option<PathBuf>, options: Options) -> Writer {
     // Any number will do: the writer makes the id unique by making its directory.
     let seed = u64::from(std::process::id()) ^ crate::clock::monotonic().as_nanos() as u64;
     match state {
-        Some(state) => Writer::begin(state, seed),
+        Some(state) => Writer::begin(state, seed, options),
         None => {
             let why = "there is no state directory: neither HOME nor CATRAIN_STATE_DIR is set";
             Writer::nowhere(why, seed)
@@ -54,7 +78,9 @@ pub(super) fn record_begin(
         labels: args.label.clone(),
         program,
         command: redact(&argv),
-        command_digest: None,
+        // Without randomness there is no salt, and without one the digest would tell short secrets.
+        command_digest: salt()
+            .map(|salt| command_digest(salt, args.command.iter().map(|word| word.as_bytes()))),
         directory: prepared.directory.to_string_lossy().into_owned(),
         host: nix::unistd::gethostname().map_or_else(
             |_| "unknown".to_owned(),
@@ -94,6 +120,12 @@ pub(super) fn record_begin(
         What::Begin(Box::new(begin)),
         Sync::Now,
     ));
+}
+
+fn salt() -> Option<[u8; 16]> {
+    let mut salt = [0; 16];
+    let filled = SystemRandom::new().fill(&mut salt);
+    filled.is_ok().then_some(salt)
 }
 
 pub(super) fn name_of(args: &RunArgs) -> String {

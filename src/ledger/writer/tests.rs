@@ -1,7 +1,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
-use crate::ledger::entry::Exit;
+use crate::ledger::chain;
+use crate::ledger::entry::{EnergyKind, Exit, Part, Reading, Segment};
+use crate::units::Joules;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -98,7 +100,7 @@ fn an_entry_recorded_for_good_is_on_the_disk_when_its_ticket_says_so() {
     assert!(wait(say(&writer, note("one"), Sync::Now)));
     assert_eq!(disk.entries()[0].what, note("one"));
     assert_eq!(disk.syncs.load(Ordering::SeqCst), 1);
-    assert!(writer.finish(LIMIT));
+    assert!(writer.finish(LIMIT).is_complete);
 }
 
 #[test]
@@ -108,7 +110,7 @@ fn entries_are_numbered_without_gaps_and_the_end_is_synced() {
     for at in 0..100 {
         say(&writer, note(&at.to_string()), Sync::Later);
     }
-    assert!(writer.finish(LIMIT));
+    assert!(writer.finish(LIMIT).is_complete);
     let numbers: Vec<u64> = disk.entries().iter().map(|entry| entry.seq).collect();
     assert_eq!(numbers, (0..100).collect::<Vec<_>>());
     assert!(disk.syncs.load(Ordering::SeqCst) >= 1);
@@ -125,7 +127,7 @@ fn a_full_disk_is_told_once_and_what_it_missed_is_written_when_there_is_room() {
     assert_eq!(writer.trouble(), None);
     disk.is_full.store(false, Ordering::SeqCst);
     assert!(wait(say(&writer, note("two"), Sync::Now)));
-    assert!(writer.finish(LIMIT));
+    assert!(writer.finish(LIMIT).is_complete);
     let said: Vec<What> = disk.entries().into_iter().map(|entry| entry.what).collect();
     assert_eq!(said, [note("one"), note("two")]);
 }
@@ -148,7 +150,7 @@ fn a_hanging_disk_holds_up_neither_the_driver_nor_the_exit_and_losses_are_counte
         let is_safe = wait(say(&writer, note("after"), Sync::Now));
         is_safe.then_some(true)
     }));
-    assert!(writer.finish(LIMIT));
+    assert!(writer.finish(LIMIT).is_complete);
     let entries = disk.entries();
     let lost: u64 = entries
         .iter()
@@ -180,7 +182,7 @@ fn the_exit_leaves_a_hanging_disk_behind() {
     let hang = locked(&disk.hang);
     let writer = disk.writer();
     say(&writer, end(), Sync::Now);
-    assert!(!writer.finish(Duration::from_millis(50)));
+    assert!(!writer.finish(Duration::from_millis(50)).is_complete);
     drop(hang);
 }
 
@@ -193,7 +195,7 @@ fn a_loss_that_nothing_came_after_is_written_at_the_end() {
         say(&writer, note("x"), Sync::Later);
     }
     drop(hang);
-    assert!(writer.finish(LIMIT));
+    assert!(writer.finish(LIMIT).is_complete);
     let entries = disk.entries();
     let Some(What::Gap { lost, .. }) = entries.last().map(|entry| entry.what.clone()) else {
         panic!("the last entry counts the lost ones");
@@ -208,7 +210,12 @@ fn what_is_kept_for_a_full_disk_is_bounded_and_the_end_always_fits() {
     let plug = Plug(Arc::clone(&disk));
     let mut plug = Some(plug);
     let open = move || Ok(Box::new(plug.take().expect("opened once")) as Box<dyn Sink>);
-    let mut thread = Thread::new(Box::new(open), Arc::default());
+    let mut thread = Thread::new(
+        Box::new(open),
+        Arc::default(),
+        Notary::default(),
+        Duration::from_secs(10),
+    );
     let item = |what| Item {
         entry: Entry {
             seq: 0,
@@ -231,7 +238,8 @@ fn what_is_kept_for_a_full_disk_is_bounded_and_the_end_always_fits() {
             summed: 0
         }
     );
-    assert_eq!(entries[KEPT + 1].what, end());
+    let last = &entries[KEPT + 1].what;
+    assert!(matches!(last, What::End { sums: Some(sums), .. } if sums.entries == KEPT as u64 + 1));
 }
 
 #[test]
@@ -243,7 +251,7 @@ fn a_failed_sync_is_never_called_safe() {
     assert!(writer.trouble().is_some());
     disk.is_broken.store(false, Ordering::SeqCst);
     assert!(
-        !writer.finish(LIMIT),
+        !writer.finish(LIMIT).is_complete,
         "what the failed sync dropped is not known"
     );
 }
@@ -255,41 +263,17 @@ fn a_ledger_nowhere_says_why_and_remembers_the_run() {
     let trouble = wait_for(|| writer.trouble());
     assert!(trouble.contains("read-only"), "{trouble}");
     assert!(!writer.so_far().unfinished);
-    assert!(!writer.finish(LIMIT));
-}
-
-#[test]
-fn a_number_that_is_none_does_not_make_the_rest_unreadable() {
-    let disk = Arc::new(Disk::default());
-    let writer = disk.writer();
-    let what = What::Decision {
-        act: crate::plan::Act::Run,
-        until: None,
-        reason: String::new(),
-        intensity_g_per_kwh: None,
-        saves_g: None,
-    };
-    writer.record(at(), Duration::ZERO, what, Sync::Later);
-    let entry = Entry {
-        seq: 3,
-        at: at(),
-        elapsed_s: f64::NAN,
-        what: note("x"),
-    };
-    let back: Entry = serde_json::from_slice(&line(&entry)).unwrap();
-    assert_eq!(back.seq, 3);
-    assert!(matches!(back.what, What::Warning { text } if text.contains("could not be recorded")));
-    assert!(writer.finish(LIMIT));
+    assert!(!writer.finish(LIMIT).is_complete);
 }
 
 #[test]
 fn a_new_run_is_written_where_its_id_says() {
     let state = tempfile::tempdir().unwrap();
-    let writer = Writer::begin(state.path().to_owned(), 7);
+    let writer = Writer::begin(state.path().to_owned(), 7, Options::default());
     let id = writer.id().within(LIMIT);
     assert_eq!(id.len(), 4);
     say(&writer, end(), Sync::Later);
-    assert!(writer.finish(LIMIT));
+    assert!(writer.finish(LIMIT).is_complete);
     let text = std::fs::read_to_string(crate::ledger::ledger_path(state.path(), &id)).unwrap();
     assert_eq!(text.lines().count(), 1);
 }
@@ -297,22 +281,22 @@ fn a_new_run_is_written_where_its_id_says() {
 #[test]
 fn without_a_usable_state_directory_a_run_has_an_id_and_says_why_nothing_is_kept() {
     let state = tempfile::NamedTempFile::new().unwrap();
-    let writer = Writer::begin(state.path().to_owned(), 7);
+    let writer = Writer::begin(state.path().to_owned(), 7, Options::default());
     let id = writer.id().within(LIMIT);
     assert_eq!(id.len(), 8);
     say(&writer, end(), Sync::Later);
     assert!(wait_for(|| writer.trouble()).contains("cannot write the ledger"));
     assert!(!writer.so_far().unfinished);
-    assert!(!writer.finish(LIMIT));
+    assert!(!writer.finish(LIMIT).is_complete);
 }
 
 #[test]
 fn a_state_directory_that_answers_late_still_gets_the_ledger_under_the_id_that_was_told() {
     let state = tempfile::tempdir().unwrap();
-    let writer = Writer::begin(state.path().to_owned(), 7);
+    let writer = Writer::begin(state.path().to_owned(), 7, Options::default());
     let id = writer.id().within(Duration::ZERO);
     say(&writer, end(), Sync::Later);
-    assert!(writer.finish(LIMIT));
+    assert!(writer.finish(LIMIT).is_complete);
     let runs: Vec<String> = std::fs::read_dir(state.path().join("runs"))
         .unwrap()
         .map(|run| run.unwrap().file_name().into_string().unwrap())
@@ -339,6 +323,223 @@ fn a_write_that_failed_half_way_leaves_no_part_of_a_line_behind() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "one\ntwo\n");
 }
 
+/// A stretch of ten seconds, the `nth` of many, with one joule.
+fn stretch(nth: u64) -> What {
+    let reading = Reading {
+        component: "all".to_owned(),
+        joules: Joules(1.0),
+        kind: EnergyKind::Assumed,
+        method: None,
+        source: "--power 300 W".to_owned(),
+        whole: None,
+    };
+    let start = at() + jiff::SignedDuration::from_secs(10 * nth as i64);
+    What::Segment(Segment {
+        part: Part::Running,
+        causes: Vec::new(),
+        from_s: 10.0 * nth as f64,
+        to_s: 10.0 * (nth + 1) as f64,
+        start,
+        end: start + jiff::SignedDuration::from_secs(10),
+        energy: vec![reading],
+        unattributed: Vec::new(),
+    })
+}
+
+/// Seconds and joules of all segments, which must tile, and how many were told to be added up.
+fn added_up(entries: &[Entry]) -> (f64, f64, u64) {
+    let segments: Vec<&Segment> = entries.iter().filter_map(Entry::segment).collect();
+    assert!(segments.windows(2).all(|two| two[0].to_s == two[1].from_s));
+    let joules = |s: &&Segment| s.energy.iter().map(|r| r.joules.0).sum::<f64>();
+    let summed = entries.iter().map(|entry| match entry.what {
+        What::Gap { summed, .. } => summed,
+        _ => 0,
+    });
+    let seconds = segments.iter().map(|s| s.to_s - s.from_s).sum();
+    (seconds, segments.iter().map(joules).sum(), summed.sum())
+}
+
+fn chain_of(disk: &Disk) -> chain::Chain {
+    let mut chain = chain::Chain::default();
+    let text = locked(&disk.text).clone();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        chain.line(line.strip_suffix(b"\n").unwrap());
+    }
+    chain
+}
+
+#[test]
+fn a_full_disk_loses_no_energy_and_what_was_added_up_is_told_before_it() {
+    let disk = Arc::new(Disk::default());
+    disk.is_full.store(true, Ordering::SeqCst);
+    let writer = disk.writer();
+    say(&writer, begin(), Sync::Later);
+    wait_for(|| writer.trouble());
+    let week = 7 * 24 * 360;
+    for nth in 0..week {
+        let ticket = say(&writer, stretch(nth), Sync::Later);
+        // Its answer tells that the thread has taken it: it is the disk that is full here.
+        if nth % (QUEUE as u64 / 2) == 0 {
+            wait(ticket);
+        }
+    }
+    say(&writer, end(), Sync::Now);
+    disk.is_full.store(false, Ordering::SeqCst);
+    let closed = writer.finish(LIMIT);
+    assert!(closed.is_complete);
+    let entries = disk.entries();
+    assert!(entries.len() < KEPT, "{}", entries.len());
+    let (seconds, joules, summed) = added_up(&entries);
+    assert_eq!((seconds, joules), (10.0 * week as f64, week as f64));
+    let segments = entries.iter().filter_map(Entry::segment).count();
+    assert_eq!(summed + segments as u64, week);
+    assert!(matches!(entries[0].what, What::Begin(_)));
+    assert!(matches!(entries[1].what, What::Gap { lost: 0, .. }));
+    let Some(What::End {
+        sums: Some(sums), ..
+    }) = entries.last().map(|e| e.what.clone())
+    else {
+        panic!("the end counts what stands before it");
+    };
+    assert_eq!(sums.entries, entries.len() as u64 - 1);
+    assert_eq!((sums.seconds, sums.joules.0), (seconds, joules));
+    let chain = chain_of(&disk);
+    assert_eq!((chain.broken(), Some(chain.head())), (None, closed.head));
+}
+
+#[test]
+fn a_hanging_disk_loses_no_energy_either() {
+    let disk = Arc::new(Disk::default());
+    let hang = locked(&disk.hang);
+    let writer = disk.writer_that_hangs();
+    let week = 7 * 24 * 360;
+    for nth in 0..week {
+        say(&writer, stretch(nth), Sync::Later);
+    }
+    say(&writer, note("lost"), Sync::Later);
+    say(&writer, end(), Sync::Now);
+    drop(hang);
+    let closed = writer.finish(LIMIT);
+    assert!(closed.is_complete && closed.head.is_some());
+    let entries = disk.entries();
+    assert!(entries.len() < 2 * QUEUE, "{}", entries.len());
+    let (seconds, joules, summed) = added_up(&entries);
+    assert_eq!((seconds, joules), (10.0 * week as f64, week as f64));
+    let segments = entries.iter().filter_map(Entry::segment).count();
+    assert_eq!(summed + segments as u64, week);
+    let lost = |e: &&Entry| matches!(e.what, What::Gap { lost: 1, .. });
+    assert_eq!(entries.iter().filter(lost).count(), 1);
+    assert!(matches!(entries.last().unwrap().what, What::End { .. }));
+}
+
+#[test]
+fn a_month_of_samples_stays_small_in_memory() {
+    let writer = Writer::nowhere("the state directory is read-only", 7);
+    let month = 30 * 24 * 360;
+    for nth in 0..month {
+        say(&writer, stretch(nth), Sync::Later);
+    }
+    let remembered = writer.so_far().entries;
+    assert!(remembered.len() < 1200, "{}", remembered.len());
+    assert_eq!(added_up(&remembered).1, month as f64);
+}
+
+#[test]
+fn what_is_recorded_after_the_end_is_not_written() {
+    let disk = Arc::new(Disk::default());
+    let writer = disk.writer();
+    say(&writer, end(), Sync::Now);
+    assert!(!wait(say(&writer, note("late"), Sync::Now)));
+    let closed = writer.finish(LIMIT);
+    assert_eq!(disk.entries().len(), 1);
+    assert_eq!(closed.head, Some(chain_of(&disk).head()));
+}
+
+#[test]
+fn samples_are_synced_in_time_however_many_follow() {
+    let disk = Arc::new(Disk::default());
+    let opened = Arc::clone(&disk);
+    let options = Options {
+        sync: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let open: Opener = Box::new(move || Ok(Box::new(Plug(Arc::clone(&opened)))));
+    let writer = Writer::start(open, Arc::default(), Notary::default(), options);
+    let mut nth = 0;
+    wait_for(|| {
+        say(&writer, stretch(nth), Sync::Later);
+        nth += 1;
+        (disk.syncs.load(Ordering::SeqCst) > 0).then_some(())
+    });
+}
+
+#[test]
+fn segments_get_longer_as_the_file_fills() {
+    let writer = Arc::new(Disk::default()).writer();
+    assert_eq!(writer.segment_at_most(), Duration::from_secs(10));
+    writer.shared.written.store(12 << 20, Ordering::Relaxed);
+    assert_eq!(writer.segment_at_most(), Duration::from_secs(40));
+}
+
+#[test]
+fn a_run_that_ended_has_its_head_noted_and_signed_and_its_file_was_locked_till_then() {
+    let state = tempfile::tempdir().unwrap();
+    let key = state.path().join("key.pem");
+    // RFC 8410, section 10.3.
+    let pem = "-----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+        -----END PRIVATE KEY-----\n";
+    std::fs::write(&key, pem).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let options = Options {
+        signing_key: Some(key),
+        ..Options::default()
+    };
+    let writer = Writer::begin(state.path().to_owned(), 7, options);
+    assert!(wait(say(&writer, begin(), Sync::Now)));
+    let run = writer.id().within(LIMIT);
+    let file = std::fs::File::open(crate::ledger::ledger_path(state.path(), &run)).unwrap();
+    assert!(file.try_lock_shared().is_err(), "it is being written");
+    say(&writer, end(), Sync::Now);
+    let closed = writer.finish(LIMIT);
+    assert_eq!(closed.trouble, None);
+    let heads = crate::ledger::heads::read(state.path()).unwrap();
+    let head = heads.of(&run).unwrap();
+    assert_eq!((head.lines, Some(head.head)), (2, closed.head));
+    let key = crate::ledger::sign::PublicKey::from_hex(head.key.as_deref().unwrap()).unwrap();
+    assert_eq!(key.has_signed(head), Some(true));
+    assert!(wait_for(|| file.try_lock_shared().is_ok().then_some(true)));
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_told_at_the_start_and_the_head_is_noted_unsigned() {
+    let state = tempfile::tempdir().unwrap();
+    let options = Options {
+        signing_key: Some(state.path().join("none.pem")),
+        ..Options::default()
+    };
+    let writer = Writer::begin(state.path().to_owned(), 7, options);
+    let trouble = wait_for(|| writer.trouble());
+    assert!(trouble.contains("will not be signed"), "{trouble}");
+    say(&writer, begin(), Sync::Now);
+    say(&writer, end(), Sync::Now);
+    let closed = writer.finish(LIMIT);
+    assert!(closed.is_complete);
+    assert!(closed.trouble.unwrap().contains("not signed"));
+    let heads = crate::ledger::heads::read(state.path()).unwrap().heads;
+    assert!(heads.len() == 1 && heads[0].signature.is_none());
+}
+
+fn begin() -> What {
+    let fixture = include_str!("../../../tests/fixtures/ledger_v2.jsonl");
+    let first: Entry = serde_json::from_str(fixture.lines().next().unwrap()).unwrap();
+    let What::Begin(mut begin) = first.what else {
+        panic!("the fixture begins with a beginning");
+    };
+    begin.run = String::new();
+    What::Begin(begin)
+}
+
 /// Polls without a fixed sleep, for at most [`LIMIT`].
 fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let start = crate::clock::monotonic();
@@ -347,6 +548,6 @@ fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(crate::clock::monotonic() - start < LIMIT, "it did not come");
-        thread::yield_now();
+        std::thread::yield_now();
     }
 }
