@@ -11,6 +11,8 @@ pub mod sources;
 pub mod status;
 pub mod zones;
 
+mod verify;
+
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::settle::Settling;
+use super::verify;
 use crate::cli::{FunctionalUnit, ReportArgs, ReportFormat as Format};
 use anyhow::Context;
 use jiff::Timestamp;
@@ -39,6 +40,13 @@ pub fn run(
     let as_of = time(&args.as_of, "--as-of")?;
     let runs = ledger::list_runs(state)
         .with_context(|| format!("cannot list the runs in {}", state.display()))?;
+    if args.verify {
+        // Also those whose beginning cannot be read: that is what is looked for.
+        let chosen = ledger::select_any(&runs, &args.runs, since, until).map_err(not_found)?;
+        let verified = verify::verify(args, &chosen, look_of(args, look), now, state)?;
+        write(&verified.document, args.output.as_deref(), out)?;
+        return verified.failure.map_or(Ok(()), Err);
+    }
     let chosen = ledger::select(&runs, &args.runs, since, until).map_err(not_found)?;
 
     let mut summaries = Vec::new();
@@ -55,11 +63,7 @@ pub fn run(
         }
     }
     if !summaries.is_empty() {
-        let look = if args.output.is_some() {
-            Look::PLAIN
-        } else {
-            look
-        };
+        let look = look_of(args, look);
         let report = match args.format {
             Format::Text => in_words(&summaries, look, now, zone),
             _ => json::document(&summaries, now, now),
@@ -120,6 +124,14 @@ fn settled(
     match after {
         Some(ledger) => summary(run, &ledger, ask(&ledger)),
         None => Ok(before),
+    }
+}
+
+/// A file can show what a terminal cannot, and shows no colours.
+fn look_of(args: &ReportArgs, look: Look) -> Look {
+    match args.output {
+        Some(_) => Look::PLAIN,
+        None => look,
     }
 }
 

@@ -184,6 +184,40 @@ impl RunDir {
     }
 }
 
+/// The ledger of the run `id`, to read and to add to its end: each name on the way opened without
+/// following a link.
+///
+/// # Errors
+/// It is not there, a link, no file, or somebody else owns it or may write it.
+pub(super) fn open_to_append(state: &Path, id: &str) -> io::Result<File> {
+    let path = ledger_path(state, id);
+    if !is_id(id) {
+        return Err(at(&path, Errno::ENOENT));
+    }
+    let state_fd = open_directory(AT_FDCWD, state, state)?;
+    let runs = open_directory(&state_fd, Path::new("runs"), &state.join("runs"))?;
+    let directory = open_directory(&runs, Path::new(id), &state.join("runs").join(id))?;
+    let flags =
+        OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = openat(&directory, FILE, flags, Mode::empty()).map_err(|error| at(&path, error))?;
+    let file = File::from(file);
+    let meta = file.metadata()?;
+    let refused = |why: &str| {
+        let words = format!("{}: {why}", path.display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, words))
+    };
+    if !meta.is_file() {
+        return refused("it is not a file");
+    }
+    if meta.uid() != nix::unistd::geteuid().as_raw() {
+        return refused("it belongs to somebody else");
+    }
+    if meta.mode() & 0o022 != 0 {
+        return refused("others may write it");
+    }
+    Ok(file)
+}
+
 /// All runs in the state directory, oldest first. No state directory: no runs.
 ///
 /// # Errors
@@ -277,10 +311,34 @@ pub fn select<'a>(
     since: Option<Timestamp>,
     until: Option<Timestamp>,
 ) -> Result<Vec<&'a RunRef>, NotFound> {
+    choose(runs, wanted, since, until, |run| run.begin.is_some())
+}
+
+/// As [`select`], but runs without a readable beginning count as well: to look at what is wrong with
+/// them.
+///
+/// # Errors
+/// When a word names no run, or none is left.
+pub fn select_any<'a>(
+    runs: &'a [RunRef],
+    wanted: &[String],
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+) -> Result<Vec<&'a RunRef>, NotFound> {
+    choose(runs, wanted, since, until, |_| true)
+}
+
+fn choose<'a>(
+    runs: &'a [RunRef],
+    wanted: &[String],
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    counts: impl Fn(&RunRef) -> bool,
+) -> Result<Vec<&'a RunRef>, NotFound> {
     if runs.is_empty() {
         return Err(NotFound::NoRuns);
     }
-    let readable = || runs.iter().filter(|run| run.begin.is_some());
+    let readable = || runs.iter().filter(|run| counts(run));
     let is_timed = since.is_some() || until.is_some();
     let in_time = |run: &&RunRef| {
         since.is_none_or(|since| since <= run.started)
@@ -291,7 +349,7 @@ pub fn select<'a>(
         [] => readable().next_back().into_iter().collect(),
         words => words
             .iter()
-            .map(|word| find(runs, word))
+            .map(|word| find(runs, word, &counts))
             .collect::<Result<_, _>>()?,
     };
     let chosen: Vec<&RunRef> = runs
@@ -306,9 +364,13 @@ pub fn select<'a>(
     }
 }
 
-fn find<'a>(runs: &'a [RunRef], word: &str) -> Result<&'a RunRef, NotFound> {
+fn find<'a>(
+    runs: &'a [RunRef],
+    word: &str,
+    counts: impl Fn(&RunRef) -> bool,
+) -> Result<&'a RunRef, NotFound> {
     if word == "latest" {
-        let latest = runs.iter().rev().find(|run| run.begin.is_some());
+        let latest = runs.iter().rev().find(|run| counts(run));
         return latest.ok_or(NotFound::NoRuns);
     }
     if let Some(exact) = runs.iter().find(|run| run.id == word) {
@@ -391,6 +453,25 @@ mod tests {
         let since = Some("2026-11-21T00:00:00Z");
         assert_eq!(selected(&[], since).unwrap(), ["m4q9", "r7k2"]);
         assert_eq!(selected(&["m3"], since), Err(NotFound::NoneThen));
+    }
+
+    #[test]
+    fn a_run_whose_beginning_is_damaged_is_selected_where_that_is_looked_for() {
+        let mut runs = three();
+        runs[2].begin = None;
+        let ids = |chosen: Vec<&RunRef>| chosen.iter().map(|r| r.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(select(&runs, &[], None, None).unwrap()), ["m4q9"]);
+        assert_eq!(ids(select_any(&runs, &[], None, None).unwrap()), ["r7k2"]);
+        let latest = ["latest".to_owned()];
+        assert_eq!(
+            ids(select_any(&runs, &latest, None, None).unwrap()),
+            ["r7k2"]
+        );
+        let since = Some(runs[1].started);
+        assert_eq!(
+            ids(select_any(&runs, &[], since, None).unwrap()),
+            ["m4q9", "r7k2"]
+        );
     }
 
     #[test]

@@ -23,12 +23,13 @@ use tokio::sync::oneshot;
 
 use super::chain::Digest;
 use super::entry::{Entry, What};
+use super::notary::Notary;
 use super::runs::{RunDir, ids, new_run, new_run_named};
 use super::sink::{FileSink, Sink};
 use super::{Ledger, pace};
 use crate::clock;
 use memory::Memory;
-use thread::{Notary, Thread};
+use thread::Thread;
 
 /// Entries on their way to the thread. A run makes a few a minute: this is hours of a hanging disk.
 const QUEUE: usize = 1024;

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
@@ -16,50 +15,14 @@ use crate::clock;
 use crate::ledger::adding::Few;
 use crate::ledger::chain::{self, Digest};
 use crate::ledger::entry::{Entry, Sums, What};
-use crate::ledger::heads::{self, Head};
+use crate::ledger::heads::Head;
 use crate::ledger::line;
-use crate::ledger::sign::{KeyTrouble, Signer};
+use crate::ledger::notary::Notary;
 use crate::ledger::sink::Sink;
 use crate::units::Joules;
 
 /// Segments that wait for the disk, before they are added up.
 const MANY: usize = 512;
-/// How long the end of a run waits for the lock of the file of heads.
-const HEADS_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Where the heads of finished runs go, and by whose key they are signed.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Notary {
-    pub(super) state: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
-}
-
-impl Notary {
-    fn signer(&self) -> Result<Option<Signer>, KeyTrouble> {
-        self.key.as_deref().map(Signer::load).transpose()
-    }
-
-    /// Notes a head; says what went wrong.
-    fn note(&self, head: Head) -> Option<String> {
-        let state = self.state.as_ref()?;
-        let (head, unsigned) = match self.signer() {
-            Ok(Some(signer)) => (signer.sign(head), None),
-            Ok(None) => (head, None),
-            Err(why) => (head, Some(format!("its head is not signed: {why}"))),
-        };
-        match heads::append(state, &head, HEADS_PATIENCE) {
-            Ok(()) => unsigned,
-            Err(why) => {
-                let path = heads::path(state);
-                Some(format!(
-                    "its head is not noted in {}: {why}; keep it elsewhere",
-                    path.display()
-                ))
-            }
-        }
-    }
-}
-
 /// What was written so far.
 struct Written {
     /// The number of the next line.
