@@ -53,7 +53,7 @@ pub fn run(
     let mut unreadable = Vec::new();
     // What was known then is not made better by what is known now.
     let settling = match as_of {
-        None => Settling::new(args.offline),
+        None => Settling::new(state, args.offline),
         Some(_) => None,
     };
     for run in chosen {

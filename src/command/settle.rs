@@ -1,6 +1,7 @@
 //! Fetches what was observed of a run since it ended, and has it recorded.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,9 +10,9 @@ use tokio::time::timeout;
 use super::sources::Settled;
 use crate::caller::block_on;
 use crate::ledger::entry::{Entry, What};
-use crate::ledger::{Ledger, RunRef};
+use crate::ledger::{self, Ledger, RunRef, Settlement};
 use crate::report::Summary;
-use crate::report::settlement::{Open, open, settlement};
+use crate::report::settlement::{Open, better, open};
 use crate::report::text::harmless;
 use crate::source::{Live, Name};
 
@@ -22,14 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Settling {
     settled: Settled,
+    state: PathBuf,
 }
 
 impl Settling {
     /// By the configuration in force. Where that is broken a report is made of what is recorded, and
     /// says so.
-    pub(super) fn new(offline: bool) -> Option<Self> {
+    pub(super) fn new(state: &Path, offline: bool) -> Option<Self> {
         match Settled::load(offline) {
-            Ok(settled) => Some(Self { settled }),
+            Ok(settled) => Some(Self {
+                settled,
+                state: state.to_owned(),
+            }),
             Err(failure) => {
                 tell(&format!("nobody is asked: {failure}"));
                 None
@@ -41,7 +46,7 @@ impl Settling {
     pub(super) fn settle(
         &self,
         run: &RunRef,
-        mut ledger: Ledger,
+        ledger: Ledger,
         summary: &Summary,
         now: Timestamp,
     ) -> Option<Ledger> {
@@ -68,21 +73,71 @@ impl Settling {
         if found.is_empty() {
             return None;
         }
+        self.record(run, ledger, found, now)
+    }
+
+    /// Adds to the record of the run. Where that is not possible the report is made with it all the
+    /// same, and that is said.
+    fn record(
+        &self,
+        run: &RunRef,
+        mut ledger: Ledger,
+        found: Vec<Settlement>,
+        now: Timestamp,
+    ) -> Option<Ledger> {
+        let key = self.settled.config.ledger.signing_key.as_ref();
+        let key = key.map(|key| key.value.as_path());
         let last = ledger.entries.last()?.clone();
-        for (what, seq) in found.into_iter().zip(last.seq + 1..) {
-            ledger.entries.push(Entry {
-                seq,
-                at: now.max(last.at),
-                elapsed_s: last.elapsed_s,
-                what,
-            });
+        // A clock that was set back since must not hide it from a look at the present.
+        let at = now.max(last.at);
+        match ledger::append_settlements(&self.state, &run.id, at, found.clone(), key) {
+            Ok(settled) => {
+                let sources: Vec<&str> = found.iter().map(|it| it.source.as_str()).collect();
+                let (id, sources) = (&run.id, sources.join(" and "));
+                tell(&format!(
+                    "{id}: what {sources} observed since is added to its record"
+                ));
+                if let Some(bytes) = settled.torn {
+                    tell(&format!(
+                        "{id}: a line that was cut off ({bytes} bytes) is taken away"
+                    ));
+                }
+                if let Some(trouble) = settled.trouble {
+                    tell(&format!("{id}: {trouble}"));
+                }
+                ledger::read(&run.path).ok()
+            }
+            Err(error) => {
+                let why = anyhow::Error::from(error);
+                tell(&format!(
+                    "{}: what was observed since is not recorded: {why:#}",
+                    run.id
+                ));
+                for (it, seq) in found.into_iter().zip(last.seq + 1..) {
+                    let Settlement {
+                        basis,
+                        source,
+                        points,
+                    } = it;
+                    ledger.entries.push(Entry {
+                        seq,
+                        at,
+                        elapsed_s: last.elapsed_s,
+                        what: What::Settlement {
+                            basis,
+                            source,
+                            points,
+                        },
+                    });
+                }
+                Some(ledger)
+            }
         }
-        Some(ledger)
     }
 
     /// What those who may know say of each account: the sources that told of it, then those in force
     /// that mean the same.
-    async fn ask(&self, open: &[Open], summary: &Summary, now: Timestamp) -> Vec<What> {
+    async fn ask(&self, open: &[Open], summary: &Summary, now: Timestamp) -> Vec<Settlement> {
         let chain = &self.settled.chain;
         let (run, zone) = (&summary.begin.run, &summary.begin.zone);
         let mut found = Vec::new();
@@ -98,10 +153,16 @@ impl Settling {
                 if let Err(why) = &outcome {
                     tell(&format!("{run} is not settled ({}): {why}", open.basis));
                 }
-                let entry = settlement(open.basis, &priced_with, live.name(), points);
+                let points = better(&priced_with, points);
                 // Two who mean the same need not agree: one account has one source.
-                let is_over = entry.is_some() || outcome.is_ok();
-                found.extend(entry);
+                let is_over = !points.is_empty() || outcome.is_ok();
+                if !points.is_empty() {
+                    found.push(Settlement {
+                        basis: open.basis,
+                        source: live.name().to_owned(),
+                        points,
+                    });
+                }
                 if is_over {
                     break;
                 }

@@ -65,14 +65,11 @@ pub fn open(summary: &Summary, entries: &[Entry]) -> Vec<Open> {
         .collect()
 }
 
-/// Of what was observed, what is better than what an account was priced with, as an entry for its
-/// record; `None` where nothing is.
-pub fn settlement(
-    basis: Basis,
+/// Of what was observed, what is better than what an account was priced with.
+pub fn better(
     priced_with: &Intensities,
-    source: &str,
     observed: impl IntoIterator<Item = Point>,
-) -> Option<What> {
+) -> Vec<IntensityPoint> {
     let points = observed.into_iter().map(|point| IntensityPoint {
         start: point.span.start,
         end: point.span.end,
@@ -85,13 +82,9 @@ pub fn settlement(
         },
         forecast: None,
     });
-    let improving = points.filter(|point| improves(priced_with, point));
-    let points: Vec<IntensityPoint> = improving.collect();
-    (!points.is_empty()).then(|| What::Settlement {
-        basis,
-        source: source.to_owned(),
-        points,
-    })
+    points
+        .filter(|point| improves(priced_with, point))
+        .collect()
 }
 
 /// Whether any of its time is known worse, or not at all.
@@ -192,18 +185,12 @@ mod tests {
         let known = hour("2026-11-24T17:00:00Z", Kind::Live);
         // A forecast still.
         let new = hour("2026-11-25T07:00:00Z", Kind::Live);
-        let settled = settlement(own.basis, &own.intensities, "energy-charts", [known, new]);
-        let Some(What::Settlement { points, .. }) = settled else {
-            panic!("one hour is new");
-        };
+        let points = better(&own.intensities, [known, new]);
         assert_eq!(points.len(), 1);
         assert_eq!(points[0].start, new.span.start);
         assert_eq!(points[0].kind, IntensityKind::Observed);
-        assert_eq!(
-            settlement(own.basis, &own.intensities, "energy-charts", [known]),
-            None
-        );
+        assert_eq!(better(&own.intensities, [known]), []);
         let estimate = hour("2026-11-25T07:00:00Z", Kind::Estimated);
-        assert!(settlement(own.basis, &own.intensities, "energy-charts", [estimate]).is_some());
+        assert_eq!(better(&own.intensities, [estimate]).len(), 1);
     }
 }

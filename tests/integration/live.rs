@@ -1,9 +1,11 @@
 //! Live sources, end to end: the program against services on loopback that answer as recorded, badly
-//! or not at all. What is asked for here; `keys`, `runs` and what is set up `wrong` in files of their
+//! or not at all. What is asked for here; `keys`, `runs`, what is asked for
+//! when they are over (`settle`) and what is set up `wrong` in files of their
 //! own.
 
 mod keys;
 mod runs;
+mod settle;
 mod wrong;
 
 use std::fs;

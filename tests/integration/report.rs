@@ -25,6 +25,11 @@ fn state(runs: &[(&str, &str)]) -> tempfile::TempDir {
 
 fn report(args: &ReportArgs, state: &Path) -> (String, Result<(), Failure>) {
     let mut out = Vec::new();
+    // Nobody is asked.
+    let args = &ReportArgs {
+        offline: true,
+        ..args.clone()
+    };
     let now: Timestamp = "2026-11-25T07:00:00Z".parse().unwrap();
     let ended = run(args, Look::PLAIN, &mut out, now, &TimeZone::UTC, state);
     (String::from_utf8(out).unwrap(), ended)
