@@ -230,7 +230,7 @@ impl Writer {
         let entry = memory.next(at, elapsed, what);
         let overflow = &mut memory.overflow;
         // In its place: before what comes after it.
-        overflow.give(|item| self.queue.try_send(item));
+        overflow.give(|item| self.offer(item));
         let item = Item {
             entry,
             sync,
@@ -238,10 +238,10 @@ impl Writer {
         };
         let is_first = overflow.is_empty();
         let left = match is_first {
-            true => self.queue.try_send(item).err(),
-            false => Some(TrySendError::Full(item)),
+            true => self.offer(item),
+            false => Some(item),
         };
-        if let Some(TrySendError::Full(item) | TrySendError::Disconnected(item)) = left {
+        if let Some(item) = left {
             if is_first {
                 let words = "the ledger's disk does not answer; energy is added up until it does, other entries are lost";
                 locked(&self.shared.trouble).get_or_insert_with(|| words.to_owned());
@@ -249,6 +249,14 @@ impl Writer {
             overflow.take(item);
         }
         Ticket(answer)
+    }
+
+    /// Puts an item into the queue; gives it back when there is no room.
+    fn offer(&self, item: Item) -> Option<Item> {
+        match self.queue.try_send(item) {
+            Ok(()) => None,
+            Err(TrySendError::Full(item) | TrySendError::Disconnected(item)) => Some(item),
+        }
     }
 
     /// How long a segment may be in real time, so that the file stays near its bound.

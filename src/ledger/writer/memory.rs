@@ -4,7 +4,6 @@
 //! Both are bounded however long a run is or a disk hangs: segments are added up to fewer and longer
 //! ones, and of the rest, what is too much is counted.
 
-use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -124,17 +123,18 @@ impl Overflow {
         }
     }
 
-    /// Hands on what there is room for again: what happened to it, then itself.
-    pub(super) fn give(&mut self, mut give: impl FnMut(Item) -> Result<(), TrySendError<Item>>) {
+    /// Hands on what there is room for again: what happened to it, then itself. `offer` gives back
+    /// what it has no room for.
+    pub(super) fn give(&mut self, mut offer: impl FnMut(Item) -> Option<Item>) {
         if self.lost + self.summed > 0 {
-            match give(self.gap()) {
-                Ok(()) => (self.lost, self.summed) = (0, 0),
-                Err(_) => return,
+            if offer(self.gap()).is_some() {
+                return;
             }
+            (self.lost, self.summed) = (0, 0);
         }
         let mut kept = std::mem::take(&mut self.kept).into_iter();
         while let Some(item) = kept.next() {
-            if let Err(TrySendError::Full(item) | TrySendError::Disconnected(item)) = give(item) {
+            if let Some(item) = offer(item) {
                 self.kept = std::iter::once(item).chain(kept).collect();
                 return;
             }
