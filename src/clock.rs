@@ -41,7 +41,7 @@ pub trait Clock {
 }
 
 /// The machine's clocks, or a replay of another day driven by them.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     boottime_at_start: Duration,
     monotonic_at_start: Duration,
@@ -163,6 +163,11 @@ fn boottime() -> Duration {
 /// `CLOCK_MONOTONIC` since boot: for give-up times outside a run.
 pub fn monotonic() -> Duration {
     read(ClockId::CLOCK_MONOTONIC)
+}
+
+/// Processor time that this process has used, its threads included.
+pub fn own_processor_time() -> Duration {
+    read(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 fn read(clock: ClockId) -> Duration {

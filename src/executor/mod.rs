@@ -39,6 +39,7 @@ pub use pause::{PauseStep, Pausing, Reason, Refusal};
 pub use process::{ProcId, Process};
 pub use signals::die_of;
 pub use spawn::Inherited;
+pub use tree::is_of_job;
 pub use watchdog::{Guard, GuardEvent, Lease, Lost, guard_main};
 
 pub use crate::ledger::entry::Exit;

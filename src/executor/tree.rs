@@ -136,6 +136,32 @@ impl Tree {
     }
 }
 
+/// Whether a process belongs to the job of this leader, by who started or adopted it; none where
+/// `/proc` does not show it. From any thread, and for any process of the host.
+pub fn is_of_job(leader: i32, pid: i32) -> Option<bool> {
+    let supervisor = std::process::id().cast_signed();
+    let mut at = Process::read(pid)?;
+    // Links are read one after the other; a reused pid could close a circle.
+    for _ in 0..64 {
+        if at.id.pid == leader || at.session == leader {
+            return Some(true);
+        }
+        if at.id.pid == supervisor || at.id.pid <= 1 || is_guard(at.id.pid) {
+            return Some(false);
+        }
+        if at.parent == supervisor {
+            // Who lost its parents was adopted; our helpers share our session.
+            let own_session = Process::read(supervisor).map(|own| own.session);
+            return Some(Some(at.session) != own_session);
+        }
+        match Process::read(at.parent) {
+            Some(parent) => at = parent,
+            None => return Some(false),
+        }
+    }
+    Some(false)
+}
+
 fn see(pid: i32) -> Option<Process> {
     Process::read(pid).or_else(|| Process::hidden(pid))
 }

@@ -4,6 +4,7 @@ mod background;
 mod ending;
 mod hands;
 mod memory;
+mod metering;
 mod paper;
 mod person;
 mod prepare;
@@ -25,7 +26,6 @@ use crate::executor::signals::Signals;
 use crate::executor::spawn::look_up;
 use crate::ledger::entry::What;
 use crate::ledger::{RunId, Sync, Writer};
-use crate::meter::Model;
 use crate::supervise::machine::Machine;
 use crate::supervise::news::Setting;
 use crate::supervise::{Describe, Driver};
@@ -63,6 +63,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     let passed_by = settled.passed_by.clone();
     let figures = settings::figures(args, &settled.config);
     let recording = paper::options(args, &settled.config);
+    let energy = settled.config.energy.clone();
     let sources = prepare::sources(args, settled, &prepared)?;
     let planned = settings::plan(args, &prepared, &figures, inherited)?;
     let speed = args.speed;
@@ -112,7 +113,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
                 trouble: trouble.clone(),
             },
             teller: person,
-            meter: Model::new(figures, speed),
+            meter: metering::meters(args, &energy, figures, clock),
             arrivals,
             describe: describer,
             patience: planned.patience,
