@@ -2,7 +2,7 @@
 //! answers each stretch in its turn.
 //!
 //! There are two threads, one for GPUs and one for the rest, since a driver may hang. Each takes
-//! [`Order`]s and sends [`Report`]s. A stretch is answered when both have, but: nobody waits for GPUs
+//! orders and sends reports. A stretch is answered when both have, but: nobody waits for GPUs
 //! that are not open yet, and a thread that does not answer within two seconds is passed by. What it
 //! measured meanwhile is counted in the next stretch of the same part, once.
 //!
@@ -551,3 +551,6 @@ fn work(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

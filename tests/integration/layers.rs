@@ -36,7 +36,7 @@ const CORE: &[&str] = &[
     "report/json.rs",
     "simulate",
 ];
-/// Files of providers: they use what stands beside them and are as pure as the core.
+/// Files of providers and meters: they use what stands beside them and are as pure as the core.
 const PURE_ADAPTERS: &[&str] = &[
     "source/asking.rs",
     "source/coverage.rs",
@@ -47,6 +47,13 @@ const PURE_ADAPTERS: &[&str] = &[
     "source/electricity_maps.rs",
     "source/watttime.rs",
     "source/carbon_aware_sdk.rs",
+    "meter/given.rs",
+    "meter/pile.rs",
+    "meter/processors.rs",
+    "meter/gpu/device.rs",
+    "meter/gpu/gauge.rs",
+    "meter/gpu/share.rs",
+    "meter/gpu/visible.rs",
 ];
 /// Parts of the core that live in the folder of the adapter they serve: the core may use them.
 const CORE_OF_ADAPTERS: &[&str] = &["crate::caller::wire::", "crate::caller::limits::"];

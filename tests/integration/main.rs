@@ -13,6 +13,7 @@ mod keys;
 mod layers;
 mod ledger;
 mod live;
+mod metering;
 mod planner;
 mod promises;
 mod published;

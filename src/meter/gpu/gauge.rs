@@ -91,6 +91,8 @@ pub struct Gauge {
     ahead: f64,
     /// How long it has stood still.
     still: Duration,
+    /// Joules by which it grew less than power says in the interval in which it last moved.
+    short: f64,
     /// How often it was stuck.
     stuck: u32,
     was_lost: bool,
@@ -104,6 +106,7 @@ impl Default for Gauge {
             state: State::Integrating { why: None },
             ahead: 0.0,
             still: Duration::ZERO,
+            short: 0.0,
             stuck: 0,
             was_lost: false,
             troubles: Vec::new(),
@@ -221,6 +224,7 @@ impl Gauge {
         }
         if grown > 0.0 {
             self.still = Duration::ZERO;
+            self.short = (draws - grown).max(0.0);
             let due = (grown - self.ahead).max(0.0);
             self.ahead = (self.ahead - grown).max(0.0);
             self.state = State::Counting;
@@ -235,7 +239,9 @@ impl Gauge {
             self.integrate(format!(
                 "its energy counter stands still at {at} J while power is drawn"
             ));
-            return (by_power, Means::Power);
+            // It stopped within the interval in which it last moved, and did not count the rest of it.
+            let short = std::mem::take(&mut self.short);
+            return (Some(draws + short), Means::Power);
         }
         (Some(draws), Means::Counter)
     }
@@ -272,6 +278,7 @@ impl Gauge {
     /// Counts from here on, having said why.
     fn anew(&mut self, why: &str) {
         self.ahead = 0.0;
+        self.short = 0.0;
         self.still = Duration::ZERO;
         self.troubles
             .push(format!("{why}; it is read anew, and power fills in"));
@@ -384,6 +391,18 @@ mod tests {
         assert_eq!(next.unwrap().means, Means::Power);
         let next = gauge.take(look(9000, Some(5_300_000), Some(200.0)));
         assert_eq!(next.unwrap().means, Means::Counter, "it moves again");
+    }
+
+    #[test]
+    fn what_a_counter_did_not_count_before_it_stopped_is_made_up_by_power() {
+        let mut gauge = Gauge::default();
+        let mut seconds = vec![
+            (Some(5_000_000), Some(200.0)),
+            (Some(5_080_000), Some(200.0)),
+        ];
+        seconds.extend([(Some(5_080_000), Some(200.0)); 4]);
+        let all: f64 = joules(&mut gauge, &seconds).into_iter().flatten().sum();
+        assert_eq!(all, 1000.0);
     }
 
     #[test]

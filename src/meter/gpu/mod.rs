@@ -32,6 +32,8 @@ use visible::{Choice, Chosen, Found, choose};
 pub const EVERY: Duration = Duration::from_secs(1);
 /// The same where nothing is billed yet: only the idle power is learned.
 const EVERY_WHILE_HELD: Duration = Duration::from_secs(10);
+/// Where there is nothing to sample.
+const NEVER: Duration = Duration::from_hours(24);
 /// First wait before a lost library is opened again; it doubles.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
 /// The longest such wait.
@@ -323,9 +325,13 @@ impl Worker for Gpus {
     }
 
     fn every(&self) -> Duration {
-        match self.leader.is_some() || self.terms.takes_all() {
-            true => EVERY,
-            false => EVERY_WHILE_HELD,
+        let has_devices = self.library.is_some() && !self.units.is_empty();
+        match (has_devices, self.again) {
+            // Nothing to wake up for.
+            (false, None) => NEVER,
+            (false, Some(_)) => EVERY,
+            (true, _) if self.leader.is_some() || self.terms.takes_all() => EVERY,
+            (true, _) => EVERY_WHILE_HELD,
         }
     }
 

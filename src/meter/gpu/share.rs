@@ -167,6 +167,8 @@ fn worked(busy: &BTreeMap<u32, f64>, held: &BTreeMap<u32, (Whose, f64)>) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -271,17 +273,17 @@ mod tests {
         fn shares_over_jobs_never_exceed_the_device(
             joules in 0.0..1e4,
             idle in prop::option::of(0.0..200.0),
-            first in prop::collection::btree_map(0u32..12, 0usize..4, 0..8),
-            last in prop::collection::btree_map(0u32..12, 0usize..4, 0..8),
+            first in prop::collection::btree_set(0u32..12, 0..8),
+            last in prop::collection::btree_set(0u32..12, 0..8),
             busy in prop::option::of(prop::collection::btree_map(0u32..12, 0.0..100.0, 0..8)),
         ) {
-            let seen_by = |job: usize, all: &BTreeMap<u32, usize>| {
-                let whose = |of: usize| match of {
+            let seen_by = |job: u32, all: &BTreeSet<u32>| {
+                let whose = |pid: u32| match pid % 4 {
                     3 => Whose::Unseen,
                     of if of == job => Whose::Job,
                     _ => Whose::Other,
                 };
-                Some(all.iter().map(|(pid, _)| (*pid, whose((*pid as usize) % 4))).collect())
+                Some(all.iter().map(|pid| (*pid, whose(*pid))).collect())
             };
             let (mut shares, mut whole, mut unknown) = (0.0, 0.0_f64, 0.0_f64);
             for job in 0..3 {

@@ -243,7 +243,7 @@ fn a_sandbox_hides_the_surroundings_and_ends_what_was_started_in_it() {
         .lines()
         .filter(|line| line.starts_with("CATRAIN_"))
         .count();
-    assert_eq!(own, 5, "{text}");
+    assert_eq!(own, 7, "{text}");
     assert!(text.contains(&format!("HOME={}\n", sandbox.home().display())));
     assert!(!text.contains("CARGO_"), "{text}");
 
