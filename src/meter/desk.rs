@@ -279,7 +279,8 @@ impl Meters {
                     let late = link.late.iter().flat_map(|late| &late.energy);
                     let late: Joules = late.map(|reading| reading.joules).sum();
                     self.news.push_back(Metering::Trouble(format!(
-                        "the meter of {} answers again; the {:.0} J that it measured meanwhile are                          counted in the next stretch of their kind",
+                        "the meter of {} answers again; the {:.0} J that it measured meanwhile are \
+                         counted in the next stretch of their kind",
                         who.name(),
                         late.0
                     )));
