@@ -172,6 +172,14 @@ pub fn time(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     }
 }
 
+/// A time zone: `Europe/Berlin`, `UTC`, `UTC+01`.
+pub fn zone_name(zone: &TimeZone, now: Timestamp) -> String {
+    match zone.iana_name() {
+        Some(name) => name.to_owned(),
+        None => format!("UTC{}", zone.to_offset(now)),
+    }
+}
+
 fn minus(text: String) -> String {
     match text.strip_prefix('-') {
         Some(size) if size.starts_with(|c: char| c.is_ascii_digit()) => format!("−{size}"),

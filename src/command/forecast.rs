@@ -326,7 +326,7 @@ impl Page<'_> {
             "mean",
             "against now"
         );
-        let zone = super::zone_name(self.tz, self.now);
+        let zone = crate::words::zone_name(self.tz, self.now);
         let zone = self.look.paint(Paint::Dim, &format!("  (times: {zone})"));
         self.say(
             out,
@@ -413,7 +413,7 @@ impl Page<'_> {
                 self.say(out, &format!("{name:id$}{line}"))?;
             }
         }
-        let zone = super::zone_name(self.tz, self.now);
+        let zone = crate::words::zone_name(self.tz, self.now);
         let scale = format!("each from its low to its high; times: {zone}");
         self.say(out, &self.look.paint(Paint::Dim, &scale))?;
         for view in views {

@@ -151,11 +151,3 @@ fn csv_error(error: csv::Error) -> io::Error {
         other => io::Error::other(format!("{other:?}")),
     }
 }
-
-/// A time zone in words: `Europe/Berlin`, `UTC`, `UTC+01`.
-fn zone_name(tz: &TimeZone, now: jiff::Timestamp) -> String {
-    match tz.iana_name() {
-        Some(name) => name.to_owned(),
-        None => format!("UTC{}", tz.to_offset(now)),
-    }
-}

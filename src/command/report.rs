@@ -14,8 +14,11 @@ use jiff::tz::TimeZone;
 
 use crate::error::{Failure, Kind};
 use crate::ledger::{self, Ledger, NotFound, RunRef};
+use crate::report::groups::Grouping;
 use crate::report::text::harmless;
-use crate::report::{Ask, Record, Summary, Units, json, summarise, text};
+use crate::report::{
+    Ask, Record, Summary, Units, codecarbon, csv, html, json, markdown, prometheus, summarise, text,
+};
 use crate::words::Look;
 
 /// Writes the report that `args` ask for to `out`, or to their file, of the runs in the state
@@ -32,6 +35,7 @@ pub fn run(
     zone: &TimeZone,
     state: &Path,
 ) -> Result<(), Failure> {
+    check(args)?;
     let time = |given: &Option<String>, flag| {
         let parsed = given.as_deref().map(|text| parse_time(text, flag, zone));
         parsed.transpose()
@@ -64,10 +68,7 @@ pub fn run(
     }
     if !summaries.is_empty() {
         let look = look_of(args, look);
-        let report = match args.format {
-            Format::Text => in_words(&summaries, look, now, zone),
-            _ => json::document(&summaries, now, now),
-        };
+        let report = written(args, &summaries, look, as_of.unwrap_or(now), now, zone);
         write(&report, args.output.as_deref(), out)?;
     }
     failure(unreadable).map_or(Ok(()), Err)
@@ -135,9 +136,66 @@ fn look_of(args: &ReportArgs, look: Look) -> Look {
     }
 }
 
-fn in_words(summaries: &[Summary], look: Look, now: Timestamp, zone: &TimeZone) -> String {
-    let each = summaries.iter().map(|run| text::full(run, look, now, zone));
-    each.collect::<Vec<_>>().join("\n")
+/// What not every format has a place for.
+fn check(args: &ReportArgs) -> Result<(), Failure> {
+    let in_words = matches!(args.format, Format::Text);
+    if args.by.is_some() && !in_words && !matches!(args.format, Format::Json) {
+        return Err(
+            Failure::usage("--by: only the formats text and json have groups")
+                .hint("csv has a row a segment, to be added up in any way"),
+        );
+    }
+    let shows_command = matches!(args.format, Format::Html | Format::Md | Format::Csv);
+    if args.full_command && !in_words && !shows_command {
+        return Err(
+            Failure::usage("--full-command: this format shows no command")
+                .hint("text, html, md and csv do"),
+        );
+    }
+    Ok(())
+}
+
+fn written(
+    args: &ReportArgs,
+    runs: &[Summary],
+    look: Look,
+    as_of: Timestamp,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> String {
+    let by = args.by.as_ref();
+    match args.format {
+        Format::Text => in_words(runs, by, args.full_command, look, now, zone),
+        Format::Json => match by {
+            Some(by) => json::grouped(runs, now, as_of, by, zone),
+            None => json::document(runs, now, as_of),
+        },
+        Format::Csv => csv::document(runs, args.full_command),
+        Format::Html => html::document(runs, args.full_command, now, zone),
+        Format::Md => markdown::document(runs, args.full_command, now, zone),
+        Format::Codecarbon => codecarbon::document(runs, zone),
+        Format::Prometheus => prometheus::document(runs),
+    }
+}
+
+/// Groups where they are asked for, else each run and, of several, the total.
+fn in_words(
+    runs: &[Summary],
+    by: Option<&Grouping>,
+    full_command: bool,
+    look: Look,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> String {
+    let mut parts = Vec::new();
+    if by.is_none() {
+        let each = runs.iter();
+        parts.extend(each.map(|run| text::full(run, full_command, look, now, zone)));
+    }
+    if by.is_some() || runs.len() > 1 {
+        parts.push(text::totals(runs, by, look, now, zone));
+    }
+    parts.join("\n")
 }
 
 fn write(report: &str, file: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<()> {

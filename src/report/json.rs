@@ -6,19 +6,20 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Deadline, Embodied, Emissions, Sci, Summary, apportion, claim};
-use crate::emissions::{INTENSITY_KINDS, PARTS, Parts};
+use super::groups::Grouping;
+use super::shown::{MICRO, MILLI, Shown, apportion, round, shown, steps};
+use super::totals::{Amount, Sum, Sums};
+use super::{Deadline, Embodied, Emissions, Sci, Summary, claim};
+use crate::emissions::INTENSITY_KINDS;
 use crate::forecast::Basis;
 use crate::ledger::entry::{EnergyKind, Exit, IntensityKind, MeterFact, ReplayOf, Share};
+use crate::words;
 
 /// The document's name and version.
 pub const SCHEMA: &str = "catrain.report/1";
-
-/// Steps to a gram, a kilowatt-hour and a second.
-const MILLI: f64 = 1e-3;
-const MICRO: f64 = 1e-6;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -27,6 +28,8 @@ struct Document<'a> {
     as_of: Timestamp,
     runs: Vec<Run<'a>>,
     totals: Totals,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grouped: Option<Groups>,
 }
 
 #[derive(Serialize)]
@@ -159,75 +162,70 @@ struct Totals {
     replays_left_out: usize,
     duration_s: Shown,
     energy_kwh: Shown,
-    emissions: Vec<Total>,
+    emissions: Vec<Amount>,
+    counted_once: Once,
+}
+
+/// What two runs had of one device at once and sums have once: runs less this are the total.
+#[derive(Serialize)]
+struct Once {
+    energy_kwh: Shown,
+    emissions: Vec<Amount>,
 }
 
 #[derive(Serialize)]
-struct Total {
-    basis: Basis,
+struct Groups {
+    by: String,
+    /// That of days.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_zone: Option<String>,
+    groups: Vec<Group>,
+}
+
+#[derive(Serialize)]
+struct Group {
+    name: Option<String>,
     runs: usize,
-    g: Shown,
-    low_g: f64,
-    high_g: f64,
-    uncovered_kwh: f64,
-    runs_compared: usize,
-    avoided_g: Option<f64>,
-}
-
-/// Parts as they are shown: whole steps, and the step.
-#[derive(Clone, Copy)]
-struct Shown {
-    steps: Parts<i64>,
-    step: f64,
-}
-
-impl Shown {
-    fn of(parts: Parts<f64>, step: f64) -> Self {
-        Self {
-            steps: parts.map(|value| (value / step).round() as i64),
-            step,
-        }
-    }
-
-    fn none(step: f64) -> Self {
-        Self::of(Parts::default(), step)
-    }
-
-    fn total(&self) -> f64 {
-        shown(self.steps.total(), self.step)
-    }
-}
-
-/// A number of steps as the decimal number it is, without the noise of a multiplication.
-fn shown(steps: i64, step: f64) -> f64 {
-    steps as f64 / (1.0 / step).round()
-}
-
-fn round(value: f64, step: f64) -> f64 {
-    shown((value / step).round() as i64, step)
-}
-
-impl Serialize for Shown {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::SerializeMap;
-        let mut map = serializer.serialize_map(Some(1 + PARTS.len()))?;
-        map.serialize_entry("total", &self.total())?;
-        for (part, name) in PARTS {
-            map.serialize_entry(name, &shown(self.steps[part], self.step))?;
-        }
-        map.end()
-    }
+    duration_s: Shown,
+    energy_kwh: Shown,
+    emissions: Vec<Amount>,
+    counted_once: Once,
 }
 
 /// The document for `runs`, with a line end.
 pub fn document(runs: &[Summary], generated_at: Timestamp, as_of: Timestamp) -> String {
-    let shown: Vec<Run<'_>> = runs.iter().map(Run::of).collect();
+    written(runs, generated_at, as_of, None)
+}
+
+/// The same with `groups`; days are those of `zone`.
+pub fn grouped(
+    runs: &[Summary],
+    generated_at: Timestamp,
+    as_of: Timestamp,
+    by: &Grouping,
+    zone: &TimeZone,
+) -> String {
+    written(runs, generated_at, as_of, Some((by, zone)))
+}
+
+fn written(
+    runs: &[Summary],
+    generated_at: Timestamp,
+    as_of: Timestamp,
+    by: Option<(&Grouping, &TimeZone)>,
+) -> String {
+    let sums = Sums::of(
+        runs,
+        by.map(|(by, _)| by),
+        by.map_or(&TimeZone::UTC, |(_, zone)| zone),
+    );
     let document = Document {
         schema: SCHEMA,
         generated_at,
         as_of,
-        totals: Totals::of(runs, &shown),
-        runs: shown,
+        runs: runs.iter().map(Run::of).collect(),
+        totals: Totals::of(&sums),
+        grouped: by.map(|(by, zone)| Groups::of(&sums, by, zone, generated_at)),
     };
     let mut text = serde_json::to_string_pretty(&document).expect("only text, numbers and names");
     text.push('\n');
@@ -359,11 +357,16 @@ impl Kept {
 impl Account {
     fn of(emissions: &Emissions) -> Self {
         let account = &emissions.account;
-        let g = Shown::of(account.g.map(|grams| grams.0), MILLI);
+        let Amount {
+            g,
+            low,
+            high,
+            uncovered,
+            avoided,
+            ..
+        } = Amount::of(emissions);
         let run_now = &emissions.run_now;
-        let base = (run_now.g.total().0 / MILLI).round() as i64;
-        // From what is shown, so that it is the difference of the two numbers beside it.
-        let avoided = emissions.avoided.ok().map(|_| base - g.steps.total());
+        let base = steps(run_now.g.total().0, MILLI);
         let percent = |avoided: i64| 100.0 * avoided as f64 / base as f64;
         let kind = |kind: IntensityKind| {
             let name = match kind {
@@ -378,12 +381,12 @@ impl Account {
         Self {
             basis: emissions.basis,
             g,
-            low_g: round(account.low.0, MILLI),
-            high_g: round(account.high.0, MILLI),
+            low_g: shown(low, MILLI),
+            high_g: shown(high, MILLI),
             mean_g_per_kwh: account.mean().map(|mean| round(mean.0, MILLI)),
             settled: emissions.is_settled,
             intensity_kinds: Kinds(INTENSITY_KINDS.map(kind)),
-            uncovered_kwh: round(account.uncovered.0, MICRO),
+            uncovered_kwh: shown(uncovered, MICRO),
             baseline: Baseline {
                 name: "run-now",
                 g: run_now.is_complete().then(|| shown(base, MILLI)),
@@ -402,63 +405,48 @@ impl Account {
 }
 
 impl Totals {
-    /// Sums of what is shown. Replays are left out: nothing was really emitted or saved in them.
-    fn of(runs: &[Summary], shown_runs: &[Run<'_>]) -> Self {
-        let (mut duration, mut energy) = (Shown::none(MILLI), Shown::none(MICRO));
-        let mut emissions: Vec<Total> = Vec::new();
-        let is_real = |run: &&Run<'_>| run.replay.is_none();
-        let real: Vec<&Run<'_>> = shown_runs.iter().filter(is_real).collect();
-        for run in &real {
-            duration.steps.add(&run.duration_s.steps);
-            energy.steps.add(&run.energy_kwh.steps);
-            for account in &run.emissions {
-                // A sum takes what is of its own basis alone.
-                if !emissions.iter_mut().any(|total| total.add(account)) {
-                    let mut total = Total::none(account.basis);
-                    total.add(account);
-                    emissions.push(total);
-                }
-            }
-        }
+    fn of(sums: &Sums) -> Self {
+        let net = &sums.total.net;
         Self {
-            runs: real.len(),
-            replays_left_out: runs.len() - real.len(),
-            duration_s: duration,
-            energy_kwh: energy,
-            emissions,
+            runs: net.runs,
+            replays_left_out: sums.replays_left_out,
+            duration_s: net.duration,
+            energy_kwh: net.energy,
+            emissions: net.emissions.clone(),
+            counted_once: Once::of(&sums.total),
         }
     }
 }
 
-impl Total {
-    fn none(basis: Basis) -> Self {
+impl Once {
+    fn of(sum: &Sum) -> Self {
         Self {
-            basis,
-            runs: 0,
-            g: Shown::none(MILLI),
-            low_g: 0.0,
-            high_g: 0.0,
-            uncovered_kwh: 0.0,
-            runs_compared: 0,
-            avoided_g: None,
+            energy_kwh: sum.once.energy,
+            emissions: sum.once.emissions.clone(),
         }
     }
+}
 
-    /// Adds an account of the same basis; of another it takes nothing, and says so.
-    fn add(&mut self, account: &Account) -> bool {
-        if account.basis != self.basis {
-            return false;
+impl Groups {
+    fn of(sums: &Sums, by: &Grouping, zone: &TimeZone, now: Timestamp) -> Self {
+        let group = |(name, sum): &(Option<String>, Sum)| Group {
+            name: name.clone(),
+            runs: sum.net.runs,
+            duration_s: sum.net.duration,
+            energy_kwh: sum.net.energy,
+            emissions: sum.net.emissions.clone(),
+            counted_once: Once::of(sum),
+        };
+        Self {
+            by: match by {
+                Grouping::Run => "run".to_owned(),
+                Grouping::Day => "day".to_owned(),
+                Grouping::Zone => "zone".to_owned(),
+                Grouping::Label(key) => format!("label:{key}"),
+            },
+            time_zone: (by == &Grouping::Day).then(|| words::zone_name(zone, now)),
+            groups: sums.groups.iter().map(group).collect(),
         }
-        self.runs += 1;
-        self.g.steps.add(&account.g.steps);
-        self.low_g = round(self.low_g + account.low_g, MILLI);
-        self.high_g = round(self.high_g + account.high_g, MILLI);
-        self.uncovered_kwh = round(self.uncovered_kwh + account.uncovered_kwh, MICRO);
-        if let Some(avoided) = account.avoided_g {
-            self.runs_compared += 1;
-            self.avoided_g = Some(round(self.avoided_g.unwrap_or(0.0) + avoided, MILLI));
-        }
-        true
     }
 }
 

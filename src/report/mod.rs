@@ -3,17 +3,27 @@
 //! Every number keeps how it is known. Measured, estimated and assumed energy stay apart, emissions
 //! of different bases are never added, and a run that did not do its work has avoided nothing.
 
+pub mod codecarbon;
+pub mod csv;
 pub mod embodied;
 pub mod groups;
+pub mod harmless;
+pub mod html;
 pub mod json;
+pub mod markdown;
+pub mod prometheus;
 pub mod settlement;
 pub mod text;
 
+mod once;
+mod shown;
 mod surprise;
+mod totals;
+mod view;
 
 use jiff::Timestamp;
 
-use crate::emissions::{self, Account, Intensities, PARTS, Parts, RunNow, counted, run_now};
+use crate::emissions::{self, Account, Intensities, Parts, RunNow, counted, run_now};
 use crate::forecast::{Basis, Signal};
 use crate::ledger::Ledger;
 use crate::ledger::chain::Chain;
@@ -120,6 +130,8 @@ pub struct Emissions {
     pub surprise: Option<Surprise>,
     /// What it was priced with.
     pub intensities: Intensities,
+    /// Who said so, in order of appearance.
+    pub sources: Vec<String>,
 }
 
 /// A record as a file.
@@ -249,10 +261,7 @@ pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
     let (mut duration_s, mut energy) = (Parts::default(), Parts::default());
     for segment in &segments {
         duration_s[segment.part] += emissions::length(segment);
-        for reading in &segment.energy {
-            let part = emissions::part_of(segment, reading);
-            energy[part] += KilowattHours::from(counted(reading.joules));
-        }
+        energy.add(&used(segment));
     }
     let reached = segments
         .iter()
@@ -370,6 +379,7 @@ impl Emissions {
             basis,
             is_settled: is_over && is_complete && observed(&account) && observed(&run_now),
             surprise: surprise::find(&points, segments),
+            sources: sources(basis, entries),
             intensities,
             account,
             run_now,
@@ -422,6 +432,16 @@ impl Summary {
     }
 }
 
+/// Energy of a segment by what it counts as.
+pub(crate) fn used(segment: &Segment) -> Parts<KilowattHours> {
+    let mut used = Parts::default();
+    for reading in &segment.energy {
+        let part = emissions::part_of(segment, reading);
+        used[part] += KilowattHours::from(counted(reading.joules));
+    }
+    used
+}
+
 fn points<'a>(wanted: Basis, entries: &'a [&'a Entry]) -> impl Iterator<Item = &'a IntensityPoint> {
     entries.iter().flat_map(move |entry| match &entry.what {
         What::Intensity { basis, points, .. } | What::Settlement { basis, points, .. }
@@ -431,6 +451,20 @@ fn points<'a>(wanted: Basis, entries: &'a [&'a Entry]) -> impl Iterator<Item = &
         }
         _ => &[],
     })
+}
+
+fn sources(wanted: Basis, entries: &[&Entry]) -> Vec<String> {
+    let mut sources: Vec<String> = Vec::new();
+    for entry in entries {
+        if let What::Intensity { basis, source, .. } | What::Settlement { basis, source, .. } =
+            &entry.what
+            && *basis == wanted
+            && !sources.contains(source)
+        {
+            sources.push(source.clone());
+        }
+    }
+    sources
 }
 
 /// The run's own basis first, then others in order of appearance. Where nothing was ever known by
@@ -531,30 +565,6 @@ fn is_event(entry: &Entry) -> bool {
             | What::End { .. }
             | What::Unknown
     )
-}
-
-/// Numbers rounded to `steps`, as whole steps, whose sum is `total` steps: what rounding leaves
-/// over goes to the largest, where it shows least.
-pub(crate) fn apportion(values: &[f64], step: f64, total: i64) -> Vec<i64> {
-    let mut parts: Vec<i64> = values.iter().map(|v| (v / step).round() as i64).collect();
-    let over = total - parts.iter().sum::<i64>();
-    // The first of several: `max_by` would take the last.
-    let larger = |best: usize, at: usize| if values[at] > values[best] { at } else { best };
-    if let Some(largest) = (0..values.len()).reduce(larger) {
-        parts[largest] += over;
-    }
-    parts
-}
-
-/// The names of parts with the values of `parts` that are not zero.
-pub(crate) fn named<Q: Copy + Default + PartialEq>(
-    parts: &Parts<Q>,
-) -> Vec<(Part, &'static str, Q)> {
-    PARTS
-        .into_iter()
-        .map(|(part, name)| (part, name, parts[part]))
-        .filter(|(_, _, value)| *value != Q::default())
-        .collect()
 }
 
 #[cfg(test)]

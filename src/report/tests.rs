@@ -240,12 +240,6 @@ fn a_ledger_cut_anywhere_is_summarised_with_a_lower_bound() {
 }
 
 #[test]
-fn shares_are_rounded_to_what_adds_up() {
-    assert_eq!(apportion(&[33.4, 33.3, 33.3], 1.0, 100), [34, 33, 33]);
-    assert_eq!(apportion(&[], 1.0, 0), Vec::<i64>::new());
-}
-
-#[test]
 fn a_counter_that_ran_backwards_takes_no_energy_away() {
     let ledger = with(|what| {
         if let What::Segment(segment) = what

@@ -8,18 +8,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Deadline, Embodied, Emissions, Summary, apportion};
+use super::shown::{Scale, apportion};
+use super::{Deadline, Embodied, Emissions, Summary};
 use crate::emissions::{Account, INTENSITY_KINDS};
 use crate::forecast::Signal;
 use crate::ledger::entry::{EnergyKind, Exit, IntensityKind, Part};
 use crate::units::{GramsCo2e, KilowattHours};
-use crate::words::{self, Look};
+use crate::words::{self, Look, Paint};
 
 mod full;
-mod harmless;
+mod totals;
 
+pub use super::harmless::terminal as harmless;
+pub(super) use full::event;
 pub use full::full;
-pub use harmless::harmless;
+pub use totals::totals;
 
 /// From which share of estimated or assumed numbers on a headline is an estimate.
 const MUCH: f64 = 0.2;
@@ -46,7 +49,7 @@ pub fn end_of_run(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone
 }
 
 /// Whether the run made no progress for a while, so that there is something to compare.
-fn has_waited(summary: &Summary) -> bool {
+pub(super) fn has_waited(summary: &Summary) -> bool {
     let seconds = summary.duration_s;
     let waits = [Part::Held, Part::Saving, Part::Paused, Part::Restoring];
     waits.iter().any(|part| seconds[*part] > 0.0)
@@ -93,6 +96,11 @@ fn figures(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> St
 
 /// `python train.py ended with 0 after 13 h 27 m: held 6 h 40 m, …`.
 fn headline(summary: &Summary) -> String {
+    format!("{} {}", command(summary), outcome(summary))
+}
+
+/// The same without the command.
+pub(super) fn outcome(summary: &Summary) -> String {
     let happened = match (summary.ended_at, summary.exit) {
         (None, _) if summary.attempts == 0 => "has no recorded start or end".to_owned(),
         (None, _) => "has no recorded end".to_owned(),
@@ -107,8 +115,7 @@ fn headline(summary: &Summary) -> String {
         false => " after",
     };
     format!(
-        "{} {happened}{why}{after} {}{}",
-        command(summary),
+        "{happened}{why}{after} {}{}",
         span(summary.elapsed_s()),
         spent(summary)
     )
@@ -170,11 +177,11 @@ fn spent(summary: &Summary) -> String {
     }
 }
 
-fn span(seconds: f64) -> String {
+pub(super) fn span(seconds: f64) -> String {
     words::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
-fn energy(summary: &Summary) -> (String, String) {
+pub(super) fn energy(summary: &Summary) -> (String, String) {
     let total = summary.energy.total();
     if summary.components.is_empty() {
         return (
@@ -242,39 +249,11 @@ fn groups(summary: &Summary) -> Vec<(String, String, f64)> {
     groups
 }
 
-/// How numbers beside a headline are written: in its unit, with its decimals.
-struct Scale {
-    step: f64,
-    factor: f64,
-    decimals: usize,
-}
-
-impl Scale {
-    fn of(headline: &str) -> Self {
-        let (number, unit) = headline.split_once(' ').unwrap_or((headline, "kWh"));
-        let factor = match unit {
-            "Wh" => 1e3,
-            "MWh" => 1e-3,
-            _ => 1.0,
-        };
-        let decimals = number.split_once('.').map_or(0, |(_, digits)| digits.len());
-        Self {
-            step: 0.1_f64.powi(decimals as i32) / factor,
-            factor,
-            decimals,
-        }
-    }
-
-    fn number(&self, steps: i64) -> String {
-        format!(
-            "{:.*}",
-            self.decimals,
-            steps as f64 * self.step * self.factor
-        )
-    }
-}
-
-fn emitted(summary: &Summary, emissions: &Emissions, is_other: bool) -> (String, String) {
+pub(super) fn emitted(
+    summary: &Summary,
+    emissions: &Emissions,
+    is_other: bool,
+) -> (String, String) {
     let account = &emissions.account;
     let total = account.g.total();
     let boundary = match summary.begin.pue {
@@ -344,17 +323,17 @@ fn range(low: GramsCo2e, high: GramsCo2e) -> String {
     }
 }
 
-fn is_estimate(summary: &Summary, emissions: &Emissions) -> bool {
+pub(super) fn is_estimate(summary: &Summary, emissions: &Emissions) -> bool {
     1.0 - summary.energy_share(EnergyKind::Measured) > MUCH || is_unobserved(&emissions.account)
 }
 
-fn is_unobserved(account: &Account) -> bool {
+pub(super) fn is_unobserved(account: &Account) -> bool {
     let known = [IntensityKind::Observed, IntensityKind::Preliminary];
     let known: f64 = known.iter().map(|kind| account.share(*kind)).sum();
     1.0 - known > MUCH
 }
 
-fn kinds(account: &crate::emissions::Account) -> String {
+pub(super) fn kinds(account: &crate::emissions::Account) -> String {
     let shares = INTENSITY_KINDS.map(|kind| 100.0 * account.share(kind));
     let total = shares.iter().sum::<f64>().round() as i64;
     let percents = apportion(&shares, 1.0, total);
@@ -391,10 +370,7 @@ fn compared(
     if avoided == GramsCo2e::ZERO && seconds[Part::Held] + seconds[Part::Paused] == 0.0 {
         return (head, "the same: it ran at once".to_owned());
     }
-    let size = match is_estimate {
-        true => trimmed(&words::mass(GramsCo2e(two_digits(avoided.0)))),
-        false => words::mass(avoided),
-    };
+    let size = mass(avoided, is_estimate);
     let mut basis = match emissions.basis.signal {
         Signal::Average => "difference on the average mix",
         Signal::Marginal => "difference by the marginal signal",
@@ -425,7 +401,7 @@ fn compared(
 }
 
 /// What made waiting worse, as far as the records tell.
-fn why_worse(
+pub(super) fn why_worse(
     summary: &Summary,
     emissions: &Emissions,
     avoided: GramsCo2e,
@@ -449,7 +425,12 @@ fn why_worse(
     "it ran at dirtier times than at once".to_owned()
 }
 
-fn kept(deadline: Timestamp, how: Deadline, now: Timestamp, zone: &TimeZone) -> (String, String) {
+pub(super) fn kept(
+    deadline: Timestamp,
+    how: Deadline,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> (String, String) {
     let due = words::time(deadline, now, zone);
     let (head, rest) = match how {
         Deadline::Kept(early) if early < 30.0 => ("kept".to_owned(), "just in time".to_owned()),
@@ -463,7 +444,7 @@ fn kept(deadline: Timestamp, how: Deadline, now: Timestamp, zone: &TimeZone) -> 
 }
 
 /// What makes the numbers worth less than they look.
-fn cautions(summary: &Summary) -> Vec<String> {
+pub(super) fn cautions(summary: &Summary) -> Vec<String> {
     let mut cautions = Vec::new();
     if summary.is_unfinished() {
         let what =
@@ -495,6 +476,13 @@ fn cautions(summary: &Summary) -> Vec<String> {
     cautions
 }
 
+fn push(text: &mut String, look: Look, paint: Paint, lines: &str) {
+    for line in lines.lines() {
+        text.push_str(&look.paint(paint, line));
+        text.push('\n');
+    }
+}
+
 fn estimate(words: String, is_estimate: bool) -> String {
     match is_estimate {
         true => format!("estimate: {words}"),
@@ -502,9 +490,14 @@ fn estimate(words: String, is_estimate: bool) -> String {
     }
 }
 
-fn grams(grams: GramsCo2e, is_estimate: bool) -> String {
+pub(super) fn grams(grams: GramsCo2e, is_estimate: bool) -> String {
+    estimate(mass(grams, is_estimate), is_estimate)
+}
+
+/// Two digits of an estimate, without calling it one.
+pub(super) fn mass(grams: GramsCo2e, is_estimate: bool) -> String {
     match is_estimate {
-        true => estimate(trimmed(&words::mass(GramsCo2e(two_digits(grams.0)))), true),
+        true => trimmed(&words::mass(GramsCo2e(two_digits(grams.0)))),
         false => words::mass(grams),
     }
 }

@@ -30,10 +30,7 @@ const CORE: &[&str] = &[
     "caller/limits.rs",
     "caller/limits",
     "caller/wire.rs",
-    "report/mod.rs",
-    "report/text.rs",
-    "report/text",
-    "report/json.rs",
+    "report",
     "simulate",
 ];
 /// Files of providers and meters: they use what stands beside them and are as pure as the core.

@@ -18,6 +18,7 @@ mod planner;
 mod promises;
 mod published;
 mod report;
+mod reports;
 mod run;
 mod signals;
 mod simulate;

@@ -4,14 +4,22 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{figures, hang, harmless, headline, span};
-use crate::ledger::entry::{Action, EnergyKind, Entry, What};
+use super::{Paint, figures, hang, harmless, headline, push};
+use crate::emissions::PARTS;
+use crate::ledger::entry::{Action, EnergyKind, Entry, Part, Share, What};
 use crate::plan::Act;
-use crate::report::{Summary, named};
-use crate::words::{self, Look, Paint};
+use crate::report::Summary;
+use crate::report::shown::{Scale, times};
+use crate::words::{self, Look};
 
-/// One run in full.
-pub fn full(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> String {
+/// One run in full; with its whole command in a row of its own where `full_command`.
+pub fn full(
+    summary: &Summary,
+    full_command: bool,
+    look: Look,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> String {
     let begin = &summary.begin;
     let start = words::time(summary.started_at, now, zone);
     let end = match summary.ended_at {
@@ -40,19 +48,17 @@ pub fn full(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> S
             look.width,
         ));
     }
+    if full_command {
+        let command = harmless(&begin.command.join(" "));
+        text.push_str(&hang(&format!("  command    {command}"), 13, look.width));
+    }
     text.push_str(&hang(&headline(summary), 2, look.width));
     text.push_str(&figures(summary, look, now, zone));
     text.push_str(&parts(summary, look));
     text.push_str(&components(summary, look));
+    text.push_str(&remarks(summary, look));
     text.push_str(&events(summary, look, zone));
     look.text(&text)
-}
-
-fn push(text: &mut String, look: Look, paint: Paint, lines: &str) {
-    for line in lines.lines() {
-        text.push_str(&look.paint(paint, line));
-        text.push('\n');
-    }
 }
 
 /// Time, energy and emissions (of the run's own basis) by what they were spent on.
@@ -66,20 +72,27 @@ fn parts(summary: &Summary, look: Look) -> String {
         "", "time", "energy", "emissions"
     );
     push(&mut text, look, Paint::Dim, &head);
-    let line = |name: &str, seconds: f64, energy, grams| {
-        let (energy, grams) = (words::energy(energy), words::mass(grams));
-        format!("  {name:<11}{:>11}{energy:>13}{grams:>13}\n", span(seconds))
+    // In one unit a column, so that the rows add up to the total as they are shown.
+    let is_seen =
+        |(part, _): &(Part, &str)| summary.duration_s[*part] > 0.0 || summary.energy[*part].0 > 0.0;
+    let parts: Vec<(Part, &str)> = PARTS.into_iter().filter(is_seen).collect();
+    let of = |value: &dyn Fn(Part) -> f64| -> Vec<f64> {
+        parts.iter().map(|(part, _)| value(*part)).collect()
     };
-    for (part, name, seconds) in named(&summary.duration_s) {
-        text.push_str(&line(
-            name,
-            seconds,
-            summary.energy[part],
-            own.account.g[part],
-        ));
+    let seconds = of(&|part| summary.duration_s[part]);
+    let (times, all_time) = times(&seconds, summary.duration_s.total());
+    let total = summary.energy.total().0;
+    let (energy, all_energy) =
+        Scale::energy(total).column(&of(&|part| summary.energy[part].0), total);
+    let total = own.account.g.total().0;
+    let (grams, all_grams) = Scale::mass(total).column(&of(&|part| own.account.g[part].0), total);
+    let mut line = |name: &str, time: &str, energy: &str, grams: &str| {
+        text.push_str(&format!("  {name:<11}{time:>11}{energy:>13}{grams:>13}\n"));
+    };
+    for (nth, (_, name)) in parts.iter().enumerate() {
+        line(name, &times[nth], &energy[nth], &grams[nth]);
     }
-    let (energy, grams) = (summary.energy.total(), own.account.g.total());
-    text.push_str(&line("total", summary.duration_s.total(), energy, grams));
+    line("total", &all_time, &all_energy, &all_grams);
     text
 }
 
@@ -95,17 +108,50 @@ fn components(summary: &Summary, look: Look) -> String {
         Paint::Dim,
         "  component       energy  known by",
     );
-    for component in &summary.components {
+    let kwh: Vec<f64> = summary.components.iter().map(|c| c.energy.0).collect();
+    let total = summary.energy.total().0;
+    let (column, _) = Scale::energy(total).column(&kwh, total);
+    for (component, energy) in summary.components.iter().zip(column) {
         let how = match component.kind {
             EnergyKind::Measured => "measured",
             EnergyKind::Estimated => "estimated",
             EnergyKind::Assumed => "assumed",
         };
         let name = harmless(&component.component);
-        let energy = words::energy(component.energy);
         let source = harmless(&component.source);
         let line = format!("  {name:<11}{energy:>11}  {how}, {source}");
         text.push_str(&hang(&line, 26, look.width));
+    }
+    text
+}
+
+/// What stands beside the sums, and why a meter is not better than it is.
+fn remarks(summary: &Summary, look: Look) -> String {
+    let mut lines = Vec::new();
+    if summary.begin.share == Share::Machine {
+        lines.push("  counted: all of the machine, whoever used it".to_owned());
+    }
+    for component in &summary.unattributed {
+        lines.push(format!(
+            "  in no sum: {} {}, {}, of which nobody can say whose it was",
+            harmless(&component.component),
+            words::energy(component.energy),
+            harmless(&component.source)
+        ));
+    }
+    for meter in &summary.meters {
+        if let Some(trouble) = &meter.trouble {
+            let (component, name) = (harmless(&meter.component), harmless(&meter.name));
+            lines.push(format!("  {component} ({name}): {}", harmless(trouble)));
+        }
+    }
+    let mut text = if lines.is_empty() {
+        String::new()
+    } else {
+        String::from("\n")
+    };
+    for line in lines {
+        text.push_str(&hang(&line, 4, look.width));
     }
     text
 }
@@ -129,7 +175,7 @@ fn events(summary: &Summary, look: Look, zone: &TimeZone) -> String {
     text
 }
 
-fn event(entry: &Entry, zone: &TimeZone) -> Option<String> {
+pub(in crate::report) fn event(entry: &Entry, zone: &TimeZone) -> Option<String> {
     let words = match &entry.what {
         What::Decision {
             act,

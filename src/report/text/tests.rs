@@ -46,7 +46,7 @@ fn the_end_of_a_run_that_waited() {
 #[test]
 fn the_whole_report_of_a_run() {
     let summary = ledgers::summary(&ledgers::example());
-    insta::assert_snapshot!(full(&summary, Look::PLAIN, now(), &zone()));
+    insta::assert_snapshot!(full(&summary, false, Look::PLAIN, now(), &zone()));
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn nothing_that_others_named_reaches_the_terminal_as_a_command() {
     let summary = ledgers::summary(&hostile);
     for text in [
         end_of_run(&summary, Look::PLAIN, now(), &zone()),
-        full(&summary, Look::PLAIN, now(), &zone()),
+        full(&summary, false, Look::PLAIN, now(), &zone()),
     ] {
         let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!text.contains(obeyed), "{text:?}");
@@ -238,7 +238,7 @@ fn no_line_is_wider_than_the_terminal() {
     ] {
         let summary = ledgers::summary(&ledger);
         let end = end_of_run(&summary, look, now(), &zone());
-        let full = full(&summary, look, now(), &zone());
+        let full = full(&summary, false, look, now(), &zone());
         for line in end.lines().chain(full.lines()) {
             assert!(line.len() <= 80 && line.is_ascii(), "{line}");
         }

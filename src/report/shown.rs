@@ -1,0 +1,225 @@
+//! Numbers as reports show them: whole steps of a unit, so that whatever is added up from what is
+//! shown gives the total that is shown.
+//!
+//! Grams are rounded to a milligram, energy to a milliwatt-hour, time to a millisecond; the words
+//! of a table are rounded more coarsely and add up likewise.
+
+use serde::Serialize;
+use serde::ser::SerializeMap;
+
+use crate::emissions::{PARTS, Parts};
+use crate::units::{GramsCo2e, KilowattHours};
+use crate::words;
+
+/// The step of grams and of seconds.
+pub(super) const MILLI: f64 = 1e-3;
+/// The step of kilowatt-hours.
+pub(super) const MICRO: f64 = 1e-6;
+
+/// Parts as they are shown: whole steps, and the step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shown {
+    pub(super) steps: Parts<i64>,
+    pub(super) step: f64,
+}
+
+impl Shown {
+    pub(super) fn of(parts: Parts<f64>, step: f64) -> Self {
+        Self {
+            steps: parts.map(|value| steps(value, step)),
+            step,
+        }
+    }
+
+    pub(super) fn none(step: f64) -> Self {
+        Self::of(Parts::default(), step)
+    }
+
+    pub(super) fn total(&self) -> f64 {
+        shown(self.steps.total(), self.step)
+    }
+
+    /// Takes away what another holds.
+    pub(super) fn less(&mut self, other: &Self) {
+        for (part, _) in PARTS {
+            self.steps[part] -= other.steps[part];
+        }
+    }
+
+    /// Keeps no more of any part than another holds.
+    pub(super) fn at_most(&mut self, other: &Self) {
+        for (part, _) in PARTS {
+            self.steps[part] = self.steps[part].min(other.steps[part]);
+        }
+    }
+}
+
+impl Serialize for Shown {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1 + PARTS.len()))?;
+        map.serialize_entry("total", &self.total())?;
+        for (part, name) in PARTS {
+            map.serialize_entry(name, &shown(self.steps[part], self.step))?;
+        }
+        map.end()
+    }
+}
+
+/// How many steps a value is.
+pub(super) fn steps(value: f64, step: f64) -> i64 {
+    (value / step).round() as i64
+}
+
+/// A number of steps as the decimal number it is, without the noise of a multiplication.
+pub(super) fn shown(steps: i64, step: f64) -> f64 {
+    steps as f64 / (1.0 / step).round()
+}
+
+/// A value as it is shown.
+pub(super) fn round(value: f64, step: f64) -> f64 {
+    shown(steps(value, step), step)
+}
+
+/// Numbers rounded to `steps`, as whole steps, whose sum is `total` steps: what rounding leaves
+/// over goes to the largest, where it shows least.
+pub(crate) fn apportion(values: &[f64], step: f64, total: i64) -> Vec<i64> {
+    with_sum(
+        values.iter().map(|v| steps(*v, step)).collect(),
+        values,
+        total,
+    )
+}
+
+/// The same for long lists of small numbers: each is rounded with what rounding left of those
+/// before it, so that a thousand times less than half a step is not nothing.
+pub(super) fn spread(values: &[f64], step: f64, total: i64) -> Vec<i64> {
+    let (mut sum, mut given) = (0.0, 0);
+    let each = values.iter().map(|value| {
+        sum += value;
+        let mine = steps(sum, step) - given;
+        given += mine;
+        mine
+    });
+    with_sum(each.collect(), values, total)
+}
+
+/// `parts` with what is missing from `total` given to the one of the largest value, the first of several.
+fn with_sum(mut parts: Vec<i64>, values: &[f64], total: i64) -> Vec<i64> {
+    let over = total - parts.iter().sum::<i64>();
+    let larger = |best: usize, at: usize| if values[at] > values[best] { at } else { best };
+    if let Some(largest) = (0..values.len()).reduce(larger) {
+        parts[largest] += over;
+    }
+    parts
+}
+
+/// How numbers in one column or beside one headline are written: in its unit, with its decimals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Scale {
+    /// In the unit of the quantity: kilowatt-hours or grams.
+    pub(super) step: f64,
+    factor: f64,
+    decimals: usize,
+    unit: &'static str,
+}
+
+impl Scale {
+    /// That of a headline such as `2.41 kWh` or `551 g`.
+    pub(super) fn of(headline: &str) -> Self {
+        let (number, unit) = headline.split_once(' ').unwrap_or((headline, "kWh"));
+        let (factor, unit) = match unit {
+            "Wh" => (1e3, "Wh"),
+            "MWh" => (1e-3, "MWh"),
+            "g" => (1.0, "g"),
+            "kg" => (1e-3, "kg"),
+            "t" => (1e-6, "t"),
+            _ => (1.0, "kWh"),
+        };
+        let decimals = number.split_once('.').map_or(0, |(_, digits)| digits.len());
+        Self {
+            step: 0.1_f64.powi(decimals as i32) / factor,
+            factor,
+            decimals,
+            unit,
+        }
+    }
+
+    /// That in which `largest` reads well.
+    pub(super) fn energy(largest: f64) -> Self {
+        Self::of(&words::energy(KilowattHours(largest)))
+    }
+
+    /// That in which `largest` reads well.
+    pub(super) fn mass(largest: f64) -> Self {
+        Self::of(&words::mass(GramsCo2e(largest)))
+    }
+
+    /// Without its unit.
+    pub(super) fn number(&self, steps: i64) -> String {
+        let value = steps as f64 * self.step * self.factor;
+        let text = format!("{value:.*}", self.decimals);
+        match text.strip_prefix('-') {
+            Some(size) => format!("−{size}"),
+            None => text,
+        }
+    }
+
+    /// With its unit.
+    pub(super) fn words(&self, steps: i64) -> String {
+        format!("{} {}", self.number(steps), self.unit)
+    }
+
+    /// `values` and their sum `total`, such that the words add up.
+    pub(super) fn column(&self, values: &[f64], total: f64) -> (Vec<String>, String) {
+        let total = steps(total, self.step);
+        let each = apportion(values, self.step, total);
+        let each = each.into_iter().map(|steps| self.words(steps)).collect();
+        (each, self.words(total))
+    }
+}
+
+/// Times in hours and minutes, or minutes and seconds where all are short, such that they add up.
+pub(super) fn times(seconds: &[f64], total: f64) -> (Vec<String>, String) {
+    let (step, large, small) = match total < 3600.0 {
+        true => (1.0, "m", "s"),
+        false => (60.0, "h", "m"),
+    };
+    let words = |steps: i64| match (steps / 60, steps % 60) {
+        (0, small_ones) => format!("{small_ones} {small}"),
+        (large_ones, small_ones) => format!("{large_ones} {large} {small_ones:02} {small}"),
+    };
+    let total = steps(total, step);
+    let each = apportion(seconds, step, total).into_iter().map(words);
+    (each.collect(), words(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_rounded_to_what_adds_up() {
+        assert_eq!(apportion(&[33.4, 33.3, 33.3], 1.0, 100), [34, 33, 33]);
+        assert_eq!(apportion(&[], 1.0, 0), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn many_small_numbers_are_spread_and_not_heaped_on_one() {
+        let spread = spread(&[0.4; 1000], 1.0, 400);
+        assert_eq!(spread.iter().sum::<i64>(), 400);
+        assert!(spread.iter().all(|steps| (0..=1).contains(steps)));
+    }
+
+    #[test]
+    fn the_words_of_a_column_add_up_in_one_unit() {
+        let (each, total) = Scale::energy(2.414).column(&[2.35, 0.06, 0.0], 2.414);
+        assert_eq!(
+            (each.join(" + "), total.as_str()),
+            ("2.35 kWh + 0.06 kWh + 0.00 kWh".to_owned(), "2.41 kWh")
+        );
+        assert_eq!(Scale::mass(-1234.0).words(-12), "−0.12 kg");
+        let (each, total) = times(&[24_000.0, 21_720.0, 2_700.0], 48_420.0);
+        assert_eq!(each, ["6 h 40 m", "6 h 02 m", "45 m"]);
+        assert_eq!(total, "13 h 27 m");
+    }
+}

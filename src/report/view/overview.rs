@@ -1,0 +1,162 @@
+//! The table on top of several runs.
+
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{Figure, figure};
+use crate::forecast::Basis;
+use crate::report::Summary;
+use crate::report::shown::{Scale, apportion, steps};
+use crate::report::totals::{Amount, Amounts, Sums};
+
+/// Whole runs, and their total.
+#[derive(Serialize)]
+pub(in crate::report) struct Overview {
+    bases: Vec<String>,
+    rows: Vec<OverviewRow>,
+    total: OverviewRow,
+    counted_once: Option<String>,
+    replays_left_out: usize,
+}
+
+#[derive(Serialize)]
+struct OverviewRow {
+    anchor: usize,
+    name: String,
+    id: String,
+    zone: String,
+    note: String,
+    time: Figure,
+    energy: Figure,
+    /// A basis each: emissions and avoided, none where not known.
+    masses: Vec<[Option<Figure>; 2]>,
+}
+
+/// A number of an amount, where it is known.
+type Of = fn(&Amount) -> Option<f64>;
+
+/// A table of whole runs. Its columns add up to the total in the words shown; replays stand in it
+/// but in no total.
+pub(super) fn overview(runs: &[Summary], zone: &TimeZone) -> Overview {
+    let sums = Sums::of(runs, None, zone);
+    let (total, once) = (&sums.total.net, &sums.total.once);
+    let amounts: Vec<Amounts> = runs.iter().map(Amounts::of).collect();
+    let is_real: Vec<bool> = runs.iter().map(|run| run.begin.replay.is_none()).collect();
+    let mut bases: Vec<Basis> = total.emissions.iter().map(|amount| amount.basis).collect();
+    for amount in amounts.iter().flat_map(|amounts| &amounts.emissions) {
+        if !bases.contains(&amount.basis) {
+            bases.push(amount.basis);
+        }
+    }
+    // The words of each run, and of the total.
+    let column = |scale: Scale, values: &[Option<f64>], net: f64, once: f64| {
+        let gross = steps(net, scale.step) + steps(once, scale.step);
+        let real = |at: &usize| is_real[*at] && values[*at].is_some();
+        let real: Vec<usize> = (0..values.len()).filter(real).collect();
+        let known: Vec<f64> = real.iter().filter_map(|at| values[*at]).collect();
+        let mut words: Vec<Option<String>> = (values.iter())
+            .map(|value| value.map(|value| scale.words(steps(value, scale.step))))
+            .collect();
+        for (at, steps) in real.into_iter().zip(apportion(&known, scale.step, gross)) {
+            words[at] = Some(scale.words(steps));
+        }
+        (words, scale.words(steps(net, scale.step)))
+    };
+    let kwh: Vec<Option<f64>> = amounts.iter().map(|a| Some(a.energy.total())).collect();
+    let scale = Scale::energy(total.energy.total());
+    let (energy, all_energy) = column(scale, &kwh, total.energy.total(), once.energy.total());
+    let mut rows: Vec<OverviewRow> = (runs.iter().zip(&amounts).enumerate())
+        .map(|(at, (run, amounts))| OverviewRow {
+            anchor: at + 1,
+            name: run.begin.name.clone(),
+            id: run.begin.run.clone(),
+            zone: run.begin.zone.clone(),
+            note: match &run.begin.replay {
+                Some(_) => "replay, in no total".to_owned(),
+                None if run.is_unfinished() => "no end recorded".to_owned(),
+                None => String::new(),
+            },
+            time: time(&format!("/runs/{at}"), amounts),
+            energy: figure(
+                format!("/runs/{at}/energy_kwh/total"),
+                amounts.energy.total(),
+                energy[at].clone().unwrap_or_default(),
+            ),
+            masses: Vec::new(),
+        })
+        .collect();
+    let mut total_row = OverviewRow {
+        anchor: 0,
+        name: "total".to_owned(),
+        id: String::new(),
+        zone: String::new(),
+        note: String::new(),
+        time: time("/totals", total),
+        energy: figure(
+            "/totals/energy_kwh/total".to_owned(),
+            total.energy.total(),
+            all_energy,
+        ),
+        masses: Vec::new(),
+    };
+    for basis in &bases {
+        let find = |amounts: &Amounts| {
+            let at = amounts.emissions.iter().position(|a| a.basis == *basis)?;
+            Some((at, amounts.emissions[at]))
+        };
+        let fields: [(&str, Of); 2] =
+            [("g/total", Amount::known), ("avoided_g", Amount::avoided_g)];
+        let mut cells = fields.map(|(field, of)| {
+            let value = |amounts: &Amounts| find(amounts).and_then(|(_, amount)| of(&amount));
+            let values: Vec<Option<f64>> = amounts.iter().map(value).collect();
+            let net = value(total);
+            let once = value(once).unwrap_or(0.0);
+            let scale = Scale::mass(net.unwrap_or(0.0));
+            let (words, all) = column(scale, &values, net.unwrap_or(0.0), once);
+            let cell = |of: String, amounts: &Amounts, value: Option<f64>, words: String| {
+                let (nth, _) = find(amounts)?;
+                Some(figure(
+                    format!("{of}/emissions/{nth}/{field}"),
+                    value?,
+                    words,
+                ))
+            };
+            let mut column: Vec<Option<Figure>> = (words.into_iter().enumerate())
+                .map(|(at, words)| cell(format!("/runs/{at}"), &amounts[at], values[at], words?))
+                .collect();
+            column.push(cell("/totals".to_owned(), total, net, all));
+            column.into_iter()
+        });
+        for row in rows.iter_mut().chain([&mut total_row]) {
+            row.masses
+                .push(cells.each_mut().map(|cells| cells.next().flatten()));
+        }
+    }
+    let is_doubled = once.energy.steps.total() > 0;
+    Overview {
+        bases: bases.iter().map(ToString::to_string).collect(),
+        rows,
+        total: total_row,
+        counted_once: is_doubled.then(|| {
+            let mut words = vec![scale.words(steps(once.energy.total(), scale.step))];
+            words.extend(once.emissions.iter().map(|amount| {
+                let all = total
+                    .emissions
+                    .iter()
+                    .find(|total| total.basis == amount.basis);
+                let scale = Scale::mass(all.map_or(0.0, |all| all.g.total()));
+                let grams = scale.words(steps(amount.g.total(), scale.step));
+                format!("{grams} ({})", amount.basis)
+            }));
+            words.join(", ")
+        }),
+        replays_left_out: sums.replays_left_out,
+    }
+}
+
+fn time(of: &str, amounts: &Amounts) -> Figure {
+    let seconds = amounts.duration.total();
+    // Hours, since days and hours of several runs would not add up.
+    let words = format!("{:.1} h", seconds / 3600.0);
+    figure(format!("{of}/duration_s/total"), seconds, words)
+}
