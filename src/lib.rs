@@ -13,7 +13,7 @@
 //!
 //! | core: pure | adapters: I/O | shell |
 //! |---|---|---|
-//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] `supervise::machine` `ledger::entry` [`caller::limits`] [`caller::wire`] `report` but for the command, [`simulate`] `archive::{form, held}` | [`source`] over [`caller`] and [`archive`], [`keys`] [`executor`] [`meter`] [`ledger`] [`control`] [`talk`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
+//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] `supervise::machine` `ledger::{adding, chain, entry, line, pace}` [`caller::limits`] [`caller::wire`] `report` but for the command, [`simulate`] `archive::{form, held}` | [`source`] over [`caller`] and [`archive`], [`keys`] [`executor`] [`meter`] [`ledger`] [`control`] [`talk`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
 //!
 //! Everything may use what stands to its left. The core names no I/O, no runtime, no clock and no
 //! randomness: time is a [`clock::Moment`] and an argument, and only `clock.rs` reads one. The driver

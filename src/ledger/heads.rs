@@ -8,7 +8,7 @@
 //! Several processes append to it, each for a moment under a lock that is tried for a while and then
 //! done without: whoever ends must not wait.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::chain::{self, Chain, Digest};
-use crate::clock;
+use super::lock;
 use crate::dirs;
 
 /// The file's name in the state directory.
@@ -27,9 +27,6 @@ pub const FILE: &str = "heads.jsonl";
 const FORMAT: &str = "catrain.heads/1";
 /// No line is longer: ids, names of hosts and digests are short.
 const LINE: u64 = 16 << 10;
-/// Between two tries for the lock.
-const TRY: Duration = Duration::from_millis(10);
-
 /// The head of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -129,7 +126,7 @@ pub fn append(state: &Path, head: &Head, limit: Duration) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let options = options.read(true).append(true).create(true).mode(0o600);
     let mut file = dirs::open_own(&path(state), options)?;
-    lock(&file, limit)?;
+    lock::within(&file, limit)?;
     let (whole, last) = end_of(&mut file)?;
     file.set_len(whole)?;
     let object = serde_json::to_vec(&Line {
@@ -145,22 +142,6 @@ pub fn append(state: &Path, head: &Head, limit: Duration) -> io::Result<()> {
         File::open(state)?.sync_all()?;
     }
     written
-}
-
-/// Tries for the lock until `limit` has passed.
-fn lock(file: &File, limit: Duration) -> io::Result<()> {
-    let until = clock::monotonic() + limit;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if clock::monotonic() >= until => {
-                let why = "another process has it locked";
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, why));
-            }
-            Err(TryLockError::WouldBlock) => std::thread::park_timeout(TRY),
-        }
-    }
 }
 
 /// The bytes of whole lines, and the digest of the last of them.

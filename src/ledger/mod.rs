@@ -22,6 +22,7 @@ pub mod sign;
 
 mod adding;
 mod line;
+mod lock;
 mod notary;
 mod pace;
 mod read;

@@ -1,9 +1,10 @@
 //! Adds to the record of a finished run what became known after its end. Lines that are there stay as
 //! they are: the chain goes on from them, and the new head is noted beside the old one.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,9 +14,12 @@ use super::heads::{self, Head};
 use super::notary::Notary;
 use super::read::ReadError;
 use super::verify::Facts;
-use super::{ledger_path, line, runs};
+use super::{ledger_path, line, lock, runs};
 use crate::clock;
 use crate::forecast::Basis;
+
+/// Whoever looks at the file holds its lock for less than a moment; a run holds it to its end.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Intensities of a run that became known after its end.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,11 +116,10 @@ pub fn append_settlements(
         cause,
     };
     let file = runs::open_to_append(state, run).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(CannotSettle::Busy { path }),
-        Err(TryLockError::Error(cause)) => return Err(io(cause)),
-    }
+    lock::within(&file, PATIENCE).map_err(|cause| match cause.kind() {
+        io::ErrorKind::WouldBlock => CannotSettle::Busy { path: path.clone() },
+        _ => io(cause),
+    })?;
     let facts = Facts::of(&path, BufReader::with_capacity(1 << 16, &file), None)?;
     let ended_s = check(&facts, state, run, &path)?;
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::chain::{Chain, Digest};
 use super::entry::{Entry, Sums, What};
 use super::heads::Head;
+use super::lock;
 use super::read::{self, Lines, ReadError};
 use super::sign::PublicKey;
 use crate::units::Joules;
@@ -136,21 +137,13 @@ pub fn verify(path: &Path, asked: Asked<'_>) -> Result<Verification, ReadError> 
         }
         opened => {
             let file = opened?;
+            // Looked at first: a run that ends meanwhile has an end in what is read.
+            let is_running = lock::is_held(&file);
             let facts = Facts::of(path, BufReader::with_capacity(1 << 16, &file), asked.given)?;
-            (facts, is_locked(&file))
+            (facts, is_running)
         }
     };
     Ok(facts.judge(asked, is_running))
-}
-
-/// Whether somebody is writing the file; none where its file system has no locks.
-fn is_locked(file: &std::fs::File) -> Option<bool> {
-    match file.try_lock_shared() {
-        // Closing lets go of it.
-        Ok(()) => Some(false),
-        Err(std::fs::TryLockError::WouldBlock) => Some(true),
-        Err(std::fs::TryLockError::Error(_)) => None,
-    }
 }
 
 /// What a file tells by itself.

@@ -26,7 +26,7 @@ use super::entry::{Entry, What};
 use super::notary::Notary;
 use super::runs::{RunDir, ids, new_run, new_run_named};
 use super::sink::{FileSink, Sink};
-use super::{Ledger, pace};
+use super::{Ledger, lock, pace};
 use crate::clock;
 use memory::Memory;
 use thread::Thread;
@@ -72,6 +72,9 @@ pub struct Closed {
     /// Why that is not noted, or not signed, as it should be.
     pub trouble: Option<String>,
 }
+
+/// A reader holds the lock of a file for less than a moment.
+const LOCK_PATIENCE: Duration = Duration::from_millis(100);
 
 /// How safe an entry should be before its ticket says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +169,9 @@ impl Writer {
             }
             let directory = made.as_ref().expect("made above");
             let file = directory.create_ledger()?;
-            hold(&file);
+            // So that whoever reads it can tell that it is being written. It is ours by its making:
+            // where a file system has no locks, nothing but that is lost.
+            let _ = lock::within(&file, LOCK_PATIENCE);
             Ok(Box::new(FileSink::new(file)))
         });
         Self::start(open, shared, notary, options)
@@ -302,22 +307,6 @@ impl Writer {
         closed
     }
 }
-
-/// Locks the file of a run that was just made, so that whoever reads it can tell that it is being
-/// written. It is ours by its making: where a file system has no locks, or a reader looks at it in
-/// this moment, nothing but that is lost.
-fn hold(file: &std::fs::File) {
-    for _ in 0..LOCK_TRIES {
-        match file.try_lock() {
-            Err(std::fs::TryLockError::WouldBlock) => std::thread::park_timeout(LOCK_RETRY),
-            _ => return,
-        }
-    }
-}
-
-/// A reader holds the lock for less than a moment.
-const LOCK_TRIES: usize = 20;
-const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// An id this far in the sequence is of eight characters: of a thousand million, so free.
 const UNLIKELY: usize = 2 * 32;

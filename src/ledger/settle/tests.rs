@@ -1,5 +1,4 @@
 use std::os::unix::fs::symlink;
-use std::time::Duration;
 
 use super::*;
 use crate::forecast::{Scope, Signal};

@@ -131,6 +131,9 @@ impl Thread {
         }
         while self.serve(items) {
             self.write();
+            if self.sync_due_in().is_some_and(|left| left.is_zero()) {
+                self.sync();
+            }
         }
         let left = mem::take(&mut *locked(&self.shared.left_over));
         left.into_iter().for_each(|item| self.keep(item));
@@ -161,23 +164,14 @@ impl Thread {
 
     /// Waits for what comes next and takes it; `false` once nothing comes any more.
     fn serve(&mut self, items: &Receiver<Item>) -> bool {
-        let next = if !self.pending.is_empty() {
-            items.recv_timeout(RETRY)
-        } else if let Some(since) = self.dirty_since {
-            // From the first entry on: others that come meanwhile must not put it off for ever.
-            let waited = clock::monotonic().saturating_sub(since);
-            items.recv_timeout(self.lazy_sync.saturating_sub(waited))
-        } else {
-            items.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        let next = match (self.pending.is_empty(), self.sync_due_in()) {
+            (false, due) => items.recv_timeout(due.map_or(RETRY, |due| due.min(RETRY))),
+            (true, Some(due)) => items.recv_timeout(due),
+            (true, None) => items.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match next {
             Ok(item) => self.keep(item),
-            Err(RecvTimeoutError::Timeout) => {
-                if self.pending.is_empty() {
-                    self.sync();
-                }
-                return true;
-            }
+            Err(RecvTimeoutError::Timeout) => return true,
             Err(RecvTimeoutError::Disconnected) => return false,
         }
         // All that waits goes out together, with one sync for all.
@@ -188,6 +182,13 @@ impl Thread {
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
+    }
+
+    /// How long what is written may still wait to be safe: counted from the first of it, so that what
+    /// comes meanwhile does not put it off.
+    fn sync_due_in(&self) -> Option<Duration> {
+        let waited = clock::monotonic().saturating_sub(self.dirty_since?);
+        Some(self.lazy_sync.saturating_sub(waited))
     }
 
     /// Takes an item, or counts it when too many are kept already. The last entry always fits, and
@@ -299,7 +300,7 @@ impl Thread {
         self.few = Few::than(MANY);
         if is_asked {
             self.sync();
-        } else {
+        } else if !self.has_failed_to_sync {
             self.is_in_trouble = false;
         }
         Ok(())
