@@ -450,21 +450,23 @@ pub struct NewKeyArgs {
 
 /// Energy and emissions of runs, and what waiting changed
 #[derive(Args, Clone, Debug, Default)]
-#[command(after_long_help = "Verification:
-  Each line of a record ends with a digest of itself and of the line before. The last one, the head,
-  stands at the end of a run, in its reports, and in heads.jsonl of the state directory. --verify says
-  complete (and whether the record matches its recorded head), unfinished (a lower bound), cut, or
-  changed at line N; it exits with 1 for what is cut or changed, does not have the digest of --head,
-  or is not signed by the key of --signed-by.
+#[command(after_long_help = "How records are verified:
+  Each line of a record ends with a digest of itself and of the line before. The last one,
+  the head, stands at the end of a run, in its reports, and in heads.jsonl of the state
+  directory. --verify says complete (and whether the record matches its recorded head),
+  unfinished (a lower bound), cut, or changed at line N. It fails for what is cut or
+  changed, does not have the digest of --head, or is not signed by the key of --signed-by.
 
-  Without a digest or a signature kept elsewhere the chain shows damage, not forgery: whoever can write
-  both files can write both anew. Keep the head elsewhere (in the paper, in the repository, in a
-  message), or sign: signing_key in [ledger] names a key that `openssl genpkey -algorithm ed25519`
-  makes, readable by you alone; `openssl pkey -in KEY -pubout` makes the file for --signed-by.
-  Signed are four lines, `catrain.head/1`, the run, the number of lines and the head.
+  Without a digest or a signature kept elsewhere the chain shows damage, not forgery:
+  whoever can write both files can write both anew. Keep the head elsewhere (in the paper,
+  in the repository, in a message), or sign: signing_key in [ledger] names a key that
+  `openssl genpkey -algorithm ed25519` makes, readable by you alone; `openssl pkey -in KEY
+  -pubout` makes the file for --signed-by. Signed are four lines: `catrain.head/1`, the run,
+  the number of lines, and the head.
 
-  The arguments of a command are recorded redacted. To show that an exact command was the one, hash
-  the salt of the record's first line (command_digest) and each word with a zero byte after it:
+  The arguments of a command are recorded redacted. To show that an exact command was the
+  one, hash the salt in the record's first line (command_digest) and each word with a zero
+  byte after it:
   (printf %s SALT; printf '%s\\0' python train.py …) | sha256sum
 
 Examples:

@@ -50,11 +50,14 @@ pub(super) fn read(line: &[u8]) -> serde_json::Result<Entry> {
     if header.entry != "segment" {
         return serde_json::from_slice(line);
     }
+    let mut segment: Segment = serde_json::from_slice(line)?;
+    // Tens of thousands of them are kept, and room for more readings would be kept with each.
+    segment.energy.shrink_to_fit();
     Ok(Entry {
         seq: header.seq,
         at: header.at,
         elapsed_s: header.elapsed_s,
-        what: What::Segment(serde_json::from_slice::<Segment>(line)?),
+        what: What::Segment(segment),
     })
 }
 
