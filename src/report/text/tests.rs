@@ -37,7 +37,8 @@ fn the_end_of_a_run_that_waited() {
                              memory 0.03 estimated; 0.06 of it while paused
       emissions  551 g       488 to 621 g; intensity observed 93 %, forecast 7 %;
                              IT equipment only
-      run-now    773 g       avoided 222 g (29 %; difference on the average mix)
+      run-now    773 g       avoided 222 g (29 %; difference on the average mix,
+                             partly by forecast)
       deadline   kept, 1 h 33 m early
       report     catrain report r7k2
     ");
@@ -129,7 +130,7 @@ fn assumed_energy_is_an_estimate_of_two_digits_and_never_called_measured() {
       emissions  estimate: 550 g  258 g to 1.17 kg; intensity observed 93 %,
                              forecast 7 %; IT equipment only
       run-now    estimate: 770 g  avoided 220 g (29 %; difference on the average
-                             mix)
+                             mix, partly by forecast)
       deadline   kept, 1 h 33 m early
       report     catrain report r7k2
     ");
