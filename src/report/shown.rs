@@ -169,7 +169,20 @@ impl Scale {
         format!("{} {}", self.number(steps), self.unit)
     }
 
-    /// `values` and their sum `total`, such that the words add up.
+    /// `values`, each as it would be shown alone, and the sum of what is shown.
+    pub(super) fn sum(&self, values: &[f64]) -> (Vec<String>, String) {
+        let each: Vec<i64> = values
+            .iter()
+            .map(|value| steps(*value, self.step))
+            .collect();
+        let total = self.words(each.iter().sum());
+        (
+            each.into_iter().map(|steps| self.words(steps)).collect(),
+            total,
+        )
+    }
+
+    /// Parts of a `total` that is shown elsewhere as well, such that the words add up to it.
     pub(super) fn column(&self, values: &[f64], total: f64) -> (Vec<String>, String) {
         let total = steps(total, self.step);
         let each = apportion(values, self.step, total);

@@ -9,20 +9,21 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::csv::labels;
-use super::shown::{MICRO, MILLI, Scale, apportion, round, shown, steps, times};
+use super::shown::{MILLI, apportion, shown};
 use super::totals::{Amount, Amounts};
 use super::{Deadline, Emissions, Summary, text};
-use crate::emissions::PARTS;
 use crate::forecast::Signal;
 use crate::ledger::entry::{EnergyKind, Method, Part, Share};
-use crate::units::{GramsCo2e, KilowattHours};
+use crate::units::GramsCo2e;
 use crate::words;
 
 mod method;
 mod overview;
+mod tables;
 
 use method::{METHOD, MarginRow, margins};
 use overview::{Overview, overview};
+use tables::{BasisRow, ComponentRow, PhaseRow, bases, components, phases};
 
 /// Runs from which on each is folded away.
 const MANY: usize = 6;
@@ -104,40 +105,6 @@ fn fact(label: &str, text: impl Into<String>) -> Fact {
         label: label.to_owned(),
         text: text.into(),
     }
-}
-
-#[derive(Serialize)]
-struct ComponentRow {
-    name: String,
-    kind: &'static str,
-    source: String,
-    energy: Figure,
-    percent: String,
-}
-
-#[derive(Serialize)]
-struct PhaseRow {
-    name: &'static str,
-    time: Figure,
-    energy: Figure,
-    /// A basis each.
-    masses: Vec<Option<Figure>>,
-}
-
-#[derive(Serialize)]
-struct BasisRow {
-    name: String,
-    sources: Vec<String>,
-    g: Option<Figure>,
-    bounds: Option<[Figure; 2]>,
-    mean: Option<Figure>,
-    kinds: String,
-    uncovered: Option<Figure>,
-    run_now: Option<Figure>,
-    avoided: Option<Figure>,
-    not_compared: Option<String>,
-    meaning: &'static str,
-    state: &'static str,
 }
 
 #[derive(Serialize)]
@@ -420,41 +387,6 @@ fn hardware(run: &Summary) -> Vec<String> {
     names.into_iter().map(words).collect()
 }
 
-fn components(run: &Summary, here: &str) -> Vec<ComponentRow> {
-    let all = Amounts::of(run).energy.steps.total();
-    let kwh: Vec<f64> = run
-        .components
-        .iter()
-        .map(|component| component.energy.0)
-        .collect();
-    let exact = apportion(&kwh, MICRO, all);
-    let total = shown(all, MICRO);
-    let (column, _) = Scale::energy(total).column(&kwh, total);
-    let percents: Vec<f64> = kwh.iter().map(|kwh| 100.0 * kwh / total).collect();
-    let percents = apportion(&percents, 1.0, if total > 0.0 { 100 } else { 0 });
-    let each = run
-        .components
-        .iter()
-        .zip(exact)
-        .zip(column)
-        .zip(percents)
-        .enumerate();
-    each.map(
-        |(at, (((component, steps), words), percent))| ComponentRow {
-            name: component.component.clone(),
-            kind: kind(component.kind),
-            source: component.source.clone(),
-            energy: figure(
-                format!("{here}/by_component/{at}/kwh"),
-                shown(steps, MICRO),
-                words,
-            ),
-            percent: format!("{percent} %"),
-        },
-    )
-    .collect()
-}
-
 fn kind(kind: EnergyKind) -> &'static str {
     match kind {
         EnergyKind::Measured => "measured",
@@ -473,131 +405,6 @@ fn unattributed(run: &Summary) -> Vec<Fact> {
         )
     })
     .collect()
-}
-
-/// Grams of the phases by one basis, in words that add up.
-struct Column {
-    grams: Vec<f64>,
-    words: Vec<String>,
-    all: String,
-}
-
-fn phases(run: &Summary, here: &str) -> (Vec<PhaseRow>, PhaseRow) {
-    let whole = Amounts::of(run);
-    let seen: Vec<(Part, &'static str)> = PARTS
-        .into_iter()
-        .filter(|(part, _)| run.duration_s[*part] > 0.0 || whole.energy.steps[*part] > 0)
-        .collect();
-    let of = |steps: i64, step: f64| shown(steps, step);
-    let seconds: Vec<f64> = seen
-        .iter()
-        .map(|(p, _)| of(whole.duration.steps[*p], MILLI))
-        .collect();
-    let (time, all_time) = times(&seconds, whole.duration.total());
-    let kwh: Vec<f64> = seen
-        .iter()
-        .map(|(p, _)| of(whole.energy.steps[*p], MICRO))
-        .collect();
-    let (energy, all_energy) =
-        Scale::energy(whole.energy.total()).column(&kwh, whole.energy.total());
-    let masses: Vec<Option<Column>> = (run.emissions.iter())
-        .zip(&whole.emissions)
-        .map(|(emissions, amount)| {
-            let grams: Vec<f64> = seen
-                .iter()
-                .map(|(p, _)| of(amount.g.steps[*p], MILLI))
-                .collect();
-            let total = amount.g.total();
-            let (words, all) = Scale::mass(total).column(&grams, total);
-            emissions
-                .account
-                .mean()
-                .map(|_| Column { grams, words, all })
-        })
-        .collect();
-    let rows = seen.iter().enumerate().map(|(at, (_, name))| PhaseRow {
-        name,
-        time: figure(
-            format!("{here}/duration_s/{name}"),
-            seconds[at],
-            time[at].clone(),
-        ),
-        energy: figure(
-            format!("{here}/energy_kwh/{name}"),
-            kwh[at],
-            energy[at].clone(),
-        ),
-        masses: (masses.iter().enumerate())
-            .map(|(nth, of_basis)| {
-                let Column { grams, words, .. } = of_basis.as_ref()?;
-                let of = format!("{here}/emissions/{nth}/g/{name}");
-                Some(figure(of, grams[at], words[at].clone()))
-            })
-            .collect(),
-    });
-    let total = PhaseRow {
-        name: "total",
-        time: figure(
-            format!("{here}/duration_s/total"),
-            whole.duration.total(),
-            all_time,
-        ),
-        energy: figure(
-            format!("{here}/energy_kwh/total"),
-            whole.energy.total(),
-            all_energy,
-        ),
-        masses: (masses.iter().zip(&whole.emissions).enumerate())
-            .map(|(nth, (of_basis, amount))| {
-                let words = &of_basis.as_ref()?.all;
-                let of = format!("{here}/emissions/{nth}/g/total");
-                Some(figure(of, amount.g.total(), words.clone()))
-            })
-            .collect(),
-    };
-    (rows.collect(), total)
-}
-
-fn bases(run: &Summary, here: &str) -> Vec<BasisRow> {
-    let row = |(nth, emissions): (usize, &Emissions)| {
-        let amount = Amount::of(emissions);
-        let account = &emissions.account;
-        let at = |field: &str| format!("{here}/emissions/{nth}/{field}");
-        let grams = |field: &str, steps: i64| {
-            let grams = shown(steps, MILLI);
-            figure(at(field), grams, words::mass(GramsCo2e(grams)))
-        };
-        let is_known = account.mean().is_some();
-        let base = steps(emissions.run_now.g.total().0, MILLI);
-        let uncovered = shown(amount.uncovered, MICRO);
-        BasisRow {
-            name: emissions.basis.to_string(),
-            sources: emissions.sources.clone(),
-            g: is_known.then(|| grams("g/total", amount.g.steps.total())),
-            bounds: is_known.then(|| bounds(here, nth, &amount)),
-            mean: account.mean().map(|mean| {
-                figure(
-                    at("mean_g_per_kwh"),
-                    round(mean.0, MILLI),
-                    words::intensity(mean),
-                )
-            }),
-            kinds: text::kinds(account),
-            uncovered: (!account.is_complete()).then(|| {
-                let words = words::energy(KilowattHours(uncovered));
-                figure(at("uncovered_kwh"), uncovered, words)
-            }),
-            run_now: (emissions.run_now.is_complete()).then(|| grams("baseline/g", base)),
-            avoided: amount.avoided.map(|steps| grams("avoided_g", steps)),
-            not_compared: emissions.avoided.err().map(|why| why.to_string()),
-            meaning: meaning(emissions),
-            state: match emissions.is_settled {
-                true => "settled: at least 99 % of the energy at observed intensities",
-                false => "preliminary: not all intensities are observed yet",
-            },
-        }
-    };
-    run.emissions.iter().enumerate().map(row).collect()
 }
 
 /// What was decided, done and warned of, and how much of it is left out.

@@ -278,13 +278,22 @@ fn causes(band: &Band) -> String {
 }
 
 fn cumulative(run: &Summary, own: &Emissions, pue: Pue, axis: &Axis, columns: usize) -> String {
-    let of = |segments: &[_]| series::cumulative(segments, &own.intensities, pue, axis, columns);
+    // Beyond ten thousand grams the axis counts kilograms.
+    let is_much = own.account.g.total().0.max(own.run_now.g.total().0) >= 1e4;
+    let (unit, factor) = if is_much { ("kg", 1e-3) } else { ("g", 1.0) };
+    let of = |segments: &[_]| -> Vec<(f64, f64)> {
+        let points = series::cumulative(segments, &own.intensities, pue, axis, columns);
+        points
+            .into_iter()
+            .map(|(at, grams)| (at, grams * factor))
+            .collect()
+    };
     let actual = of(&run.segments);
     let at_once = own
         .run_now
         .is_complete()
         .then(|| of(&run_now(&light(&run.segments)).segments));
-    let most = |points: &[(f64, f64)]| points.last().map_or(0.0, |(_, grams)| *grams);
+    let most = |points: &[(f64, f64)]| points.last().map_or(0.0, |(_, mass)| *mass);
     let largest = most(&actual).max(at_once.as_deref().map_or(0.0, most));
     let (top, ticks) = values(largest);
     let path = |points: &[(f64, f64)]| {
@@ -302,7 +311,7 @@ fn cumulative(run: &Summary, own: &Emissions, pue: Pue, axis: &Axis, columns: us
         let _ = write!(path, "H{WIDTH}");
         path
     };
-    let end = |points: &[(f64, f64)]| words::mass(GramsCo2e(most(points)));
+    let end = |points: &[(f64, f64)]| words::mass(GramsCo2e(most(points) / factor));
     let mut shapes = String::new();
     let mut key = String::new();
     if let Some(points) = &at_once {
@@ -331,7 +340,7 @@ fn cumulative(run: &Summary, own: &Emissions, pue: Pue, axis: &Axis, columns: us
     );
     plot(
         "grams",
-        "Cumulative emissions, g CO2e",
+        &format!("Cumulative emissions, {unit} CO2e"),
         &key,
         &ticks,
         &shapes,

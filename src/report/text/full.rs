@@ -86,7 +86,10 @@ fn parts(summary: &Summary, look: Look) -> String {
         Scale::energy(total).column(&of(&|part| summary.energy[part].0), total);
     let total = own.account.g.total().0;
     let (grams, all_grams) = Scale::mass(total).column(&of(&|part| own.account.g[part].0), total);
+    // Emissions at times of unknown intensity are not nothing.
+    let is_known = own.account.mean().is_some() || summary.energy.total().0 == 0.0;
     let mut line = |name: &str, time: &str, energy: &str, grams: &str| {
+        let grams = if is_known { grams } else { "–" };
         text.push_str(&format!("  {name:<11}{time:>11}{energy:>13}{grams:>13}\n"));
     };
     for (nth, (_, name)) in parts.iter().enumerate() {
@@ -109,8 +112,8 @@ fn components(summary: &Summary, look: Look) -> String {
         "  component       energy  known by",
     );
     let kwh: Vec<f64> = summary.components.iter().map(|c| c.energy.0).collect();
-    let total = summary.energy.total().0;
-    let (column, _) = Scale::energy(total).column(&kwh, total);
+    let largest = kwh.iter().copied().fold(0.0, f64::max);
+    let (column, _) = Scale::energy(largest).column(&kwh, summary.energy.total().0);
     for (component, energy) in summary.components.iter().zip(column) {
         let how = match component.kind {
             EnergyKind::Measured => "measured",

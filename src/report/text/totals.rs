@@ -92,8 +92,7 @@ fn table(head: &str, lines: &[Line<'_>], total: &Amounts, look: Look) -> String 
     let kwh: Vec<f64> = (lines.iter())
         .map(|line| line.sign * line.amounts.energy.total())
         .collect();
-    let (energy, all_energy) =
-        Scale::energy(total.energy.total()).column(&kwh, total.energy.total());
+    let (energy, all_energy) = Scale::energy(largest(&kwh, total.energy.total())).sum(&kwh);
     let masses: Vec<(Basis, Masses)> = (total.emissions.iter())
         .map(|amount| (amount.basis, Masses::of(amount.basis, lines, total)))
         .collect();
@@ -165,7 +164,7 @@ impl Masses {
                 .collect();
             let known: Vec<f64> = values.iter().copied().flatten().collect();
             let all = of(total).unwrap_or(0.0);
-            let (known, all_words) = Scale::mass(all).column(&known, all);
+            let (known, all_words) = Scale::mass(largest(&known, all)).sum(&known);
             let mut known = known.into_iter();
             let dash = || "–".to_owned();
             let mut words: Vec<String> = (values.iter())
@@ -183,6 +182,12 @@ impl Masses {
     fn row(&self, nth: usize) -> (&str, &str) {
         (&self.g[nth], &self.avoided[nth])
     }
+}
+
+/// The largest of the rows, whose digits count; the total where there are none.
+fn largest(rows: &[f64], total: f64) -> f64 {
+    let size = rows.iter().map(|row| row.abs()).fold(0.0, f64::max);
+    if size > 0.0 { size } else { total }
 }
 
 fn shortened(name: &str) -> String {

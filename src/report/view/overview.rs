@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Figure, figure};
 use crate::forecast::Basis;
 use crate::report::Summary;
-use crate::report::shown::{Scale, apportion, steps};
+use crate::report::shown::{Scale, steps};
 use crate::report::totals::{Amount, Amounts, Sums};
 
 /// Whole runs, and their total.
@@ -48,23 +48,20 @@ pub(super) fn overview(runs: &[Summary], zone: &TimeZone) -> Overview {
             bases.push(amount.basis);
         }
     }
-    // The words of each run, and of the total.
-    let column = |scale: Scale, values: &[Option<f64>], net: f64, once: f64| {
-        let gross = steps(net, scale.step) + steps(once, scale.step);
-        let real = |at: &usize| is_real[*at] && values[*at].is_some();
-        let real: Vec<usize> = (0..values.len()).filter(real).collect();
-        let known: Vec<f64> = real.iter().filter_map(|at| values[*at]).collect();
-        let mut words: Vec<Option<String>> = (values.iter())
-            .map(|value| value.map(|value| scale.words(steps(value, scale.step))))
+    // The words of each run, and of the total: the sum of what is shown of real runs, less what
+    // they had twice.
+    let column = |scale: Scale, values: &[Option<f64>], once: f64| {
+        let shown = |value: f64| steps(value, scale.step);
+        let words: Vec<Option<String>> = (values.iter())
+            .map(|value| value.map(|value| scale.words(shown(value))))
             .collect();
-        for (at, steps) in real.into_iter().zip(apportion(&known, scale.step, gross)) {
-            words[at] = Some(scale.words(steps));
-        }
-        (words, scale.words(steps(net, scale.step)))
+        let real = values.iter().zip(&is_real).filter(|(_, is_real)| **is_real);
+        let gross: i64 = real.filter_map(|(value, _)| value.map(shown)).sum();
+        (words, scale.words(gross - shown(once)))
     };
     let kwh: Vec<Option<f64>> = amounts.iter().map(|a| Some(a.energy.total())).collect();
     let scale = Scale::energy(total.energy.total());
-    let (energy, all_energy) = column(scale, &kwh, total.energy.total(), once.energy.total());
+    let (energy, all_energy) = column(scale, &kwh, once.energy.total());
     let mut rows: Vec<OverviewRow> = (runs.iter().zip(&amounts).enumerate())
         .map(|(at, (run, amounts))| OverviewRow {
             anchor: at + 1,
@@ -112,7 +109,7 @@ pub(super) fn overview(runs: &[Summary], zone: &TimeZone) -> Overview {
             let net = value(total);
             let once = value(once).unwrap_or(0.0);
             let scale = Scale::mass(net.unwrap_or(0.0));
-            let (words, all) = column(scale, &values, net.unwrap_or(0.0), once);
+            let (words, all) = column(scale, &values, once);
             let cell = |of: String, amounts: &Amounts, value: Option<f64>, words: String| {
                 let (nth, _) = find(amounts)?;
                 Some(figure(
