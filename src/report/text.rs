@@ -282,7 +282,7 @@ pub(super) fn emitted(
     (head, rest.join("; "))
 }
 
-fn made(embodied: &Embodied) -> (String, String) {
+pub(super) fn made(embodied: &Embodied) -> (String, String) {
     let of = embodied.of.iter().map(|device| {
         let (name, total) = (harmless(&device.name), words::mass(device.total));
         format!("{name}, {total} over {} years", device.years)
@@ -296,7 +296,7 @@ fn made(embodied: &Embodied) -> (String, String) {
 }
 
 /// The software carbon intensity where it was asked for, or what it lacks.
-fn score(summary: &Summary) -> Option<(String, String)> {
+pub(super) fn score(summary: &Summary) -> Option<(String, String)> {
     match &summary.sci {
         Ok(sci) => {
             let head = format!("{} a {}", words::small_mass(sci.g_per_unit), sci.unit);

@@ -271,7 +271,7 @@ fn headlines(
             figure: is_known.then(|| figure(at("g/total"), amount.g.total(), words.clone())),
             words,
             bounds: is_known.then(|| bounds(here, 0, &amount)),
-            note: format!("{}, {}", own.basis, boundary(run)),
+            note: format!("{}, {}", own.basis, run.boundary()),
         });
         let is_estimate = text::is_estimate(run, own);
         all.push(match (own.avoided, amount.avoided) {
@@ -329,13 +329,6 @@ fn bounds(here: &str, nth: usize, amount: &Amount) -> [Figure; 2] {
     })
 }
 
-fn boundary(run: &Summary) -> String {
-    match run.begin.pue {
-        Some(pue) => format!("with a PUE of {}", pue.ratio()),
-        None => "IT equipment only; cooling and power supply not included".to_owned(),
-    }
-}
-
 fn facts(run: &Summary, full_command: bool, zone: &TimeZone) -> Vec<Fact> {
     let begin = &run.begin;
     let local = |at: Timestamp| {
@@ -361,7 +354,14 @@ fn facts(run: &Summary, full_command: bool, zone: &TimeZone) -> Vec<Fact> {
         ),
     });
     facts.push(fact("counted", share(begin.share)));
-    facts.push(fact("boundary", boundary(run)));
+    facts.push(fact("boundary", run.boundary()));
+    if let Ok(embodied) = &run.embodied {
+        let (grams, rest) = text::made(embodied);
+        facts.push(fact("embodied", format!("{grams} {rest}")));
+    }
+    if let Some((score, rest)) = text::score(run) {
+        facts.push(fact("SCI", format!("{score}: {rest}")));
+    }
     facts
 }
 

@@ -130,10 +130,11 @@ fn components(summary: &Summary, look: Look) -> String {
 
 /// What stands beside the sums, and why a meter is not better than it is.
 fn remarks(summary: &Summary, look: Look) -> String {
-    let mut lines = Vec::new();
-    if summary.begin.share == Share::Machine {
-        lines.push("  counted: all of the machine, whoever used it".to_owned());
-    }
+    let whose = match summary.begin.share {
+        Share::Job => "",
+        Share::Machine => "; all of the machine, whoever used it",
+    };
+    let mut lines = vec![format!("  counted: {}{whose}", summary.boundary())];
     for component in &summary.unattributed {
         lines.push(format!(
             "  in no sum: {} {}, {}, of which nobody can say whose it was",
@@ -148,11 +149,7 @@ fn remarks(summary: &Summary, look: Look) -> String {
             lines.push(format!("  {component} ({name}): {}", harmless(trouble)));
         }
     }
-    let mut text = if lines.is_empty() {
-        String::new()
-    } else {
-        String::from("\n")
-    };
+    let mut text = String::from("\n");
     for line in lines {
         text.push_str(&hang(&line, 4, look.width));
     }
