@@ -62,6 +62,8 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l stop-signal -d '
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l grace -d 'How long the job may take to end before it is killed' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l power -d 'Power of the job while running, in watts, where nothing is measured' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l idle-power -d 'Power that stays on while paused, in watts' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l gpus -d 'GPUs to meter: indices, UUIDs or MIG ids, `all` or `none` [default: those that the job may see]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l share -d 'Whose energy is counted where others use the machine too [default: job]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l pue -d 'Facility energy divided by IT energy [default: IT equipment only]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l name -d 'Name for status and reports [default: the program\'s name]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l label -d 'Label for reports; may be repeated' -r
@@ -98,11 +100,30 @@ complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s h -l help -
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l since -d 'Only runs started at or after this time: 2026-11-24, \'2026-11-24 09:00\', or RFC 3339' -r
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l until -d 'Only runs started before this time' -r
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l format -d 'How it is written' -r -f -a "text\t'For people'
-json\t'One JSON document, catrain.report/1'"
+json\t'One JSON document, catrain.report/1'
+csv\t'A row a segment'
+html\t'One page to open in a browser'
+md\t'For a paper\'s appendix'
+codecarbon\t'The columns of codecarbon\'s emissions.csv'
+prometheus\t'For a textfile collector or a push'"
 complete -c catrain -n "__fish_catrain_using_subcommand report" -s o -l output -d 'Write to a file instead of standard output' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l by -d 'Add up by run, by day, by zone, or by the value of a label: run, day, zone, label:K' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l as-of -d 'As it was known at this time: intensities that became known later are left out' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l per -d 'Functional unit of the software carbon intensity (ISO/IEC 21031); needs --embodied as well, and --count unless it is `run`' -r -f -a "step\t'A step of training'
+epoch\t'An epoch'
+token\t'A token that was trained on'
+run\t'The whole run'"
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l count -d 'How many of these units a run did' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l embodied -d 'Embodied emissions of the hardware, and over how many years they are spread: `1500kg/4`, or `table` for those of its GPUs that are known' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l head -d 'With --verify: the digest that was kept elsewhere' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l signed-by -d 'With --verify: the public key, in PEM, whose signature the head must have' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l offline -d 'Do not fetch intensities that became known since, and ask nobody'
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l compare-failed -d 'Compare with starting at once even where the job failed or was stopped'
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l full-command -d 'Show whole commands, secrets redacted, also in formats that are made to be shared'
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l verify -d 'Instead: check that records are complete and unchanged'
 complete -c catrain -n "__fish_catrain_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l trace -d 'Past intensities: `datetime,carbon_intensity_gco2_per_kwh`; may be repeated' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l forecasts -d 'Forecasts as they were issued, with what came: `issued_at,target_time,forecast,actual`; a directory means all files in it' -r -F
