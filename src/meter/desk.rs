@@ -26,6 +26,10 @@ use crate::units::Joules;
 /// How long a thread may take to answer before it is passed by.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often a thread may tell that something is wrong, and all of them how they are doing: a device
+/// that comes and goes each second would fill the record of a month.
+const MOST_TOLD: usize = 50;
+
 /// Reads the clocks of the run.
 pub type ReadClock = Arc<dyn Fn() -> At + Send + Sync>;
 
@@ -117,6 +121,8 @@ struct Link {
     /// What it measured of stretches that were answered without it.
     late: Vec<Answer>,
     facts: Vec<MeterFact>,
+    /// How many troubles it has told.
+    troubles: usize,
 }
 
 impl Link {
@@ -130,6 +136,7 @@ impl Link {
             asked: 0,
             late: Vec::new(),
             facts: Vec::new(),
+            troubles: 0,
         }
     }
 }
@@ -163,6 +170,7 @@ struct Live {
     next: u64,
     /// Facts changed and were not told.
     is_news: bool,
+    told_facts: usize,
     has_told_of_given: bool,
 }
 
@@ -196,6 +204,7 @@ impl Meters {
                 reports,
                 next: 0,
                 is_news: false,
+                told_facts: 0,
                 has_told_of_given: false,
             }),
             ..Self::modelled(figures, 1.0)
@@ -260,9 +269,18 @@ impl Meters {
             Report::Open(has_meters) => (link.is_through, link.has_meters) = (true, has_meters),
             Report::Facts(facts) => {
                 link.facts = facts;
-                live.is_news = true;
+                live.is_news = live.told_facts < MOST_TOLD;
             }
-            Report::Trouble(text) => self.news.push_back(Metering::Trouble(text)),
+            Report::Trouble(text) => {
+                link.troubles += 1;
+                if link.troubles <= MOST_TOLD {
+                    self.news.push_back(Metering::Trouble(text));
+                }
+                if link.troubles == MOST_TOLD {
+                    let text = format!("more of this from {} is not told", who.name());
+                    self.news.push_back(Metering::Trouble(text));
+                }
+            }
             Report::Answer(answer) => {
                 link.asked = link.asked.saturating_sub(1);
                 let due = self.due.iter_mut().find(|due| due.id == answer.id);
@@ -327,7 +345,7 @@ impl Meters {
             energy = given;
         } else if is_given && !std::mem::replace(&mut live.has_told_of_given, true) {
             self.news.push_back(Metering::Trouble(format!(
-                "given watts are not used: {} measured",
+                "--power and --idle-power are not used: {} measured",
                 live.measured_in_words()
             )));
         }
@@ -361,6 +379,7 @@ impl Meters {
             let is_due = self.due.front().is_some_and(|due| due.waits_for.is_empty());
             if live.is_news && (all_through || is_due) {
                 live.is_news = false;
+                live.told_facts += 1;
                 let given = self.model.fact();
                 let facts = match given.filter(|_| !live.is_measured()) {
                     Some(given) => vec![given],
@@ -525,6 +544,7 @@ fn work(
         troubles.all(|trouble| tell(Report::Trouble(trouble)))
     };
     worker.begin(clock());
+    worker.tick(clock());
     let mut sampled = clock().awake;
     while report(worker.as_mut()) {
         let next = sampled + worker.every();

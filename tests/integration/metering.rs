@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use catrain::executor::is_of_job;
 use catrain::ledger::entry::{EnergyKind, Entry, MeterFact, Method, Part, Reading, Share, What};
 use catrain::ledger::{ledger_path, read};
 use catrain::meter::At;
@@ -129,7 +130,7 @@ impl Run {
     fn of(fake: Fake, terms: Terms, leader: u32) -> Self {
         let mut gpus = gpus(&fake, terms);
         gpus.begin(at(0));
-        gpus.started(at(1), leader as i32);
+        gpus.started(at(0), leader as i32);
         Self {
             fake,
             gpus,
@@ -397,6 +398,7 @@ fn while_held_a_device_is_billed_only_if_it_is_reserved() {
         let fake = Fake::new(&script);
         let mut gpus = gpus(&fake, terms);
         gpus.begin(at(0));
+        gpus.tick(at(0));
         fake.time(10_000);
         let cut = Cut {
             part: Part::Held,
@@ -548,6 +550,46 @@ fn a_device_file_that_may_not_be_opened_makes_its_gpu_invisible() {
     let components: Vec<_> = gpus.facts().into_iter().map(|it| it.component).collect();
     assert_eq!(components.len(), 7);
     assert!(!components.contains(&"gpu 1".to_owned()));
+}
+
+#[test]
+fn a_hole_while_the_library_was_opened_is_stated() {
+    let fake = Fake::new(&format!("{H100}\n{LOAD}"));
+    let mut gpus = gpus(&fake, assigned("0"));
+    gpus.begin(at(0));
+    gpus.tick(at(7_500));
+    let trouble = gpus.facts()[0].trouble.clone();
+    let stated = "not metered in the first 7 s, in which NVML was opened";
+    assert_eq!(trouble.as_deref(), Some(stated));
+}
+
+#[test]
+fn a_process_is_the_jobs_by_its_ancestors() {
+    let mut child = Command::new("sh")
+        .args(["-c", "sleep 100 & wait"])
+        .spawn()
+        .unwrap();
+    let leader = child.id().cast_signed();
+    let children = format!("/proc/{leader}/task/{leader}/children");
+    let worker = wait_for("the worker starts", Duration::from_secs(20), || {
+        let text = fs::read_to_string(&children).ok()?;
+        text.split_ascii_whitespace().next()?.parse::<i32>().ok()
+    });
+    assert_eq!(is_of_job(leader, leader), Some(true));
+    assert_eq!(is_of_job(leader, worker), Some(true));
+    assert_eq!(is_of_job(worker, leader), Some(false));
+    assert_eq!(is_of_job(leader, 1), Some(false));
+    assert_eq!(
+        is_of_job(leader, std::process::id().cast_signed()),
+        Some(false)
+    );
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(worker),
+        nix::sys::signal::SIGKILL,
+    )
+    .unwrap();
+    child.wait().unwrap();
+    assert_eq!(is_of_job(leader, worker), None, "it is gone");
 }
 
 fn entries(sandbox: &Sandbox) -> Vec<Entry> {

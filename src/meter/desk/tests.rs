@@ -16,6 +16,8 @@ struct Scripted {
     /// Each cut waits for a word; none: it does not wait.
     gate: Option<Receiver<()>>,
     is_open: bool,
+    /// Troubles that it tells at each cut.
+    wails: usize,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -53,7 +55,7 @@ impl Worker for Scripted {
         }]
     }
     fn troubles(&mut self) -> Vec<String> {
-        Vec::new()
+        vec!["woe".to_owned(); std::mem::take(&mut self.wails)]
     }
     fn is_open(&self) -> bool {
         self.is_open
@@ -74,6 +76,7 @@ fn scripted(component: &'static str, method: Method) -> Scripted {
         method,
         gate: None,
         is_open: true,
+        wails: 0,
         log: Arc::default(),
     }
 }
@@ -292,8 +295,8 @@ fn a_meter_that_fails_is_told_once_and_waited_for_no_more() {
     runtime().block_on(async {
         staff.open().await;
         let mut told = Vec::new();
-        // The thread may end a moment after it has failed.
-        while troubles(&told).is_empty() {
+        // What the thread was asked in its last moment, it does not answer: that is told as well.
+        while !troubles(&told).iter().any(|it| it.contains("has failed")) {
             staff.cut(Part::Running, 1);
             let (news, metered) = staff.next().await;
             assert_eq!(joules(&metered), [("cpu", 1.0)]);
@@ -336,8 +339,29 @@ fn a_given_power_is_not_used_beside_a_meter_and_that_is_told_once() {
         let (_, first) = staff.next().await;
         assert_eq!(joules(&first), [("cpu", 2.0), ("gpu 0", 200.0)]);
         let (told, _) = staff.next().await;
-        let expected = ["given watts are not used: gpu 0 is measured"];
+        let expected = ["--power and --idle-power are not used: gpu 0 is measured"];
         assert_eq!(troubles(&told), expected);
+    });
+}
+
+#[test]
+fn a_meter_that_wails_for_ever_is_heard_so_often_and_no_more() {
+    let gpus = Scripted {
+        wails: 1000,
+        ..scripted("gpu 0", GPU)
+    };
+    let mut staff = staff(scripted("cpu", CPU), gpus, None);
+    runtime().block_on(async {
+        staff.meters.started(17);
+        staff.cut(Part::Running, 1);
+        let mut told = staff.next().await.0;
+        staff.cut(Part::Running, 1);
+        told.extend(staff.next().await.0);
+        staff.cut(Part::Running, 1);
+        told.extend(staff.next().await.0);
+        let troubles = troubles(&told);
+        assert_eq!(troubles.len(), MOST_TOLD + 1);
+        assert_eq!(troubles[MOST_TOLD], "more of this from GPUs is not told");
     });
 }
 

@@ -49,8 +49,6 @@ pub struct Device {
     busy_at: Duration,
     /// Lowest power seen while nobody used it.
     idle: Option<Watts>,
-    /// Since when it is known of.
-    since: Option<Duration>,
     is_unlisted: bool,
     has_unseen: bool,
     pile: Pile<HEAPS>,
@@ -75,7 +73,6 @@ impl Device {
             on: Occupancy::default(),
             busy_at: Duration::ZERO,
             idle: None,
-            since: None,
             is_unlisted: false,
             has_unseen: false,
             pile: Pile::default(),
@@ -118,7 +115,6 @@ impl Device {
             processes: seen.processes,
             busy,
         };
-        self.since.get_or_insert(at.elapsed);
         self.is_unlisted = self.on.processes.is_none();
         self.has_unseen = (self.on.processes.iter().flatten()).any(|(_, w)| *w == Whose::Unseen);
         let look = Look {

@@ -38,6 +38,8 @@ const NEVER: Duration = Duration::from_hours(24);
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
 /// The longest such wait.
 const AGAIN_LAST: Duration = Duration::from_mins(1);
+/// Opening that takes longer than this leaves a hole that is worth a word.
+const LATE: Duration = Duration::from_secs(5);
 /// How often the limit is read again: somebody may set it.
 const LIMIT_EVERY: Duration = Duration::from_mins(1);
 
@@ -141,6 +143,9 @@ pub struct Gpus {
     units: Vec<Unit>,
     /// The job's leader, once it was started.
     leader: Option<i32>,
+    /// When opening began, and when it had come to a first sample.
+    begun: Duration,
+    first: Option<Duration>,
     /// When to open the library again, awake time.
     again: Option<Duration>,
     wait: Duration,
@@ -177,6 +182,8 @@ impl Gpus {
             belongs,
             units: Vec::new(),
             leader: None,
+            begun: Duration::ZERO,
+            first: None,
             again: None,
             wait: AGAIN_FIRST,
             was_open: false,
@@ -273,10 +280,13 @@ impl Gpus {
     pub fn sample(&mut self, at: At) {
         if self.library.is_none() && self.again.is_some_and(|again| again <= at.awake) {
             self.open(at);
+            // That may have taken seconds: it is later than `at` now.
+            return;
         }
         let Some(library) = &mut self.library else {
             return;
         };
+        self.first.get_or_insert(at.elapsed);
         let mut broken = None;
         for unit in &mut self.units {
             match unit.look(library.as_mut(), at, self.leader, &self.belongs) {
@@ -310,8 +320,8 @@ impl Gpus {
 
 impl Worker for Gpus {
     fn begin(&mut self, at: At) {
+        self.begun = at.elapsed;
         self.open(at);
-        self.sample(at);
     }
 
     fn started(&mut self, at: At, leader: i32) {
@@ -349,7 +359,18 @@ impl Worker for Gpus {
     }
 
     fn facts(&self) -> Vec<MeterFact> {
-        (self.units.iter()).map(|unit| unit.device.fact()).collect()
+        let late = (self.first).map_or(Duration::ZERO, |first| first.saturating_sub(self.begun));
+        let late = (late >= LATE).then(|| {
+            let seconds = late.as_secs();
+            format!("not metered in the first {seconds} s, in which NVML was opened")
+        });
+        let facts = self.units.iter().map(|unit| unit.device.fact());
+        facts
+            .map(|fact| MeterFact {
+                trouble: fact.trouble.or_else(|| late.clone()),
+                ..fact
+            })
+            .collect()
     }
 
     fn troubles(&mut self) -> Vec<String> {
