@@ -6,7 +6,8 @@
 //! that are not open yet, and a thread that does not answer within two seconds is passed by. What it
 //! measured meanwhile is counted in the next stretch of the same part, once.
 //!
-//! The threads start after the job has, or when the driver first listens: the start waits for none.
+//! The threads start after the job has, or when the driver first listens: the start waits for none,
+//! and a job that is over at once never sees the GPUs opened.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::units::Joules;
 /// How long a thread may take to answer before it is passed by.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long the thread of the GPUs is put off: opening a driver would take time from a job that starts.
+const BEFORE_GPUS: Duration = Duration::from_millis(20);
 /// How often a thread may tell that something is wrong, and all of them how they are doing: a device
 /// that comes and goes each second would fill the record of a month.
 const MOST_TOLD: usize = 50;
@@ -170,6 +173,10 @@ struct Live {
     next: u64,
     /// Facts changed and were not told.
     is_news: bool,
+    /// The job's leader, once it was started.
+    leader: Option<i32>,
+    /// When the thread of the GPUs starts.
+    gpus_from: Option<Instant>,
     told_facts: usize,
     has_told_of_given: bool,
 }
@@ -204,6 +211,8 @@ impl Meters {
                 reports,
                 next: 0,
                 is_news: false,
+                leader: None,
+                gpus_from: None,
                 told_facts: 0,
                 has_told_of_given: false,
             }),
@@ -211,10 +220,16 @@ impl Meters {
         }
     }
 
-    /// Starts the threads, once.
+    /// Starts the threads, once: that of the GPUs a little later, since a job that is over by then has
+    /// used none.
     fn hire(&mut self) {
         let Some(live) = &mut self.live else { return };
+        let now = Instant::now();
+        let gpus_from = *live.gpus_from.get_or_insert(now + BEFORE_GPUS);
         for (who, link) in &mut live.links {
+            if *who == Who::Gpus && now < gpus_from {
+                continue;
+            }
             let Some(hire) = link.hire.take() else {
                 continue;
             };
@@ -232,7 +247,19 @@ impl Meters {
                     )));
                 }
             }
+            if let Some(leader) = live.leader {
+                Self::order(&mut self.news, who, link, Order::Started(leader));
+            }
         }
+    }
+
+    /// When something is due that no thread tells.
+    fn due_at(&self) -> Option<Instant> {
+        let live = self.live.as_ref();
+        let is_out = |live: &&Live| live.links.iter().any(|(_, link)| link.hire.is_some());
+        let hire = live.filter(is_out).and_then(|live| live.gpus_from);
+        let answer = self.due.front().map(|due| due.until);
+        [hire, answer].into_iter().flatten().min()
     }
 
     /// Gives an order to a thread; whether there is one to take it.
@@ -361,6 +388,9 @@ impl Meters {
         let (Some(live), Some(due)) = (&mut self.live, self.due.front_mut()) else {
             return;
         };
+        if Instant::now() < due.until {
+            return;
+        }
         for who in std::mem::take(&mut due.waits_for) {
             let link = live.link(who);
             if !std::mem::replace(&mut link.is_hung, true) {
@@ -445,11 +475,14 @@ fn add(to: &mut Vec<Reading>, late: Vec<Reading>) {
 
 impl Meter for Meters {
     fn started(&mut self, leader: i32) {
-        self.hire();
-        let Some(live) = &mut self.live else { return };
-        for (who, link) in &mut live.links {
-            Self::order(&mut self.news, *who, link, Order::Started(leader));
+        if let Some(live) = &mut self.live {
+            // Who is there already is told now, who comes later then.
+            for (who, link) in &mut live.links {
+                Self::order(&mut self.news, *who, link, Order::Started(leader));
+            }
+            live.leader = Some(leader);
         }
+        self.hire();
     }
 
     fn cut(&mut self, stretch: Stretch, usage: Usage) {
@@ -489,8 +522,8 @@ impl Meter for Meters {
     }
 
     async fn next(&mut self) -> Metering {
-        self.hire();
         loop {
+            self.hire();
             self.listen();
             if let Some(news) = self.told() {
                 return news;
@@ -498,7 +531,7 @@ impl Meter for Meters {
             if let Some(metered) = self.answered() {
                 return Metering::Stretch(metered);
             }
-            let until = self.due.front().map(|due| due.until);
+            let due_at = self.due_at();
             let report = async {
                 match &mut self.live {
                     Some(live) => live.reports.recv().await,
@@ -507,7 +540,7 @@ impl Meter for Meters {
             };
             tokio::select! {
                 Some((who, report)) = report => self.take(who, report),
-                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => self.pass_by(),
+                () = sleep_until(due_at.unwrap_or_else(Instant::now)), if due_at.is_some() => self.pass_by(),
                 else => std::future::pending().await,
             }
         }

@@ -421,13 +421,11 @@ impl Unit {
         leader: Option<i32>,
         belongs: &Belongs,
     ) -> Result<Seen, Fault> {
-        let raw = match library.look(&self.place) {
-            Err(Fault::Device(why)) if !library.is_same(&self.place) => {
-                return Err(Fault::Device(why));
-            }
-            raw => raw?,
-        };
+        let raw = library.look(&self.place)?;
         if (self.limit_at).is_none_or(|read| at.awake.saturating_sub(read) >= LIMIT_EVERY) {
+            if !library.is_same(&self.place) {
+                return Err(Fault::Library("the GPUs have other numbers now".to_owned()));
+            }
             self.limit = library.limit(&self.place).or(self.limit);
             self.limit_at = Some(at.awake);
         }
