@@ -188,7 +188,7 @@ fn nobody_waits_for_gpus_that_are_not_open() {
     };
     let mut staff = staff(scripted("cpu", CPU), gpus, None);
     runtime().block_on(async {
-        staff.meters.started(17);
+        staff.open().await;
         staff.cut(Part::Running, 3);
         let (told, first) = staff.next().await;
         assert_eq!(joules(&first), [("cpu", 3.0)]);
@@ -353,15 +353,13 @@ fn a_meter_that_wails_for_ever_is_heard_so_often_and_no_more() {
     let mut staff = staff(scripted("cpu", CPU), gpus, None);
     runtime().block_on(async {
         staff.meters.started(17);
-        staff.cut(Part::Running, 1);
-        let mut told = staff.next().await.0;
+        let mut told = Vec::new();
+        while !troubles(&told).contains(&"more of this from GPUs is not told") {
+            told.push(staff.meters.next().await);
+        }
         staff.cut(Part::Running, 1);
         told.extend(staff.next().await.0);
-        staff.cut(Part::Running, 1);
-        told.extend(staff.next().await.0);
-        let troubles = troubles(&told);
-        assert_eq!(troubles.len(), MOST_TOLD + 1);
-        assert_eq!(troubles[MOST_TOLD], "more of this from GPUs is not told");
+        assert_eq!(troubles(&told).len(), MOST_TOLD + 1);
     });
 }
 
