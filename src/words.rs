@@ -106,11 +106,14 @@ pub fn duration(time: Duration) -> String {
     two(hours / 24, "d", hours % 24, "h")
 }
 
-/// `12 g`, `512 g`, `2.4 kg`, `1.3 t`; below 10 g with one decimal.
+/// `12 g`, `512 g`, `2.4 kg`, `1.3 t`; below 10 g with one decimal, and what is little is not nothing:
+/// `3.1 mg`, `42.000 µg`.
 pub fn mass(mass: GramsCo2e) -> String {
     let grams = mass.0;
     match grams.abs() {
-        size if size < 0.05 => "0 g".to_owned(),
+        size if size < 5e-10 => "0 g".to_owned(),
+        size if size < 5e-5 => minus(format!("{:.3} µg", grams * 1e6)),
+        size if size < 0.05 => minus(format!("{:.1} mg", grams * 1e3)),
         size if size < 9.95 => minus(format!("{grams:.1} g")),
         size if size < 999.5 => minus(format!("{grams:.0} g")),
         size if size < 9_995.0 => minus(format!("{:.2} kg", grams / 1e3)),
@@ -119,21 +122,14 @@ pub fn mass(mass: GramsCo2e) -> String {
     }
 }
 
-/// The same where a thousandth of a gram counts: `3.1 mg`, `42 µg`.
-pub fn small_mass(grams: f64) -> String {
-    match grams.abs() {
-        size if size >= 0.0995 => mass(GramsCo2e(grams)),
-        size if size >= 9.95e-5 => minus(format!("{:.1} mg", grams * 1e3)),
-        size if size >= 5e-10 => minus(format!("{:.3} µg", grams * 1e6)),
-        _ => "0 g".to_owned(),
-    }
-}
-
-/// `41 Wh`, `2.41 kWh`, `1.20 MWh`.
+/// `41 Wh`, `2.41 kWh`, `1.20 MWh`; what is little is not nothing: `18 J`, `0.31 J`.
 pub fn energy(energy: KilowattHours) -> String {
     let kwh = energy.0;
+    let joules = kwh * 3.6e6;
     match kwh.abs() {
-        size if size < 0.000_05 => "0 Wh".to_owned(),
+        _ if joules.abs() < 0.005 => "0 Wh".to_owned(),
+        _ if joules.abs() < 9.95 => minus(format!("{joules:.2} J")),
+        size if size < 0.000_05 => minus(format!("{joules:.0} J")),
         size if size < 0.009_95 => minus(format!("{:.1} Wh", kwh * 1e3)),
         size if size < 0.9995 => minus(format!("{:.0} Wh", kwh * 1e3)),
         size if size < 999.5 => minus(format!("{kwh:.2} kWh")),
@@ -215,6 +211,12 @@ mod tests {
         assert_eq!(mass(GramsCo2e(3.12)), "3.1 g");
         assert_eq!(energy(KilowattHours(2.414)), "2.41 kWh");
         assert_eq!(energy(KilowattHours(0.041)), "41 Wh");
+        assert_eq!(mass(GramsCo2e(0.0021)), "2.1 mg");
+        assert_eq!(mass(GramsCo2e(4.2e-6)), "4.200 µg");
+        assert_eq!(energy(KilowattHours(18.0 / 3.6e6)), "18 J");
+        assert_eq!(energy(KilowattHours(-0.31 / 3.6e6)), "−0.31 J");
+        assert_eq!(energy(KilowattHours::ZERO), "0 Wh");
+        assert_eq!(mass(GramsCo2e::ZERO), "0 g");
     }
 
     #[test]

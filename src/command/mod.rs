@@ -24,7 +24,7 @@ use crate::cli::{Cli, Command};
 use crate::clock::utc_now;
 use crate::control::Word;
 use crate::error::{Failure, Kind};
-use crate::executor::{Inherited, die_of};
+use crate::executor::{Inherited, die_of, end_with};
 use crate::forecast::zones::Unresolved;
 use crate::source::SourceError;
 use crate::words::Look;
@@ -41,10 +41,10 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Run(args) => {
             let look = look_of(cli.color, &io::stderr());
-            return run::run(&args, inherited, look).map(|ending| match ending {
-                run::Ending::Code(code) => ExitCode::from(code),
+            match run::run(&args, inherited, look)? {
+                run::Ending::Code(code) => end_with(code),
                 run::Ending::Signal(signal) => die_of(signal),
-            });
+            }
         }
         Command::Forecast(args) => {
             let settled = Settled::load(args.offline)?;

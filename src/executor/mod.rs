@@ -37,7 +37,7 @@ use nix::libc;
 
 pub use pause::{PauseStep, Pausing, Reason, Refusal};
 pub use process::{ProcId, Process};
-pub use signals::die_of;
+pub use signals::{die_of, end_with};
 pub use spawn::Inherited;
 pub use tree::is_of_job;
 pub use watchdog::{Guard, GuardEvent, Lease, Lost, guard_main};

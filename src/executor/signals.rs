@@ -137,8 +137,18 @@ pub fn die_of(number: i32) -> ! {
         let _ = sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&SigSet::from(deadly)), None);
         let _ = raise(deadly);
     }
+    end_at_once(128 + number)
+}
+
+/// Ends with the job's code. What is written is written; nothing else is waited for, since a thread
+/// that loads a driver which hangs would hold up what runs at a usual exit, and with it the job's.
+pub fn end_with(code: u8) -> ! {
+    end_at_once(i32::from(code))
+}
+
+fn end_at_once(code: i32) -> ! {
     // SAFETY: ends the process without running anything more.
-    unsafe { libc::_exit(128 + number) }
+    unsafe { libc::_exit(code) }
 }
 
 /// Ctrl-Z: stops this process as the terminal would have, and returns when it is continued. Does

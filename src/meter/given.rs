@@ -47,7 +47,13 @@ impl Figures {
             run_w: run,
             idle_w: idle,
             wait_w: wait,
-            source: self.source(),
+            source: match self.run {
+                Some(_) => self.source(),
+                None => format!(
+                    "{} cores × {} W, until power is measured",
+                    self.cores, WATTS_PER_BUSY_CORE.0
+                ),
+            },
         }
     }
 

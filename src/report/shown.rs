@@ -128,8 +128,11 @@ impl Scale {
     pub(super) fn of(headline: &str) -> Self {
         let (number, unit) = headline.split_once(' ').unwrap_or((headline, "kWh"));
         let (factor, unit) = match unit {
+            "J" => (3.6e6, "J"),
             "Wh" => (1e3, "Wh"),
             "MWh" => (1e-3, "MWh"),
+            "µg" => (1e6, "µg"),
+            "mg" => (1e3, "mg"),
             "g" => (1.0, "g"),
             "kg" => (1e-3, "kg"),
             "t" => (1e-6, "t"),

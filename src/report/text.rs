@@ -299,7 +299,7 @@ pub(super) fn made(embodied: &Embodied) -> (String, String) {
 pub(super) fn score(summary: &Summary) -> Option<(String, String)> {
     match &summary.sci {
         Ok(sci) => {
-            let head = format!("{} a {}", words::small_mass(sci.g_per_unit), sci.unit);
+            let head = format!("{} a {}", words::mass(GramsCo2e(sci.g_per_unit)), sci.unit);
             let rest = format!(
                 "({} of use + {} of making) / {} {}s; ISO/IEC 21031",
                 words::mass(sci.operational),

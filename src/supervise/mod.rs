@@ -605,6 +605,11 @@ where
                 }
                 () = sleep_until(limit) => self.meter.give_up(),
             };
+            if !late.is_empty() {
+                let text = "the last readings of the meters did not come in time; what they \
+                            would have added is in no sum";
+                self.warn(state, text.to_owned());
+            }
             for metered in late {
                 let _ = self.segment(state, metered);
             }
