@@ -444,9 +444,13 @@ fn quality(run: &Summary) -> Vec<Fact> {
     let all = percents.iter().sum::<f64>().round() as i64;
     let percents = apportion(&percents, 1.0, all);
     let words: Vec<String> = (shares.iter().zip(percents))
+        .filter(|(_, percent)| *percent > 0)
         .map(|(share, percent)| format!("{percent} % {}", kind(*share)))
         .collect();
-    facts.push(fact("energy", words.join(", ")));
+    facts.push(match words.is_empty() {
+        true => fact("energy", "none is known"),
+        false => fact("energy", words.join(", ")),
+    });
     for emissions in &run.emissions {
         let kinds = text::kinds(&emissions.account);
         let kinds = if kinds.is_empty() {
