@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::forecast::{Basis, Kind};
+use crate::forecast::{Basis, Kind, Point};
 use crate::plan::Act;
 use crate::units::{GramsCo2e, GramsPerKwh, Joules, Pue, Watts};
 
@@ -427,6 +427,24 @@ pub struct IntensityPoint {
     /// How the forecast it came with was made.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub forecast: Option<Kind>,
+}
+
+impl IntensityPoint {
+    /// What a source measured of the past, or estimated.
+    pub fn observed(point: Point) -> Self {
+        Self {
+            start: point.span.start,
+            end: point.span.end,
+            g_per_kwh: point.intensity,
+            low_g_per_kwh: None,
+            high_g_per_kwh: None,
+            kind: match point.kind {
+                Kind::Estimated => IntensityKind::Preliminary,
+                _ => IntensityKind::Observed,
+            },
+            forecast: None,
+        }
+    }
 }
 
 /// How an intensity is known, best first.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Summary;
 use crate::emissions::{Intensities, Prices};
-use crate::forecast::{Basis, Kind, Point, Scope, Span};
-use crate::ledger::entry::{Entry, IntensityKind, IntensityPoint, What};
+use crate::forecast::{Basis, Point, Scope, Span};
+use crate::ledger::entry::{Entry, IntensityPoint, What};
 
 /// An account that later observations would make better.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,18 +70,7 @@ pub fn better(
     priced_with: &Intensities,
     observed: impl IntoIterator<Item = Point>,
 ) -> Vec<IntensityPoint> {
-    let points = observed.into_iter().map(|point| IntensityPoint {
-        start: point.span.start,
-        end: point.span.end,
-        g_per_kwh: point.intensity,
-        low_g_per_kwh: None,
-        high_g_per_kwh: None,
-        kind: match point.kind {
-            Kind::Estimated => IntensityKind::Preliminary,
-            _ => IntensityKind::Observed,
-        },
-        forecast: None,
-    });
+    let points = observed.into_iter().map(IntensityPoint::observed);
     points
         .filter(|point| improves(priced_with, point))
         .collect()
@@ -106,7 +95,9 @@ fn improves(priced_with: &Intensities, point: &IntensityPoint) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::Kind;
     use crate::forecast::Signal;
+    use crate::ledger::entry::IntensityKind;
     use crate::report::tests as ledgers;
     use crate::units::GramsPerKwh;
 

@@ -56,7 +56,7 @@ impl Noted {
             .map(|point| {
                 let start = point.span.start.max(self.observed_until);
                 let end = point.span.end;
-                observed(Point {
+                IntensityPoint::observed(Point {
                     span: Span { start, end },
                     ..*point
                 })
@@ -109,21 +109,6 @@ impl Noted {
     }
 }
 
-fn observed(point: Point) -> IntensityPoint {
-    IntensityPoint {
-        start: point.span.start,
-        end: point.span.end,
-        g_per_kwh: point.intensity,
-        low_g_per_kwh: None,
-        high_g_per_kwh: None,
-        kind: match point.kind {
-            Kind::Estimated => IntensityKind::Preliminary,
-            _ => IntensityKind::Observed,
-        },
-        forecast: None,
-    }
-}
-
 /// The intensity of the present as it is known now: observed, else expected.
 pub(super) fn intensity_at(
     at: Timestamp,
@@ -131,7 +116,7 @@ pub(super) fn intensity_at(
     outlook: Option<&Outlook>,
 ) -> Option<IntensityPoint> {
     if let Some(seen) = knowledge.observations.point_at(at) {
-        return Some(observed(seen));
+        return Some(IntensityPoint::observed(seen));
     }
     let outlook = outlook?;
     let point = outlook.expected.point_at(at)?;

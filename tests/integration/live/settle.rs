@@ -101,7 +101,7 @@ fn a_run_is_settled_by_what_was_observed_since_and_an_earlier_report_comes_again
     let then = report(&services, &sandbox, &["--as-of", EARLIER]);
     assert_eq!(then["emissions"], before["emissions"]);
 
-    let verified = good(outcome(&mut sandbox.catrain(&["report", "--verify"])));
+    let verified = good(outcome(&mut sandbox.catrain(["report", "--verify"])));
     assert!(verified.stdout.contains("complete"), "{}", verified.stdout);
 }
 
