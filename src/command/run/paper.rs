@@ -161,7 +161,7 @@ pub(super) type Trouble = Rc<RefCell<Option<String>>>;
 impl Recorder for Paper {
     fn record(&mut self, now: Moment, what: What) -> Ticket {
         let sync = match what {
-            What::Segment(_) | What::Intensity { .. } => Sync::Later,
+            What::Segment(_) | What::Intensity { .. } | What::Meters { .. } => Sync::Later,
             _ => Sync::Now,
         };
         self.writer.record(now.utc, now.elapsed, what, sync)
