@@ -5,15 +5,16 @@
 //! `main` reads how it was started, `cli` what was typed, and `command/run` composes a run: sources
 //! give [`forecast::Knowledge`], [`forecast::ahead`] makes of it the intensity ahead, [`plan::decide`]
 //! what to do now, [`supervise::machine`] what follows from that and from all that happens, the driver
-//! in [`supervise`] has it done by [`executor`], told by [`talk`], written down by [`ledger`]; and
-//! [`report`] accounts for it with [`emissions`]. [`simulate`] lets the same machine live through the
+//! in [`supervise`] has it done by [`executor`], told by [`talk`], metered by [`meter`], written down by
+//! [`ledger`]; and [`report`] accounts for it with [`emissions`], once more when `command/settle` has
+//! fetched what became known since. [`simulate`] lets the same machine live through the
 //! past on a virtual clock.
 //!
 //! # Layers
 //!
 //! | core: pure | adapters: I/O | shell |
 //! |---|---|---|
-//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] `supervise::machine` `ledger::{adding, chain, entry, line, pace}` [`caller::limits`] [`caller::wire`] `report` but for the command, [`simulate`] `archive::{form, held}` | [`source`] over [`caller`] and [`archive`], [`keys`] [`executor`] [`meter`] [`ledger`] [`control`] [`talk`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
+//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] `supervise::machine` `ledger::{adding, chain, entry, line, pace}` [`caller::limits`] [`caller::wire`] [`report`] [`simulate`] `archive::{form, held}` `meter::{pile, processors, given}` `meter::gpu::{gauge, share, visible, device}` | [`source`] over [`caller`] and [`archive`], [`keys`] [`executor`] [`meter`] [`ledger`] [`control`] [`talk`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
 //!
 //! Everything may use what stands to its left. The core names no I/O, no runtime, no clock and no
 //! randomness: time is a [`clock::Moment`] and an argument, and only `clock.rs` reads one. The driver
@@ -24,13 +25,14 @@
 //! - The job outranks the planner: whatever is not known or does not work leads to a running job.
 //! - Whoever is stopped by us stands on the guard's list before the first stop; the guard, a process of
 //!   its own, continues that list when the supervisor dies or its lease runs out.
-//! - One thread decides. What may block (disk, terminal, sources) has a thread of its own and a bounded
+//! - One thread decides. What may block (disk, terminal, sources, meters) has a thread of its own and a bounded
 //!   queue, and nothing waits for it, but for a pause, half a second, for its record.
 //! - Intent is recorded before the act, and the outcome after it.
 //! - The job runs when nobody holds it; each hold is lifted only by who set it.
 //! - Plans and deadlines are kept on UTC, minima and segments on the boot-time clock, grace periods and
 //!   leases on the monotonic one.
 //! - No number without a kind and a source; missing is never zero.
+//! - A line of a record is never changed, and each follows from the one before.
 //!
 //! # Left out on purpose
 //!
