@@ -22,6 +22,8 @@ const HIGHEST: Watts = Watts(1500.0);
 const STUCK_AFTER: Duration = Duration::from_secs(3);
 /// How often a counter may be stuck before it is not believed again.
 const STUCK_AT_MOST: u32 = 3;
+/// Why a device that answers is not metered all the same.
+const MUTE: &str = "it tells neither its energy nor its power";
 /// Between samples that lie further apart, power is a guess.
 const GAP: Duration = Duration::from_secs(10);
 
@@ -145,6 +147,13 @@ impl Gauge {
             power: look.power.filter(|power| is_possible(*power, look.limit)),
             ..look
         };
+        // Not found again, then: what was known before it was lost stays what it is compared with.
+        let is_mute = look.energy_mj.is_none() && look.power.is_none();
+        if is_mute && (self.was_lost || self.last.is_none()) {
+            self.last.get_or_insert(look);
+            self.lost(MUTE);
+            return None;
+        }
         let Some(before) = self.last else {
             self.last = Some(look);
             self.was_lost = false;
@@ -182,7 +191,7 @@ impl Gauge {
             (None, None) => (by_power, Means::Power),
         };
         let Some(joules) = joules else {
-            self.lost("it tells neither its energy nor its power");
+            self.lost(MUTE);
             return None;
         };
         if let (State::Lost { .. }, None) = (&self.state, look.energy_mj) {
@@ -298,7 +307,7 @@ fn first_state(look: &Look) -> State {
         (Some(_), _) => State::Counting,
         (None, Some(_)) => State::Integrating { why: None },
         (None, None) => State::Lost {
-            why: "it tells neither its energy nor its power".to_owned(),
+            why: MUTE.to_owned(),
         },
     }
 }
@@ -462,6 +471,33 @@ mod tests {
         assert_eq!(reset, None, "nobody knows what it used");
         assert_eq!(gauge.state(), &State::Counting);
         assert_eq!(gauge.troubles().len(), 4);
+    }
+
+    #[test]
+    fn a_device_that_tells_nothing_is_told_once_and_is_not_said_to_answer() {
+        let mut gauge = Gauge::default();
+        assert_eq!(joules(&mut gauge, &[(None, None); 8]), [None; 8]);
+        let told = gauge.troubles();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("neither its energy nor its power"));
+        assert!(matches!(gauge.state(), State::Lost { .. }));
+        // It does after all.
+        gauge.take(look(9000, None, Some(100.0)));
+        let told = gauge.troubles();
+        assert!(told[0].contains("answers again; 9 s"), "{told:?}");
+        let next = gauge.take(look(10_000, None, Some(100.0))).unwrap();
+        assert_eq!(next.joules, 100.0);
+    }
+
+    #[test]
+    fn a_device_that_was_lost_and_tells_nothing_is_still_lost() {
+        let mut gauge = Gauge::default();
+        gauge.take(look(0, Some(1_000_000), Some(100.0)));
+        gauge.lost("GPU is lost");
+        assert_eq!(gauge.take(look(10_000, None, None)), None);
+        let back = gauge.take(look(20_000, Some(3_000_000), Some(100.0)));
+        assert_eq!(back.unwrap().joules, 2000.0, "by its counter, all of it");
+        assert_eq!(gauge.troubles().len(), 2);
     }
 
     #[test]
