@@ -29,8 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long the thread of the GPUs is put off: opening a driver would take time from a job that starts.
 const BEFORE_GPUS: Duration = Duration::from_millis(20);
-/// How often a thread may tell that something is wrong, and all of them how they are doing: a device
-/// that comes and goes each second would fill the record of a month.
+/// How long opening the GPUs may take before it is told that they are not metered.
+const OPENING: Duration = Duration::from_secs(10);
+/// A job that was over sooner may have used no GPU that was asked for.
+const MOMENT: Duration = Duration::from_millis(100);
+/// How often a thread may tell that something is wrong, or better, and all of them how they are doing:
+/// a device that comes and goes each second would fill the record of a month.
 const MOST_TOLD: usize = 50;
 
 /// Reads the clocks of the run.
@@ -65,6 +69,10 @@ pub trait Worker {
     fn facts(&self) -> Vec<MeterFact>;
     /// What went wrong since this was last called.
     fn troubles(&mut self) -> Vec<String>;
+    /// What became better since this was last called.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
     /// Whether it has something to measure.
     fn is_open(&self) -> bool;
 }
@@ -83,6 +91,7 @@ enum Report {
     Answer(Answer),
     Facts(Vec<MeterFact>),
     Trouble(String),
+    Note(String),
     /// It is through with opening; whether it has something to measure.
     Open(bool),
 }
@@ -124,8 +133,10 @@ struct Link {
     /// What it measured of stretches that were answered without it.
     late: Vec<Answer>,
     facts: Vec<MeterFact>,
-    /// How many troubles it has told.
-    troubles: usize,
+    /// How many troubles and notes it has told.
+    told: usize,
+    /// When its thread was started.
+    since: Option<Instant>,
 }
 
 impl Link {
@@ -139,7 +150,8 @@ impl Link {
             asked: 0,
             late: Vec::new(),
             facts: Vec::new(),
-            troubles: 0,
+            told: 0,
+            since: None,
         }
     }
 }
@@ -177,6 +189,12 @@ struct Live {
     leader: Option<i32>,
     /// When the thread of the GPUs starts.
     gpus_from: Option<Instant>,
+    /// Whether somebody asked for GPUs by name.
+    wants_gpus: bool,
+    /// How long opening the GPUs may take.
+    opening: Duration,
+    /// It was told that they do not answer.
+    has_told_of_opening: bool,
     told_facts: usize,
     has_told_of_given: bool,
 }
@@ -213,11 +231,22 @@ impl Meters {
                 is_news: false,
                 leader: None,
                 gpus_from: None,
+                wants_gpus: false,
+                opening: OPENING,
+                has_told_of_opening: false,
                 told_facts: 0,
                 has_told_of_given: false,
             }),
             ..Self::modelled(figures, 1.0)
         }
+    }
+
+    /// The same where somebody asked for GPUs by name: at the end it is told if they never answered.
+    pub fn wanting_gpus(mut self, wants: bool) -> Self {
+        if let Some(live) = &mut self.live {
+            live.wants_gpus = wants;
+        }
+        self
     }
 
     /// Starts the threads, once: that of the GPUs a little later, since a job that is over by then has
@@ -238,7 +267,7 @@ impl Meters {
             let tell = move |report| sender.send((who, report)).is_ok();
             let thread = std::thread::Builder::new().name(format!("meter {}", who.name()));
             match thread.spawn(move || work(hire(), &clock, &received, &tell)) {
-                Ok(_) => link.orders = Some(orders),
+                Ok(_) => (link.orders, link.since) = (Some(orders), Some(now)),
                 Err(error) => {
                     link.is_through = true;
                     self.news.push_back(Metering::Trouble(format!(
@@ -259,7 +288,23 @@ impl Meters {
         let is_out = |live: &&Live| live.links.iter().any(|(_, link)| link.hire.is_some());
         let hire = live.filter(is_out).and_then(|live| live.gpus_from);
         let answer = self.due.front().map(|due| due.until);
-        [hire, answer].into_iter().flatten().min()
+        let opening = (live.filter(|live| !live.has_told_of_opening))
+            .and_then(|live| Some(live.gpus_opening()? + live.opening));
+        [hire, answer, opening].into_iter().flatten().min()
+    }
+
+    /// Tells once that GPUs take too long to open: nobody waits for them, so nobody would notice.
+    fn mind_opening(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        let is_late = |since: Instant| Instant::now() >= since + live.opening;
+        if !live.has_told_of_opening && live.gpus_opening().is_some_and(is_late) {
+            live.has_told_of_opening = true;
+            self.news.push_back(Metering::Trouble(format!(
+                "GPUs are not metered: NVML has not answered for {} s (they are when it does; \
+                 --gpus none leaves them out)",
+                live.opening.as_secs()
+            )));
+        }
     }
 
     /// Gives an order to a thread; whether there is one to take it.
@@ -293,21 +338,20 @@ impl Meters {
         let Some(live) = &mut self.live else { return };
         let link = live.link(who);
         match report {
-            Report::Open(has_meters) => (link.is_through, link.has_meters) = (true, has_meters),
+            Report::Open(has_meters) => {
+                let was_through = std::mem::replace(&mut link.is_through, true);
+                link.has_meters = has_meters;
+                if who == Who::Gpus && !was_through && live.has_told_of_opening && has_meters {
+                    let text = "NVML answers now; GPUs are metered from here on";
+                    self.news.push_back(Metering::Note(text.to_owned()));
+                }
+            }
             Report::Facts(facts) => {
                 link.facts = facts;
                 live.is_news = live.told_facts < MOST_TOLD;
             }
-            Report::Trouble(text) => {
-                link.troubles += 1;
-                if link.troubles <= MOST_TOLD {
-                    self.news.push_back(Metering::Trouble(text));
-                }
-                if link.troubles == MOST_TOLD {
-                    let text = format!("more of this from {} is not told", who.name());
-                    self.news.push_back(Metering::Trouble(text));
-                }
-            }
+            Report::Trouble(text) => self.pass_on(who, Metering::Trouble(text)),
+            Report::Note(text) => self.pass_on(who, Metering::Note(text)),
             Report::Answer(answer) => {
                 link.asked = link.asked.saturating_sub(1);
                 let due = self.due.iter_mut().find(|due| due.id == answer.id);
@@ -323,7 +367,7 @@ impl Meters {
                     link.is_hung = false;
                     let late = link.late.iter().flat_map(|late| &late.energy);
                     let late: Joules = late.map(|reading| reading.joules).sum();
-                    self.news.push_back(Metering::Trouble(format!(
+                    self.news.push_back(Metering::Note(format!(
                         "the meter of {} answers again; the {:.0} J that it measured meanwhile are \
                          counted in the next stretch of their kind",
                         who.name(),
@@ -331,6 +375,20 @@ impl Meters {
                     )));
                 }
             }
+        }
+    }
+
+    /// Passes on what a thread has to say, so often and no more.
+    fn pass_on(&mut self, who: Who, news: Metering) {
+        let Some(live) = &mut self.live else { return };
+        let link = live.link(who);
+        link.told += 1;
+        if link.told <= MOST_TOLD {
+            self.news.push_back(news);
+        }
+        if link.told == MOST_TOLD {
+            let text = format!("more of this from {} is not told", who.name());
+            self.news.push_back(Metering::Trouble(text));
         }
     }
 
@@ -426,6 +484,12 @@ impl Meters {
 }
 
 impl Live {
+    /// Since when the GPUs have been opening; none where they are through, or not begun.
+    fn gpus_opening(&self) -> Option<Instant> {
+        let (_, link) = &self.links[Who::Gpus as usize];
+        link.since.filter(|_| !link.is_through)
+    }
+
     fn link(&mut self, who: Who) -> &mut Link {
         let (_, link) = &mut self.links[who as usize];
         link
@@ -525,6 +589,7 @@ impl Meter for Meters {
         loop {
             self.hire();
             self.listen();
+            self.mind_opening();
             if let Some(news) = self.told() {
                 return news;
             }
@@ -551,6 +616,16 @@ impl Meter for Meters {
         let due = std::mem::take(&mut self.due);
         due.into_iter().map(|due| self.finish(due)).collect()
     }
+
+    fn missing(&mut self) -> Option<String> {
+        self.listen();
+        let live = self.live.as_ref().filter(|live| live.wants_gpus)?;
+        let since = live.gpus_opening().filter(|_| live.leader.is_some())?;
+        (since.elapsed() >= MOMENT).then(|| {
+            "the GPUs of --gpus were not metered: NVML had not answered when the job ended"
+                .to_owned()
+        })
+    }
 }
 
 /// What a thread does until nobody listens any more.
@@ -573,8 +648,9 @@ fn work(
             is_open = open;
             tell(Report::Open(worker.is_open()));
         }
-        let mut troubles = worker.troubles().into_iter();
-        troubles.all(|trouble| tell(Report::Trouble(trouble)))
+        let troubles = worker.troubles().into_iter().map(Report::Trouble);
+        let notes = worker.notes().into_iter().map(Report::Note);
+        troubles.chain(notes).all(&tell)
     };
     worker.begin(clock());
     worker.tick(clock());

@@ -166,6 +166,8 @@ pub trait Meter {
     fn next(&mut self) -> impl Future<Output = Metering>;
     /// The answers that are still due, as well as they can be given at once.
     fn give_up(&mut self) -> Vec<Metered>;
+    /// What was asked for and never came, in words; asked when the job has ended.
+    fn missing(&mut self) -> Option<String>;
 }
 
 /// What meters tell.
@@ -177,6 +179,8 @@ pub enum Metering {
     Meters(Vec<MeterFact>),
     /// Something is worse than promised, in words.
     Trouble(String),
+    /// Something worth knowing, in words.
+    Note(String),
 }
 
 /// A stretch with its energy.
@@ -364,11 +368,7 @@ where
             Arrival::Account(knowledge, outlook) => state.second = Some((knowledge, outlook)),
             Arrival::Typical(duration) => self.feed(state, Event::Typical(duration)).await,
             Arrival::Trouble(text) => self.warn(state, text),
-            Arrival::Note(text) => {
-                let now = self.clock.now();
-                let view = state.view();
-                self.teller.tell(now, &News::Note(text), &view);
-            }
+            Arrival::Note(text) => self.note(state, text),
             Arrival::Socket(listener) => {
                 tokio::spawn(control::serve(listener, requests.clone()));
             }
@@ -498,6 +498,9 @@ where
                 }
                 if let What::End { .. } = what {
                     self.last_readings(state).await;
+                    if let Some(text) = self.meter.missing() {
+                        self.warn(state, text);
+                    }
                 }
                 *receipt = Some(self.recorder.record(now, what));
                 None
@@ -632,6 +635,10 @@ where
                 self.warn(state, text);
                 None
             }
+            Metering::Note(text) => {
+                self.note(state, text);
+                None
+            }
         }
     }
 
@@ -708,6 +715,11 @@ where
             let view = state.view();
             self.teller.countdown(now, &view);
         }
+    }
+
+    fn note(&mut self, state: &Loop, text: String) {
+        let view = state.view();
+        self.teller.tell(self.clock.now(), &News::Note(text), &view);
     }
 
     fn warn(&mut self, state: &Loop, text: String) {

@@ -80,6 +80,7 @@ impl Recorder for Paper {
             What::Refused { action, .. } => format!("refused {action:?}"),
             What::End { .. } => "end".to_owned(),
             What::Segment(segment) => format!("segment of {:?}", segment.part),
+            What::Warning { text } => format!("warning: {text}"),
             _ => String::new(),
         };
         if !line.is_empty() {
@@ -194,6 +195,7 @@ impl Teller for Nobody {
 struct Joule {
     late: Option<Duration>,
     due: VecDeque<Stretch>,
+    missing: Option<String>,
 }
 
 impl Joule {
@@ -228,6 +230,9 @@ impl Meter for Joule {
     }
     fn give_up(&mut self) -> Vec<Metered> {
         self.due.drain(..).map(Self::metered).collect()
+    }
+    fn missing(&mut self) -> Option<String> {
+        self.missing.take()
     }
 }
 
@@ -550,4 +555,14 @@ async fn a_meter_that_hangs_delays_neither_the_start_nor_the_end_and_loses_no_st
         .unwrap();
     assert!(running < end, "{log:?}");
     assert_eq!(log.iter().filter(|did| *did == "end").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_meters_never_brought_is_written_down_before_the_end() {
+    let mut stage = Stage::new();
+    stage.meter.missing = Some("no GPU answered".to_owned());
+    stage.job.ends = Some(stage.clock.start + Duration::from_secs(60));
+    stage.run(Duration::ZERO).await;
+    let told = place_of(&stage.log, "warning: no GPU answered");
+    assert!(told < place_of(&stage.log, "end"));
 }

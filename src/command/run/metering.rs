@@ -38,8 +38,10 @@ pub(super) fn meters(
         Box::new(Host::new(Rapl::open(&powercap, Box::new(Disk)), terms))
     });
     let library = energy.nvml.as_ref().map(|set| set.value.clone());
+    let choice = choice(args);
+    let wants_gpus = !choice.named.is_empty() && !choice.is_none();
     let terms = gpu::Terms {
-        choice: choice(args),
+        choice,
         share,
         reserved,
     };
@@ -51,7 +53,7 @@ pub(super) fn meters(
         Box::new(Gpus::new(Box::new(opener), terms, Arc::new(is_of_job)))
     });
     let read = Arc::new(move || At::from(clock.now()));
-    Meters::live(figures, read, host, gpus)
+    Meters::live(figures, read, host, gpus).wanting_gpus(wants_gpus)
 }
 
 fn choice(args: &RunArgs) -> Choice {

@@ -144,6 +144,14 @@ fn joules(metered: &Metered) -> Vec<(&str, f64)> {
     all
 }
 
+fn notes(told: &[Metering]) -> Vec<&str> {
+    let notes = told.iter().filter_map(|told| match told {
+        Metering::Note(text) => Some(text.as_str()),
+        _ => None,
+    });
+    notes.collect()
+}
+
 fn troubles(told: &[Metering]) -> Vec<&str> {
     let troubles = told.iter().filter_map(|told| match told {
         Metering::Trouble(text) => Some(text.as_str()),
@@ -224,7 +232,7 @@ fn a_meter_that_hangs_is_passed_by_and_what_it_measured_is_counted_once() {
         word.send(()).unwrap();
         let back = staff.meters.next().await;
         assert!(
-            matches!(&back, Metering::Trouble(text) if text.contains("the 800 J that it measured")),
+            matches!(&back, Metering::Note(text) if text.contains("the 800 J that it measured")),
             "{back:?}"
         );
         staff.cut(Part::Paused, 1);
@@ -380,4 +388,79 @@ fn a_replay_looks_at_no_hardware() {
         let (told, metered) = staff.next().await;
         assert_eq!((joules(&metered), told), (vec![("all", 20.0)], Vec::new()));
     });
+}
+
+/// A desk whose GPUs open when the word comes, and may take 50 ms.
+fn slow_to_open(wants: bool) -> (Sender<()>, Staff) {
+    let (word, opens) = channel::<()>();
+    let mut staff = staff(scripted("cpu", CPU), scripted("gpu 0", GPU), None);
+    staff.meters = Meters::live(
+        Figures {
+            run: None,
+            idle: None,
+            reserved: false,
+            cores: 1,
+            share: Share::Job,
+        },
+        Arc::new(At::default),
+        Box::new(|| Box::new(scripted("cpu", CPU))),
+        Box::new(move || {
+            let _ = opens.recv();
+            Box::new(scripted("gpu 0", GPU))
+        }),
+    )
+    .wanting_gpus(wants);
+    staff.meters.live.as_mut().unwrap().opening = Duration::from_millis(50);
+    (word, staff)
+}
+
+#[test]
+fn gpus_that_hang_from_the_first_are_told_once_and_again_when_they_answer() {
+    let (word, mut staff) = slow_to_open(false);
+    runtime().block_on(async {
+        staff.meters.started(17);
+        let told = staff.meters.next().await;
+        let words = "GPUs are not metered: NVML has not answered for 0 s";
+        assert!(
+            matches!(&told, Metering::Trouble(text) if text.starts_with(words)),
+            "{told:?}"
+        );
+        staff.cut(Part::Running, 3);
+        let (told, first) = staff.next().await;
+        assert_eq!(joules(&first), [("cpu", 3.0)]);
+        assert_eq!(troubles(&told), [""; 0], "said once");
+        word.send(()).unwrap();
+        let mut told = Vec::new();
+        while notes(&told).is_empty() {
+            told.push(staff.meters.next().await);
+        }
+        assert_eq!(
+            notes(&told),
+            ["NVML answers now; GPUs are metered from here on"]
+        );
+        staff.cut(Part::Running, 1);
+        let (_, second) = staff.next().await;
+        assert_eq!(joules(&second), [("cpu", 1.0), ("gpu 0", 100.0)]);
+    });
+}
+
+#[test]
+fn gpus_that_were_asked_for_and_never_answered_are_told_at_the_end() {
+    for wants in [true, false] {
+        let (word, mut staff) = slow_to_open(wants);
+        runtime().block_on(async {
+            staff.meters.started(17);
+            assert_eq!(staff.meters.missing(), None, "nobody misses them yet");
+            let _ = staff.meters.next().await;
+            tokio::time::sleep(MOMENT).await;
+            let missing = staff.meters.missing();
+            assert_eq!(missing.is_some(), wants, "{missing:?}");
+            word.send(()).unwrap();
+            let mut told = Vec::new();
+            while notes(&told).is_empty() {
+                told.push(staff.meters.next().await);
+            }
+            assert_eq!(staff.meters.missing(), None);
+        });
+    }
 }

@@ -110,7 +110,8 @@ pub trait Opener {
     /// # Errors
     /// There is none, or it does not work.
     fn open(&mut self) -> Result<Box<dyn Library>, Fault>;
-    /// Whether the machine has GPUs, so that a library that does not open is a loss.
+    /// Whether the machine has GPUs, or somebody said where their library is, so that one that does not
+    /// open is a loss.
     fn devices_are_there(&self) -> bool;
 }
 
@@ -151,6 +152,7 @@ pub struct Gpus {
     wait: Duration,
     was_open: bool,
     troubles: Vec<String>,
+    notes: Vec<String>,
     /// Why there is nothing to meter though the machine has devices.
     closed: Option<String>,
 }
@@ -188,6 +190,7 @@ impl Gpus {
             wait: AGAIN_FIRST,
             was_open: false,
             troubles: Vec::new(),
+            notes: Vec::new(),
             closed: None,
         }
     }
@@ -211,7 +214,7 @@ impl Gpus {
                 self.wait = AGAIN_FIRST;
                 self.closed = None;
                 if std::mem::replace(&mut self.was_open, true) {
-                    self.troubles.push("GPUs can be read again".to_owned());
+                    self.notes.push("GPUs can be read again".to_owned());
                     self.find_again(&found);
                 } else {
                     self.choose(&found);
@@ -375,6 +378,10 @@ impl Worker for Gpus {
 
     fn troubles(&mut self) -> Vec<String> {
         std::mem::take(&mut self.troubles)
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     fn is_open(&self) -> bool {
