@@ -86,6 +86,13 @@ impl Host {
         }
     }
 
+    /// Reads the counters, with what the machine has worked by now.
+    fn sample(&mut self, at: At, now: &Machine, job: Duration) {
+        // Where that is not told, or told as none, our own and the job's is the least that it was.
+        let worked = now.busy.unwrap_or_default().max(now.own + job);
+        self.rapl.sample(at, worked);
+    }
+
     fn processor(&self, spent: &Spent, rapl: Option<f64>) -> Vec<Reading> {
         let Spent { job, own, busy, .. } = *spent;
         let all = busy.max(job + own);
@@ -196,13 +203,14 @@ struct Spent {
 
 impl Worker for Host {
     fn begin(&mut self, at: At) {
-        self.rapl.sample(at);
+        self.tick(at);
     }
 
     fn started(&mut self, _: At, _: i32) {}
 
     fn tick(&mut self, at: At) {
-        self.rapl.sample(at);
+        let now = self.look();
+        self.sample(at, &now, self.worked);
     }
 
     fn every(&self) -> Duration {
@@ -210,8 +218,8 @@ impl Worker for Host {
     }
 
     fn cut(&mut self, at: At, cut: &Cut) -> (Vec<Reading>, Vec<Reading>) {
-        self.rapl.sample(at);
         let now = self.look();
+        self.sample(at, &now, self.worked.max(cut.usage.processor));
         let before = std::mem::replace(&mut self.last, now);
         let resident = [self.resident, cut.usage.resident];
         let busy = now.busy.zip(before.busy);
@@ -268,6 +276,10 @@ impl Worker for Host {
 
     fn troubles(&mut self) -> Vec<String> {
         self.rapl.troubles()
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        self.rapl.notes()
     }
 
     fn is_open(&self) -> bool {

@@ -11,13 +11,16 @@
 //! - of twins the MSR one; of dies that show the same counter one, found by equal increments.
 //!
 //! A counter wraps at `max_energy_range_uj` (65 to 262 kJ: minutes to hours), so it is sampled each
-//! half minute. What cannot be read, or grows faster than it can, costs the stretch its reading, and
-//! the model takes over.
+//! half minute. What cannot be read, grows faster than it can, or stands still while processors work,
+//! costs the stretch its reading, and the model takes over.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::fcntl::OFlag;
 
 use super::At;
 use super::pile::Pile;
@@ -28,6 +31,14 @@ pub const ROOT: &str = "/sys/class/powercap";
 const HIGHEST_WATTS: f64 = 1000.0;
 /// What a counter may lag behind.
 const GRACE: Duration = Duration::from_secs(1);
+/// Counters move each millisecond; one that stands for this long, and while processors worked for
+/// so long, is stuck.
+const STUCK_AFTER: Duration = Duration::from_millis(300);
+const STUCK_AFTER_WORK: Duration = Duration::from_millis(100);
+/// How often a counter may be stuck before it is not believed again.
+const STUCK_AT_MOST: u32 = 3;
+/// No file of powercap is longer, in bytes.
+const LONGEST_FILE: u64 = 64;
 
 /// Lists a folder and reads its files; tests have them fail.
 pub trait Files: Send {
@@ -57,7 +68,16 @@ impl Files for Disk {
     }
 
     fn read(&self, file: &Path) -> io::Result<String> {
-        std::fs::read_to_string(file)
+        // The folder can be set: what stands there may be a fifo, or have no end.
+        let mut options = std::fs::OpenOptions::new();
+        let file = (options.read(true).custom_flags(OFlag::O_NONBLOCK.bits())).open(file)?;
+        let mut text = String::new();
+        file.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > LONGEST_FILE {
+            let why = "it is too long for a file of powercap";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        Ok(text)
     }
 }
 
@@ -166,8 +186,9 @@ pub struct Rapl {
     /// Increments of two counters: how often they were equal, and how often they were looked at.
     equal: BTreeMap<(usize, usize), (u32, u32)>,
     sides: [Side; 2],
-    sampled: Option<At>,
+    sampled: Option<Sampled>,
     troubles: Vec<String>,
+    notes: Vec<String>,
     /// Why there are no domains.
     absent: Option<String>,
 }
@@ -188,6 +209,37 @@ struct Counter {
     of: Of,
     range: Option<u64>,
     last: Option<u64>,
+    /// How long it has stood still, and how long processors worked meanwhile.
+    still: (Duration, Duration),
+    /// How often it was stuck.
+    stuck: u32,
+}
+
+impl Counter {
+    /// Takes note of how much it has grown in a time, of which processors worked so much.
+    fn follow(&mut self, grown: u64, awake: Duration, worked: Duration) {
+        let was_stuck = self.is_stuck();
+        if grown > 0 {
+            if self.stuck < STUCK_AT_MOST {
+                self.still = Default::default();
+            }
+        } else {
+            self.still.0 += awake;
+            self.still.1 += worked;
+            self.stuck += u32::from(!was_stuck && self.is_stuck());
+        }
+    }
+
+    fn is_stuck(&self) -> bool {
+        self.still.0 >= STUCK_AFTER && self.still.1 >= STUCK_AFTER_WORK
+    }
+}
+
+/// When counters were read, and the processor time of the machine by then.
+#[derive(Clone, Copy, Debug)]
+struct Sampled {
+    at: At,
+    worked: Duration,
 }
 
 impl std::fmt::Debug for Rapl {
@@ -208,6 +260,7 @@ impl Rapl {
             sides: [Side::default(), Side::default()],
             sampled: None,
             troubles: Vec::new(),
+            notes: Vec::new(),
             absent: None,
             files,
         };
@@ -231,6 +284,8 @@ impl Rapl {
                     range: range.ok().and_then(|text| text.trim().parse().ok()),
                     name: domain.map_or_else(String::new, |domain| domain.name.clone()),
                     last: None,
+                    still: Default::default(),
+                    stuck: 0,
                     of,
                     id,
                 }
@@ -286,17 +341,25 @@ impl Rapl {
         std::mem::take(&mut self.troubles)
     }
 
+    /// What became better since this was last called.
+    pub fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
     fn side(&self, of: Of) -> &Side {
         &self.sides[of as usize]
     }
 
-    /// Reads all counters.
-    pub fn sample(&mut self, at: At) {
-        let before = self.sampled.replace(at);
+    /// Reads all counters. `worked` is the processor time of the machine so far: a counter that stands
+    /// still meanwhile is none.
+    pub fn sample(&mut self, at: At, worked: Duration) {
+        let now = Sampled { at, worked };
+        let before = self.sampled.replace(now);
         let mut grown = Vec::new();
         for index in 0..self.counters.len() {
-            grown.push(self.read(index, before, at));
+            grown.push(self.read(index, before, now));
         }
+        let before = before.map(|before| before.at);
         if before.is_some() {
             self.compare(&grown);
         }
@@ -325,7 +388,7 @@ impl Rapl {
         if let Some(why) = fault {
             if had {
                 self.troubles
-                    .push(format!("{why}; a model takes over until it can be read"));
+                    .push(format!("{why}; a model takes over until it counts"));
             }
             (side.since, side.fault) = (None, Some(why));
         } else if is_first {
@@ -337,7 +400,7 @@ impl Rapl {
                 } else {
                     "memory"
                 };
-                self.troubles
+                self.notes
                     .push(format!("RAPL energy of the {what} can be read"));
             }
             side.since = Some(since);
@@ -350,7 +413,12 @@ impl Rapl {
     }
 
     /// By how much a counter has grown, in microjoules; none where there is nothing to compare with.
-    fn read(&mut self, index: usize, before: Option<At>, at: At) -> Result<Option<u64>, String> {
+    fn read(
+        &mut self,
+        index: usize,
+        before: Option<Sampled>,
+        Sampled { at, worked }: Sampled,
+    ) -> Result<Option<u64>, String> {
         let id = &self.counters[index].id;
         let path = self.root.join(id).join("energy_uj");
         let read = self.files.read(&path).and_then(|text| {
@@ -379,6 +447,8 @@ impl Rapl {
             return Ok(None);
         };
         // It may have run on while the host slept, but one that wrapped then may as well be a new one.
+        let worked = worked.saturating_sub(before.worked);
+        let before = before.at;
         let (grown, time) = match (now.checked_sub(last), counter.range) {
             (Some(grown), _) => (grown, at.elapsed.saturating_sub(before.elapsed)),
             (None, Some(range)) if last <= range => {
@@ -400,7 +470,17 @@ impl Rapl {
                 path.display()
             ));
         }
-        Ok(Some(grown))
+        let was_stuck = counter.is_stuck();
+        counter.follow(grown, at.awake.saturating_sub(before.awake), worked);
+        if counter.is_stuck() {
+            return Err(format!(
+                "RAPL's counter {} stands still at {} J while the processor works",
+                path.display(),
+                last / 1_000_000
+            ));
+        }
+        // When it began to move is not known.
+        Ok((!was_stuck).then_some(grown))
     }
 
     /// Counts how often two counters of the same thing grow by the very same amount.

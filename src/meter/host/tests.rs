@@ -193,6 +193,22 @@ fn when_rapl_goes_the_model_takes_the_whole_stretch() {
 }
 
 #[test]
+fn a_counter_that_stands_still_leaves_the_stretch_to_the_model() {
+    let machine = Machine::new();
+    machine.rapl(7, 1);
+    let mut host = machine.host(Share::Job);
+    machine.busy(10);
+    let readings = ten_seconds(&mut host, Part::Running, 10, 1_000_000_000);
+    let cpu = of(&readings, "cpu");
+    assert_eq!(cpu.method, Some(Method::CpuModel));
+    assert!(cpu.joules.0 > 0.0);
+    assert_eq!(of(&readings, "memory").method, Some(Method::MemoryModel));
+    let trouble = host.facts()[0].trouble.clone().unwrap();
+    assert!(trouble.contains("stands still"), "{trouble}");
+    assert_eq!(host.troubles().len(), 2, "processor and memory, once each");
+}
+
+#[test]
 fn what_is_not_there_is_not_read_as_zero() {
     assert_eq!(busy_time("intr 5\n"), None);
     assert_eq!(busy_time("cpu  1 x 3\n"), None);

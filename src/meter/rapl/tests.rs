@@ -41,7 +41,7 @@ impl Tree {
 
     fn open(&self) -> Rapl {
         let mut rapl = Rapl::open(Path::new("/p"), Box::new(self.clone()));
-        rapl.sample(at(0));
+        rapl.sample(at(0), Duration::ZERO);
         rapl
     }
 }
@@ -85,9 +85,9 @@ fn selected(domains: &[(&str, &str)]) -> Vec<String> {
     select(&domains).into_iter().map(|(id, _)| id).collect()
 }
 
-/// Joules of the processor over a second, having set the counters.
+/// Joules of the processor over a second in which one worked, having set the counters.
 fn second(rapl: &mut Rapl, second: u64) -> Option<f64> {
-    rapl.sample(at(second));
+    rapl.sample(at(second), Duration::from_secs(second));
     let (from, to) = (at(second - 1).elapsed, at(second).elapsed);
     rapl.cut(Of::Processor, from, to)
 }
@@ -234,7 +234,9 @@ fn permission_lost_in_mid_run_is_told_with_the_fix_and_the_model_takes_over() {
     );
     tree.set("intel-rapl:0", 925_000_000);
     assert_eq!(second(&mut rapl, 4), Some(25.0));
-    assert_eq!(rapl.troubles().len(), 1);
+    assert_eq!(rapl.troubles(), [""; 0]);
+    let notes = rapl.notes();
+    assert_eq!(notes, ["RAPL energy of the processor can be read"]);
 }
 
 #[test]
@@ -261,7 +263,7 @@ fn without_rapl_it_says_so() {
         }
     }
     let mut rapl = Rapl::open(Path::new("/p"), Box::new(Nothing));
-    rapl.sample(at(0));
+    rapl.sample(at(0), Duration::ZERO);
     assert!(!rapl.measures(Of::Processor));
     assert!(rapl.fault(Of::Processor).unwrap().starts_with("no RAPL"));
     assert_eq!(second(&mut rapl, 1), None);
@@ -275,4 +277,76 @@ fn a_number_that_is_none_is_no_reading() {
         tree.put("intel-rapl:0", "energy_uj", garbage);
         assert_eq!(second(&mut rapl, 1), None, "{garbage:?}");
     }
+}
+
+#[test]
+fn a_counter_that_stands_still_while_processors_work_is_told_once_and_is_no_zero() {
+    let tree = Tree::of(&[
+        ("intel-rapl:0", "package-0", 7_000_000),
+        ("intel-rapl:1", "package-1", 0),
+    ]);
+    let mut rapl = tree.open();
+    for now in 1..=3 {
+        tree.set("intel-rapl:1", now * 50_000_000);
+        let joules = second(&mut rapl, now);
+        assert_eq!(joules, None, "half of it is no reading");
+    }
+    assert!(!rapl.measures(Of::Processor));
+    let told = rapl.troubles();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let words = "counter /p/intel-rapl:0/energy_uj stands still at 7 J while the processor works";
+    assert!(told[0].contains(words), "{told:?}");
+    assert!(rapl.fault(Of::Processor).unwrap().contains(words));
+    tree.set("intel-rapl:0", 9_000_000);
+    tree.set("intel-rapl:1", 200_000_000);
+    assert_eq!(second(&mut rapl, 4), None, "since when is not known");
+    tree.set("intel-rapl:0", 29_000_000);
+    tree.set("intel-rapl:1", 250_000_000);
+    assert_eq!(second(&mut rapl, 5), Some(70.0));
+    assert_eq!(rapl.notes().len(), 1);
+}
+
+#[test]
+fn a_counter_that_moves_now_and_then_is_not_believed_for_ever() {
+    let tree = Tree::of(&[("intel-rapl:0", "package-0", 0)]);
+    let mut rapl = tree.open();
+    for now in 1..=100 {
+        tree.set("intel-rapl:0", now / 5 * 30_000_000);
+        second(&mut rapl, now);
+    }
+    assert_eq!(rapl.troubles().len() as u32, STUCK_AT_MOST);
+    assert!(!rapl.measures(Of::Processor));
+}
+
+#[test]
+fn a_counter_may_stand_where_no_processor_works_and_for_a_moment() {
+    let tree = Tree::of(&[("intel-rapl:0", "package-0", 5)]);
+    let mut rapl = tree.open();
+    for now in 1..=20 {
+        rapl.sample(at(now), Duration::from_millis(now));
+    }
+    let joules = rapl.cut(Of::Processor, Duration::ZERO, at(20).elapsed);
+    assert_eq!(joules, Some(0.0));
+    let mut rapl = tree.open();
+    let moment = At {
+        elapsed: Duration::from_millis(5),
+        awake: Duration::from_millis(5),
+    };
+    rapl.sample(moment, Duration::from_secs(1));
+    assert!(rapl.measures(Of::Processor), "a tick on many processors");
+    assert_eq!(rapl.troubles(), [""; 0]);
+}
+
+#[test]
+fn a_file_without_an_end_or_without_a_writer_is_no_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = dir.path().join("long");
+    std::fs::write(&long, "1".repeat(10_000)).unwrap();
+    assert!(Disk.read(&long).is_err());
+    let counter = dir.path().join("counter");
+    std::fs::write(&counter, "262143328850\n").unwrap();
+    assert_eq!(Disk.read(&counter).unwrap(), "262143328850\n");
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert_eq!(Disk.read(&fifo).unwrap(), "", "and it does not wait");
 }
