@@ -224,6 +224,7 @@ pub struct RunArgs {
         long,
         value_name = "LIST",
         value_delimiter = ',',
+        value_parser = gpu,
         help_heading = "Account"
     )]
     pub gpus: Vec<String>,
@@ -798,6 +799,23 @@ fn watts(text: &str) -> Result<Watts, String> {
     }
 }
 
+/// A GPU's number, its UUID or the beginning of one, `all` or `none`.
+fn gpu(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let is_index = name.bytes().all(|byte| byte.is_ascii_digit()) && name.parse::<u32>().is_ok();
+    let is_of_uuid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/');
+    let is_uuid = name.split_at_checked(4).is_some_and(|(kind, rest)| {
+        let kind = kind.to_ascii_uppercase();
+        matches!(kind.as_str(), "GPU-" | "MIG-") && !rest.is_empty() && rest.bytes().all(is_of_uuid)
+    });
+    match is_index || is_uuid || matches!(name, "all" | "none") {
+        true => Ok(name.to_owned()),
+        false => {
+            Err("expected all, none, or GPUs by number or UUID, such as 0,1 or GPU-5c2a".into())
+        }
+    }
+}
+
 fn share(text: &str) -> Result<Share, String> {
     match text {
         "job" => Ok(Share::Job),
@@ -913,5 +931,50 @@ fn signal(text: &str) -> Result<nix::sys::signal::Signal, String> {
         }
         Ok(signal) => Ok(signal),
         Err(_) => Err("expected the name of a signal such as TERM, INT or USR1".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_named_by_number_or_uuid_and_anything_else_is_refused() {
+        let named = [
+            "0",
+            "17",
+            "all",
+            "none",
+            "GPU-5c2a",
+            "gpu-0",
+            "MIG-GPU-5c/1/0",
+        ];
+        for name in named {
+            assert_eq!(gpu(name), Ok(name.to_owned()));
+        }
+        assert_eq!(gpu(" 1"), Ok("1".to_owned()));
+        for name in [
+            "",
+            " ",
+            "-1",
+            "+1",
+            "x",
+            "GPU-",
+            "0-3",
+            "99999999999",
+            "GPU-\u{e9}",
+            "äöü",
+        ] {
+            assert!(gpu(name).is_err(), "{name:?}");
+        }
+        for (list, is_good) in [
+            ("--gpus=0,GPU-1", true),
+            ("--gpus=", false),
+            ("--gpus=0,,1", false),
+            ("--gpus=-1", false),
+        ] {
+            let words = ["catrain", "run", list, "--", "true"];
+            assert_eq!(Cli::try_parse_from(words).is_ok(), is_good, "{list}");
+        }
     }
 }

@@ -514,16 +514,20 @@ fn a_library_that_is_not_there_is_told_where_gpus_were_asked_for() {
         root: PathBuf::from("/nonexistent"),
     };
     let belongs = Arc::new(|_, _| None);
-    let mut quiet = Gpus::new(Box::new(missing()), Terms::default(), belongs.clone());
-    quiet.begin(at(0));
-    assert_eq!(quiet.troubles(), [""; 0]);
-    assert!(!quiet.is_open());
-    let mut terms = Terms::default();
-    terms.choice.named = vec!["0".to_owned()];
-    let mut asked = Gpus::new(Box::new(missing()), terms, belongs);
-    asked.begin(at(0));
-    let troubles = asked.troubles();
-    assert!(troubles[0].contains("GPUs are not metered"), "{troubles:?}");
+    let troubles = |named: &[&str]| {
+        let mut terms = Terms::default();
+        terms.choice.named = named.iter().map(|name| (*name).to_owned()).collect();
+        let mut gpus = Gpus::new(Box::new(missing()), terms, belongs.clone());
+        gpus.begin(at(0));
+        assert!(!gpus.is_open());
+        gpus.troubles()
+    };
+    assert_eq!(troubles(&["none"]), [""; 0]);
+    // Who sets where the library is asks for GPUs as well.
+    for asked in [&["0"][..], &[]] {
+        let troubles = troubles(asked);
+        assert!(troubles[0].contains("GPUs are not metered"), "{troubles:?}");
+    }
 }
 
 #[test]

@@ -30,8 +30,8 @@ impl Opener for NvmlOpener {
         }
         let nvml = builder.init().map_err(|error| match error {
             NvmlError::LibloadingError(error) => Fault::Absent(error.to_string()),
-            NvmlError::LibraryNotFound => Fault::Absent(error.to_string()),
-            error => Fault::Library(error.to_string()),
+            NvmlError::LibraryNotFound => Fault::Absent(words(&error)),
+            error => Fault::Library(words(&error)),
         })?;
         Ok(Box::new(Opened {
             nvml: ManuallyDrop::new(nvml),
@@ -40,7 +40,7 @@ impl Opener for NvmlOpener {
     }
 
     fn devices_are_there(&self) -> bool {
-        self.root.join("dev/nvidia0").exists()
+        self.library.is_some() || self.root.join("dev/nvidia0").exists()
     }
 }
 
@@ -216,8 +216,65 @@ fn fault(error: NvmlError) -> Fault {
         | E::InsufficientSize(_)
         | E::UnexpectedVariant(_) => Fault::Missing,
         E::Uninitialized | E::DriverNotLoaded | E::LibRmVersionMismatch => {
-            Fault::Library(error.to_string())
+            Fault::Library(words(&error))
         }
-        error => Fault::Device(error.to_string()),
+        error => Fault::Device(words(&error)),
+    }
+}
+
+/// What NVML means, where the wrapper's words are for those who program with it.
+fn words(error: &NvmlError) -> String {
+    use NvmlError as E;
+    let words = match error {
+        E::Uninitialized => "NVML has lost its driver",
+        E::DriverNotLoaded => "the NVIDIA driver is not loaded",
+        E::LibRmVersionMismatch => {
+            "NVML and the loaded NVIDIA driver are of different versions (a reboot helps after an update)"
+        }
+        E::LibraryNotFound => "NVML is not installed",
+        E::NotFound => "it is not there",
+        E::InvalidArg => "NVML knows no such GPU",
+        E::OperatingSystem => "the operating system does not let this process use it",
+        E::GpuLost => "the GPU has fallen off the bus",
+        E::ResetRequired => "the GPU has to be reset first",
+        E::IrqIssue => "the driver gets no interrupts from the GPU",
+        E::InsufficientPower => "its power cables are not attached properly",
+        E::Timeout => "the driver took too long",
+        E::Unknown => "the driver failed and does not say why",
+        other => return other.to_string(),
+    };
+    words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_told_in_words_for_those_who_run_jobs() {
+        for error in [
+            NvmlError::Uninitialized,
+            NvmlError::NotFound,
+            NvmlError::InvalidArg,
+            NvmlError::LibRmVersionMismatch,
+            NvmlError::GpuLost,
+        ] {
+            let (Fault::Library(told) | Fault::Device(told)) = fault(error) else {
+                panic!("it is not for want of a feature");
+            };
+            for jargon in ["Nvml::", "argument", "query", "RM ", "inacessible"] {
+                assert!(!told.contains(jargon), "{told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_library_that_was_named_is_missed_if_it_does_not_open() {
+        let named = |library: Option<&str>| NvmlOpener {
+            library: library.map(PathBuf::from),
+            root: PathBuf::from("/nonexistent"),
+        };
+        assert!(named(Some("/nonexistent/libnvidia-ml.so.1")).devices_are_there());
+        assert!(!named(None).devices_are_there());
     }
 }

@@ -249,8 +249,8 @@ impl Picking<'_> {
             found => {
                 let all = found
                     .iter()
-                    .map(|gpu| format!("{} {}", gpu.index, gpu.uuid));
-                format!("there are {}", all.collect::<Vec<_>>().join(", "))
+                    .map(|gpu| format!("{} = {}", gpu.index, gpu.uuid));
+                format!("NVML shows {}", all.collect::<Vec<_>>().join(", "))
             }
         }
     }
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(chosen, []);
         assert_eq!(
             troubles,
-            ["--gpus 7: there is no such GPU (there are 0 GPU-00ab-cdef)"]
+            ["--gpus 7: there is no such GPU (NVML shows 0 = GPU-00ab-cdef)"]
         );
     }
 

@@ -193,6 +193,7 @@ impl Sandbox {
             // Nobody is asked but by tests that have somebody to ask.
             .env("CATRAIN_OFFLINE", "1")
             // The machine's own meters are for those who use it.
+            .env("CUDA_VISIBLE_DEVICES", "")
             .env("CATRAIN_NVML", "/nonexistent/libnvidia-ml.so.1")
             .env("CATRAIN_POWERCAP", "/nonexistent/powercap")
             .env("CATRAIN_CONFIG_DIR", self.config_dir())
