@@ -132,7 +132,7 @@ impl Gauge {
         self.was_lost = true;
         if !matches!(self.state, State::Lost { .. }) {
             self.troubles.push(format!(
-                "cannot be read: {why}; what it uses is missing until it answers"
+                "cannot be read: {why}; what it uses is missing until it can be"
             ));
             self.state = State::Lost {
                 why: why.to_owned(),
