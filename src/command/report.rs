@@ -63,7 +63,7 @@ pub fn run(
     for run in chosen {
         match settled(run, args, as_of, now, settling.as_ref()) {
             Ok(summary) => summaries.push(summary),
-            Err(why) => unreadable.push(why),
+            Err(why) => unreadable.push((run.id.as_str(), why)),
         }
     }
     if !summaries.is_empty() {
@@ -71,7 +71,7 @@ pub fn run(
         let report = written(args, &summaries, look, as_of.unwrap_or(now), now, zone);
         write(&report, args.output.as_deref(), out)?;
     }
-    failure(unreadable).map_or(Ok(()), Err)
+    failure(unreadable, summaries.len()).map_or(Ok(()), Err)
 }
 
 /// A run's ledger, and all that it says by `now`.
@@ -209,12 +209,28 @@ fn write(report: &str, file: Option<&Path>, out: &mut dyn Write) -> anyhow::Resu
     }
 }
 
-fn failure(unreadable: Vec<anyhow::Error>) -> Option<Failure> {
-    let mut all = unreadable.into_iter();
+/// Names the runs of which nothing is said, beside `told` others of which something is.
+fn failure(unreadable: Vec<(&str, anyhow::Error)>, told: usize) -> Option<Failure> {
+    let is_damage = |why: &anyhow::Error| {
+        let why = why.downcast_ref::<ledger::ReadError>();
+        why.is_some_and(ledger::ReadError::is_damage)
+    };
+    let damaged = unreadable.iter().find(|(_, why)| is_damage(why));
+    let damaged = damaged.map(|(run, _)| (*run).to_owned());
+    let mut all = unreadable.into_iter().map(|(run, why)| match told {
+        0 => why,
+        _ => why.context(format!("run {run} is left out")),
+    });
     let first = Failure::from(all.next()?);
-    Some(all.fold(first, |failure, other| {
+    let failure = all.fold(first, |failure, other| {
         failure.hint(format!("also: {other:#}"))
-    }))
+    });
+    Some(match damaged {
+        Some(run) => failure.hint(format!(
+            "`catrain report {run} --verify` tells where it was changed"
+        )),
+        None => failure,
+    })
 }
 
 /// No run is called so: what happened and what to do.
@@ -255,4 +271,63 @@ fn parse_time(given: &str, flag: &str, zone: &TimeZone) -> Result<Timestamp, Fai
             Failure::usage(format!("{flag}: `{given}` is not a time"))
                 .hint("such as 2026-11-24, '2026-11-24 09:00' or 2026-11-24T09:00:00Z")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(args: ReportArgs, state: &Path) -> (String, Result<(), Failure>) {
+        let args = ReportArgs {
+            offline: true,
+            ..args
+        };
+        let (mut out, now) = (Vec::new(), "2026-11-28T07:00:00Z".parse().unwrap());
+        let ended = run(&args, Look::PLAIN, &mut out, now, &TimeZone::UTC, state);
+        (String::from_utf8(out).unwrap(), ended)
+    }
+
+    fn state(runs: &[(&str, &str)]) -> tempfile::TempDir {
+        let state = tempfile::tempdir().unwrap();
+        for (id, text) in runs {
+            let path = ledger::ledger_path(state.path(), id);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        state
+    }
+
+    const WHOLE: &str = include_str!("../../tests/fixtures/ledger_v2.jsonl");
+
+    #[test]
+    fn a_record_without_a_readable_beginning_is_named_as_left_out_of_a_sum_and_fails() {
+        let (_, headless) = WHOLE.split_once('\n').unwrap();
+        let bom = format!("\u{feff}{WHOLE}");
+        for damaged in [headless, "", &bom] {
+            let state = state(&[("a2b3", WHOLE), ("c4d5", damaged)]);
+            let since = ReportArgs {
+                since: Some("2026-11-01".to_owned()),
+                ..ReportArgs::default()
+            };
+            let (text, ended) = report(since, state.path());
+            assert!(text.contains("python"), "{text}");
+            let failure = ended.unwrap_err();
+            assert_eq!(failure.kind, Kind::Failed);
+            let told = failure.to_string();
+            assert!(told.starts_with("run c4d5 is left out: "), "{told}");
+            assert!(!told.contains("EOF"), "{told}");
+            let has_hint = told.contains("`catrain report c4d5 --verify`");
+            assert_eq!(has_hint, !damaged.is_empty(), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_no_absence_of_runs() {
+        let state = state(&[("c4d5", "x\n")]);
+        let (text, ended) = report(ReportArgs::default(), state.path());
+        let told = ended.unwrap_err().to_string();
+        assert_eq!(text, "");
+        assert!(told.contains("its first line is not JSON"), "{told}");
+        assert!(!told.contains("no runs yet"), "{told}");
+    }
 }

@@ -15,8 +15,8 @@ use crate::clock::Moment;
 use crate::control::{self, Word};
 use crate::error::{Failure, Kind};
 use crate::executor::Process;
-use crate::ledger::entry::{Action, What};
-use crate::ledger::{self, Ledger, ledger_path};
+use crate::ledger::entry::{Action, Entry, What};
+use crate::ledger::{self, Ledger, ReadError, ledger_path};
 use crate::plan::{Act, Fit};
 use crate::report::text::harmless;
 use crate::supervise::View;
@@ -233,39 +233,52 @@ fn forget_if_old(run: &str) {
 /// What the ledger tells of a run that does not answer.
 fn dead(run: &str, killed: bool) -> Value {
     let path = crate::dirs::state().map(|state| ledger_path(&state, run));
-    let ledger = path.and_then(|path| ledger::read(&path).ok());
-    let name = ledger
-        .as_ref()
-        .and_then(|ledger| Some(ledger.begin()?.1.name.clone()));
-    let started = ledger.as_ref().is_some_and(|ledger| {
-        ledger.entries.iter().any(|entry| {
-            matches!(
-                entry.what,
-                What::Confirmed {
-                    action: Action::Start,
-                    ..
-                }
-            )
+    let read = path.map(|path| ledger::read(&path));
+    let begin = match &read {
+        Some(Ok(ledger)) => ledger.begin().map(|(_, begin)| begin),
+        _ => None,
+    };
+    let is_stopped = begin.is_some_and(|begin| {
+        Process::read(begin.pid).is_some_and(|process| {
+            process.id.start_ticks == begin.start_ticks && process.is_stopped()
         })
     });
-    let finished = ledger.as_ref().is_some_and(|ledger| !ledger.unfinished);
-    let is_stopped = ledger
-        .as_ref()
-        .and_then(Ledger::begin)
-        .is_some_and(|(_, begin)| {
-            Process::read(begin.pid).is_some_and(|process| {
-                process.id.start_ticks == begin.start_ticks && process.is_stopped()
-            })
-        });
-    let state = match (finished, killed, started) {
-        (true, ..) => "ended",
-        (false, false, _) if is_stopped => "stopped at its terminal; `fg` there continues it",
-        (false, true, _) if ledger.is_none() => "supervisor was killed; there is no record of it",
-        (false, false, _) => "does not answer",
-        (false, true, true) => "supervisor was killed; the job was left running",
-        (false, true, false) => "ended before its start: its supervisor was killed",
+    let state = match (killed, &read) {
+        (_, Some(Ok(ledger))) if !ledger.unfinished => "ended".to_owned(),
+        (false, _) if is_stopped => "stopped at its terminal; `fg` there continues it".to_owned(),
+        (false, _) => "does not answer".to_owned(),
+        (true, read) => left(run, read.as_ref()),
     };
+    let name = begin.map(|begin| begin.name.clone());
     json!({ "id": run, "name": name, "state": state, "ok": false })
+}
+
+/// What a run that was killed left behind, as far as its ledger tells.
+fn left(run: &str, read: Option<&Result<Ledger, ReadError>>) -> String {
+    let is_start = |entry: &Entry| {
+        let action = Action::Start;
+        matches!(&entry.what, What::Confirmed { action: done, .. } if *done == action)
+    };
+    let what = match read {
+        Some(Ok(ledger)) if ledger.begin().is_none() => {
+            "its record is empty and does not tell how far it came"
+        }
+        Some(Ok(ledger)) if ledger.entries.iter().any(is_start) => "the job was left running",
+        // What was lost may have been the start.
+        Some(Ok(ledger)) if ledger.lost > 0 => "its record does not tell how far it came",
+        Some(Ok(_)) => return "ended before its start: its supervisor was killed".to_owned(),
+        Some(Err(ReadError::Io { cause, .. })) if cause.kind() == io::ErrorKind::NotFound => {
+            "there is no record of it"
+        }
+        Some(Err(error)) if error.is_damage() => {
+            return format!(
+                "supervisor was killed; its record is damaged: catrain report {run} --verify"
+            );
+        }
+        Some(Err(_)) => "its record cannot be read",
+        None => "there is no record of it",
+    };
+    format!("supervisor was killed; {what}")
 }
 
 fn find(wanted: &str) -> Result<Value, Failure> {
@@ -450,4 +463,51 @@ fn plan_words(run: &Value, now: Timestamp, zone: &TimeZone) -> Option<String> {
         })
         .collect();
     Some(words.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V2: &str = include_str!("../../tests/fixtures/ledger_v2.jsonl");
+
+    fn left_of(text: Option<&str>) -> String {
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("ledger.jsonl");
+        if let Some(text) = text {
+            fs::write(&path, text).unwrap();
+        }
+        left("r7k2", Some(&ledger::read(&path)))
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_not_guessed_from_a_record_that_does_not_tell() {
+        let lines = |count: usize| V2.split_inclusive('\n').take(count).collect::<String>();
+        let killed = |what: &str| format!("supervisor was killed; {what}");
+        let empty = killed("its record is empty and does not tell how far it came");
+        assert_eq!(left_of(None), killed("there is no record of it"));
+        assert_eq!(left_of(Some("")), empty);
+        assert_eq!(left_of(Some("{\"seq\":0,")), empty);
+        assert_eq!(
+            left_of(Some(&lines(1))),
+            "ended before its start: its supervisor was killed"
+        );
+        assert_eq!(
+            left_of(Some(&lines(20))),
+            killed("the job was left running")
+        );
+        let damaged = lines(20).replacen("\"seq\":3,", "\"seq\":", 1);
+        assert_eq!(
+            left_of(Some(&damaged)),
+            killed("its record is damaged: catrain report r7k2 --verify")
+        );
+        let lost = format!(
+            "{}{{\"seq\":1,\"at\":\"2026-11-24T17:00:00Z\",\"elapsed_s\":1.0,\"entry\":\"gap\",\"lost\":3}}\n",
+            lines(1)
+        );
+        assert_eq!(
+            left_of(Some(&lost)),
+            killed("its record does not tell how far it came")
+        );
+    }
 }

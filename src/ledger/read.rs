@@ -46,6 +46,12 @@ pub enum ReadError {
         /// Whose it is.
         owner: u32,
     },
+    /// Others could have written it.
+    #[error("others may write the ledger {path}: chmod 600 it once it is sure that nobody did")]
+    Exposed {
+        /// Which file.
+        path: PathBuf,
+    },
     /// It does not begin as a ledger does.
     #[error("{path} is not a ledger: {why}")]
     NotALedger {
@@ -103,14 +109,21 @@ impl Ledger {
 /// Reads the ledger at `path`.
 ///
 /// # Errors
-/// When the file cannot be read, belongs to someone else, is no ledger, is of a newer format, or
-/// has a whole line that cannot be understood. A last line that was cut off is no error, and neither
+/// When the file cannot be read, belongs to someone else, may be written by others, is no ledger, is
+/// of a newer format, or has a whole line that cannot be understood. A last line that was cut off is no error, and neither
 /// is a line that does not follow from the one before: [`Ledger::chain`] tells.
 pub fn read(path: &Path) -> Result<Ledger, ReadError> {
     parse(path, BufReader::with_capacity(1 << 16, open(path)?))
 }
 
-/// Opens without following a link, and only what belongs to this user.
+impl ReadError {
+    /// Whether the file was read and is not what a ledger is: something happened to it.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::NotALedger { .. } | Self::BadLine { .. })
+    }
+}
+
+/// Opens without following a link, and only what belongs to this user and no other may write.
 pub(super) fn open(path: &Path) -> Result<File, ReadError> {
     let io = |cause| ReadError::Io {
         path: path.to_owned(),
@@ -133,6 +146,11 @@ pub(super) fn open(path: &Path) -> Result<File, ReadError> {
         return Err(ReadError::NotALedger {
             path: path.to_owned(),
             why: "it is not a file".to_owned(),
+        });
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(ReadError::Exposed {
+            path: path.to_owned(),
         });
     }
     Ok(file)
@@ -220,7 +238,8 @@ impl<'a> Lines<'a> {
         if line.ends_with(b"\r") {
             return Err(bad("the line ends in CR LF, as no ledger's does".to_owned()));
         }
-        let entry = line::read(line).map_err(|error| bad(error.to_string()))?;
+        // What a parser says of it tells a person nothing.
+        let entry = line::read(line).map_err(|_| bad("it is not a line of a record".to_owned()))?;
         if entry.seq != at as u64 {
             return Err(bad(format!(
                 "entry {at} expected, found {}: lines are missing or were moved",
@@ -294,7 +313,8 @@ mod tests {
         let mut lines: Vec<&str> = V1.lines().collect();
         lines[3] = "{\"seq\":3,";
         let error = of(&format!("{}\n", lines.join("\n"))).unwrap_err();
-        assert!(error.to_string().starts_with("x:4: "), "{error}");
+        assert_eq!(error.to_string(), "x:4: it is not a line of a record");
+        assert!(error.is_damage());
     }
 
     #[test]
@@ -345,6 +365,23 @@ mod tests {
         std::os::unix::fs::symlink("file", &link).unwrap();
         assert!(matches!(read(&link), Err(ReadError::Io { .. })));
         assert!(read(&here.path().join("file")).is_ok());
+    }
+
+    #[test]
+    fn a_ledger_that_others_may_write_is_not_believed() {
+        use std::os::unix::fs::PermissionsExt;
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("file");
+        std::fs::write(&path, V1).unwrap();
+        for (mode, is_believed) in [(0o600, true), (0o644, true), (0o620, false), (0o666, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            match read(&path) {
+                Ok(_) => assert!(is_believed, "{mode:o}"),
+                Err(error) => {
+                    assert!(!is_believed && error.to_string().contains("others may write"));
+                }
+            }
+        }
     }
 
     #[test]

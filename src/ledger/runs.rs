@@ -40,7 +40,8 @@ pub struct RunRef {
     pub id: String,
     /// Its ledger.
     pub path: PathBuf,
-    /// When it was started in real time (a replay's records carry the replayed time).
+    /// When it was started in real time (a replay's records carry the replayed time). Where the
+    /// beginning cannot be read, when it was at the latest.
     pub started: Timestamp,
     /// Its first entry; none when there is none or it cannot be understood.
     pub begin: Option<Box<Begin>>,
@@ -243,10 +244,14 @@ pub fn list_runs(state: &Path) -> io::Result<Vec<RunRef>> {
             What::Begin(begin) => Some(begin.clone()),
             _ => None,
         });
-        // Only the file system knows when a replay took place.
-        let recorded = first.filter(|_| begin.as_ref().is_some_and(|b| b.replay.is_none()));
         let made = || Timestamp::try_from(found.metadata().ok()?.modified().ok()?).ok();
-        let started = recorded.map(|first| first.at).or_else(made);
+        let started = match &begin {
+            // Only the file system knows when a replay took place.
+            Some(begin) if begin.replay.is_some() => made(),
+            Some(_) => first.map(|first| first.at),
+            // Whoever damaged the file may have touched its directory as well.
+            None => earliest(&path).into_iter().chain(made()).min(),
+        };
         runs.push(RunRef {
             id,
             path,
@@ -263,10 +268,23 @@ fn is_id(name: &str) -> bool {
     name.len() >= 4 && name.len().is_multiple_of(2) && name.bytes().enumerate().all(is)
 }
 
+/// A first line holds a command; a megabyte is more than a command may have.
+const BEGINNING: u64 = 1 << 20;
+
+/// The time on the first line that has one, of a record that does not begin as it should.
+fn earliest(path: &Path) -> Option<Timestamp> {
+    #[derive(serde::Deserialize)]
+    struct Timed {
+        at: Timestamp,
+    }
+    let file = BufReader::new(read::open(path).ok()?.take(BEGINNING));
+    let mut lines = file.split(b'\n').map_while(Result::ok);
+    lines.find_map(|line| Some(serde_json::from_slice::<Timed>(&line).ok()?.at))
+}
+
 fn first_entry(path: &Path) -> Option<Entry> {
     let mut line = String::new();
-    // A first line holds a command; a megabyte is more than a command may have.
-    let file = read::open(path).ok()?.take(1 << 20);
+    let file = read::open(path).ok()?.take(BEGINNING);
     BufReader::new(file).read_line(&mut line).ok()?;
     line.ends_with('\n').then_some(())?;
     serde_json::from_str(&line).ok()
@@ -301,7 +319,8 @@ pub enum NotFound {
 
 /// The runs that are meant by `wanted` (ids, beginnings of ids that only one has, `latest`) and
 /// were started in `since..until`; of no words and no time, the latest. In the order of `runs`,
-/// each once. Runs without a readable beginning count only when named.
+/// each once. The latest is one with a readable beginning, where there is any; a time takes in all,
+/// since a sum over it must not leave one out in silence.
 ///
 /// # Errors
 /// When a word names no run, or none is left.
@@ -338,15 +357,14 @@ fn choose<'a>(
     if runs.is_empty() {
         return Err(NotFound::NoRuns);
     }
-    let readable = || runs.iter().filter(|run| counts(run));
     let is_timed = since.is_some() || until.is_some();
     let in_time = |run: &&RunRef| {
         since.is_none_or(|since| since <= run.started)
             && until.is_none_or(|until| run.started < until)
     };
     let named: Vec<&RunRef> = match wanted {
-        [] if is_timed => readable().collect(),
-        [] => readable().next_back().into_iter().collect(),
+        [] if is_timed => runs.iter().collect(),
+        [] => latest(runs, &counts).into_iter().collect(),
         words => words
             .iter()
             .map(|word| find(runs, word, &counts))
@@ -370,8 +388,7 @@ fn find<'a>(
     counts: impl Fn(&RunRef) -> bool,
 ) -> Result<&'a RunRef, NotFound> {
     if word == "latest" {
-        let latest = runs.iter().rev().find(|run| counts(run));
-        return latest.ok_or(NotFound::NoRuns);
+        return latest(runs, counts).ok_or(NotFound::NoRuns);
     }
     if let Some(exact) = runs.iter().find(|run| run.id == word) {
         return Ok(exact);
@@ -389,6 +406,27 @@ fn find<'a>(
             these: several.iter().map(|run| run.id.clone()).collect(),
         }),
     }
+}
+
+/// The newest run that counts; where none does, the newest of all: that it cannot be read is to be
+/// told.
+fn latest(runs: &[RunRef], counts: impl Fn(&RunRef) -> bool) -> Option<&RunRef> {
+    let last = (runs.iter().rev().find(|run| counts(run))).or_else(|| runs.last())?;
+    // A clock that was set back makes newer runs look older. Ticks since boot it does not touch.
+    let ticks_of = |run: &RunRef| {
+        let begin = run.begin.as_ref()?;
+        Some((begin.boot_id.clone(), begin.start_ticks))
+    };
+    let Some((boot, _)) = ticks_of(last).filter(|(boot, _)| !boot.is_empty()) else {
+        return Some(last);
+    };
+    let of_that_boot = runs.iter().filter_map(|run| match ticks_of(run) {
+        Some((its, ticks)) if its == boot && counts(run) => Some((ticks, run)),
+        _ => None,
+    });
+    // Of several with the same ticks the last.
+    let newest = of_that_boot.max_by_key(|(ticks, _)| *ticks);
+    Some(newest.map_or(last, |(_, run)| run))
 }
 
 /// Up to three ids that differ least from `word`, the newer first.
@@ -468,10 +506,58 @@ mod tests {
             ["r7k2"]
         );
         let since = Some(runs[1].started);
-        assert_eq!(
-            ids(select_any(&runs, &[], since, None).unwrap()),
-            ["m4q9", "r7k2"]
-        );
+        for select in [select, select_any] {
+            assert_eq!(
+                ids(select(&runs, &[], since, None).unwrap()),
+                ["m4q9", "r7k2"]
+            );
+        }
+        // Where no run can be read there are runs all the same.
+        for run in &mut runs {
+            run.begin = None;
+        }
+        assert_eq!(ids(select(&runs, &[], None, None).unwrap()), ["r7k2"]);
+        assert_eq!(ids(select(&runs, &latest, None, None).unwrap()), ["r7k2"]);
+    }
+
+    #[test]
+    fn the_latest_run_is_the_newest_one_though_the_clock_was_set_back() {
+        let mut runs = three();
+        for (run, ticks) in runs.iter_mut().zip([100, 300, 200]) {
+            let begin = run.begin.as_mut().unwrap();
+            (begin.boot_id, begin.start_ticks) = ("b".to_owned(), ticks);
+        }
+        let latest = |runs: &[RunRef]| select(runs, &[], None, None).unwrap()[0].id.clone();
+        assert_eq!(latest(&runs), "m4q9");
+        // Ticks of another boot tell nothing.
+        runs[1].begin.as_mut().unwrap().boot_id = "a".to_owned();
+        assert_eq!(latest(&runs), "r7k2");
+    }
+
+    #[test]
+    fn a_run_whose_beginning_is_damaged_was_started_when_its_other_lines_say() {
+        let state = tempfile::tempdir().unwrap();
+        let whole = include_str!("../../tests/fixtures/ledger_v2.jsonl");
+        let (first, rest) = whole.split_once('\n').unwrap();
+        let began = serde_json::from_str::<Entry>(first).unwrap().at;
+        for (id, text) in [
+            ("a2b3", rest.to_owned()),
+            ("c4d5", format!("\u{feff}{whole}")),
+            ("e6f7", String::new()),
+        ] {
+            let directory = state.path().join("runs").join(id);
+            std::fs::create_dir_all(&directory).unwrap();
+            std::fs::write(directory.join(FILE), text).unwrap();
+        }
+        let mut runs = list_runs(state.path()).unwrap();
+        runs.sort_by(|a, b| a.id.cmp(&b.id));
+        assert!(runs.iter().all(|run| run.begin.is_none()));
+        let hour = jiff::SignedDuration::from_hours(1);
+        for run in &runs[..2] {
+            let late = run.started.duration_since(began).abs();
+            assert!(late < hour, "{}: {}", run.id, run.started);
+        }
+        assert!(runs[2].started > began);
     }
 
     #[test]
