@@ -45,9 +45,8 @@ pub fn run(
     let runs = ledger::list_runs(state)
         .with_context(|| format!("cannot list the runs in {}", state.display()))?;
     if args.verify {
-        // Also those whose beginning cannot be read: that is what is looked for.
-        let chosen = ledger::select_any(&runs, &args.runs, since, until).map_err(not_found)?;
-        let verified = verify::verify(args, &chosen, look_of(args, look), now, state)?;
+        let (times, look) = ((since, until), look_of(args, look));
+        let verified = verify::verify(args, runs, times, look, now, state)?;
         write(&verified.document, args.output.as_deref(), out)?;
         return verified.failure.map_or(Ok(()), Err);
     }

@@ -127,13 +127,20 @@ pub fn append(state: &Path, head: &Head, limit: Duration) -> io::Result<()> {
     let options = options.read(true).append(true).create(true).mode(0o600);
     let mut file = dirs::open_own(&path(state), options)?;
     lock::within(&file, limit)?;
-    let (whole, last) = end_of(&mut file)?;
+    let End {
+        whole,
+        last,
+        is_open,
+    } = end_of(&mut file)?;
     file.set_len(whole)?;
     let object = serde_json::to_vec(&Line {
         format: FORMAT,
         head,
     })?;
-    let (line, _) = chain::seal(object, &last);
+    let (mut line, _) = chain::seal(object, &last);
+    if is_open {
+        line.insert(0, b'\n');
+    }
     let written = file.write_all(&line).and_then(|()| file.sync_data());
     if written.is_err() {
         file.set_len(whole)?;
@@ -144,21 +151,30 @@ pub fn append(state: &Path, head: &Head, limit: Duration) -> io::Result<()> {
     written
 }
 
-/// The bytes of whole lines, and the digest of the last of them.
-fn end_of(file: &mut File) -> io::Result<(u64, Digest)> {
+/// Where the next line goes.
+struct End {
+    /// The bytes that stay.
+    whole: u64,
+    /// The digest of the last line.
+    last: Digest,
+    /// Whether they end within what is too long to be a line that was cut off. It is somebody's: it
+    /// stays, for reading to tell of, and keeps no later head from being noted.
+    is_open: bool,
+}
+
+fn end_of(file: &mut File) -> io::Result<End> {
     let length = file.metadata()?.len();
     let from = length.saturating_sub(2 * LINE);
     file.seek(SeekFrom::Start(from))?;
     let mut tail = Vec::new();
     file.take(2 * LINE).read_to_end(&mut tail)?;
     let Some(whole) = tail.iter().rposition(|byte| *byte == b'\n') else {
-        return match from {
-            0 => Ok((0, Digest::NONE)),
-            _ => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "it has no lines at its end",
-            )),
-        };
+        let is_open = from > 0;
+        return Ok(End {
+            whole: if is_open { length } else { 0 },
+            last: Digest::NONE,
+            is_open,
+        });
     };
     let line = &tail[..whole];
     let start = line
@@ -167,7 +183,11 @@ fn end_of(file: &mut File) -> io::Result<(u64, Digest)> {
         .map_or(0, |at| at + 1);
     // After a line that was damaged a new chain begins; reading finds the place.
     let last = chain::split(&line[start..]).map_or(Digest::NONE, |(_, digest)| digest);
-    Ok((from + whole as u64 + 1, last))
+    Ok(End {
+        whole: from + whole as u64 + 1,
+        last,
+        is_open: false,
+    })
 }
 
 #[cfg(test)]
@@ -245,6 +265,25 @@ mod tests {
         let heads = read(state.path()).unwrap();
         assert_eq!(heads.broken, Some(2));
         assert!(heads.of("g8h9").is_some());
+    }
+
+    #[test]
+    fn a_long_end_without_a_line_is_told_and_keeps_no_later_head_from_being_noted() {
+        let state = with(&["a2b3"]);
+        let mut bytes = std::fs::read(path(state.path())).unwrap();
+        bytes.extend([b'x'; 40_000]);
+        std::fs::write(path(state.path()), &bytes).unwrap();
+        append(state.path(), &head("c4d5", 1), LIMIT).unwrap();
+        append(state.path(), &head("e6f7", 1), LIMIT).unwrap();
+        let heads = read(state.path()).unwrap();
+        assert_eq!(heads.broken, Some(2));
+        let runs: Vec<&str> = heads.heads.iter().map(|head| head.run.as_str()).collect();
+        assert_eq!(runs, ["a2b3", "c4d5", "e6f7"]);
+        assert!(
+            std::fs::read(path(state.path()))
+                .unwrap()
+                .starts_with(&bytes)
+        );
     }
 
     #[test]

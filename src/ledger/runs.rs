@@ -102,7 +102,11 @@ pub(super) fn new_run_named(state: &Path, id: &str) -> io::Result<RunDir> {
 
 fn open_runs(state: &Path) -> io::Result<OwnedFd> {
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(state)?;
+    let made = builder.recursive(true).mode(0o700).create(state);
+    made.map_err(|error| match error.raw_os_error() {
+        Some(code) => at(state, not_made(state, Errno::from_raw(code))),
+        None => error,
+    })?;
     let state_fd = open_directory(AT_FDCWD, state, state)?;
     let path = state.join("runs");
     match mkdirat(&state_fd, "runs", Mode::S_IRWXU) {
@@ -116,7 +120,11 @@ fn open_runs(state: &Path) -> io::Result<OwnedFd> {
 
 fn make_in(runs: &OwnedFd, state: &Path, id: &str) -> io::Result<RunDir> {
     let path = state.join("runs").join(id);
-    mkdirat(runs, id, Mode::S_IRWXU).map_err(|error| at(&path, error))?;
+    mkdirat(runs, id, Mode::S_IRWXU).map_err(|error| match error {
+        Errno::EEXIST => at(&path, error),
+        // The id is one that is tried, and not the one that the run goes by in the end.
+        _ => at(&state.join("runs"), error),
+    })?;
     let directory = open_directory(runs, Path::new(id), &path)?;
     // The name must be on the disk before anything in it can count as safe.
     File::from(runs.try_clone()?).sync_all()?;
@@ -130,7 +138,13 @@ fn make_in(runs: &OwnedFd, state: &Path, id: &str) -> io::Result<RunDir> {
 /// A directory of this user, opened without following a link in its last name.
 fn open_directory(from: impl std::os::fd::AsFd, name: &Path, path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let fd = openat(from, name, flags, Mode::empty()).map_err(|error| at(path, error))?;
+    let fd = openat(from, name, flags, Mode::empty()).map_err(|error| match error {
+        Errno::ENOTDIR | Errno::ELOOP if path.is_symlink() => {
+            let words = format!("{} is a link, and links are not followed", path.display());
+            io::Error::new(io::Error::from(error).kind(), words)
+        }
+        _ => at(path, error),
+    })?;
     let meta = File::from(fd.try_clone()?).metadata()?;
     if meta.uid() != nix::unistd::geteuid().as_raw() {
         let whose = format!(
@@ -153,6 +167,14 @@ fn make_private(directory: &OwnedFd) -> io::Result<()> {
         directory.set_permissions(Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+/// `File exists` does not tell what is wrong with what stands in the place of a directory.
+fn not_made(path: &Path, error: Errno) -> Errno {
+    match error {
+        Errno::EEXIST if !path.is_dir() => Errno::ENOTDIR,
+        other => other,
+    }
 }
 
 fn at(path: &Path, error: Errno) -> io::Error {
@@ -263,7 +285,8 @@ pub fn list_runs(state: &Path) -> io::Result<Vec<RunRef>> {
     Ok(runs)
 }
 
-fn is_id(name: &str) -> bool {
+/// Whether a run may be called so.
+pub fn is_id(name: &str) -> bool {
     let is = |(at, byte): (usize, u8)| [LETTERS, DIGITS][at % 2].contains(&byte);
     name.len() >= 4 && name.len().is_multiple_of(2) && name.bytes().enumerate().all(is)
 }
@@ -616,8 +639,23 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), state.path().join("runs")).unwrap();
-        assert!(new_run(state.path(), 1).is_err());
+        let told = new_run(state.path(), 1).unwrap_err().to_string();
+        assert!(
+            told.ends_with("/runs is a link, and links are not followed"),
+            "{told}"
+        );
         assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        let linked = state.path().join("linked");
+        std::os::unix::fs::symlink(elsewhere.path(), &linked).unwrap();
+        let told = new_run(&linked, 1).unwrap_err().to_string();
+        assert!(told.contains("linked is a link"), "{told}");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_state_directory_is_named() {
+        let state = tempfile::NamedTempFile::new().unwrap();
+        let told = new_run(state.path(), 1).unwrap_err().to_string();
+        assert_eq!(told, format!("{}: Not a directory", state.path().display()));
     }
 
     #[test]

@@ -54,6 +54,11 @@ pub enum Finding {
         /// Bytes of a last line that was cut off.
         torn: Option<usize>,
     },
+    /// There is no record of it, but a recorded head.
+    Gone {
+        /// Lines there were by then.
+        recorded: u64,
+    },
     /// Something at its end is missing.
     Cut(Cut),
     /// It was changed: this line, counted from 1, is the first that is wrong.
@@ -106,7 +111,9 @@ pub enum Signature {
     ByItsOwn(String),
     /// It is not.
     Missing,
-    /// There is one that does not hold, or by another key.
+    /// By another key than the one that was asked for: the one that stands beside it, in hexadecimal.
+    ByAnother(String),
+    /// There is one that does not hold.
     Bad,
 }
 
@@ -115,10 +122,13 @@ impl Verification {
     pub fn is_good(&self) -> bool {
         let is_whole = !matches!(
             self.finding,
-            Finding::Cut(_) | Finding::Changed { .. } | Finding::Rewritten
+            Finding::Gone { .. } | Finding::Cut(_) | Finding::Changed { .. } | Finding::Rewritten
         );
         let is_given = matches!(self.given, None | Some(Given::Matches { .. }));
-        let is_signed = !matches!(self.signature, Some(Signature::Missing | Signature::Bad));
+        let is_signed = matches!(
+            self.signature,
+            None | Some(Signature::Good | Signature::ByItsOwn(_))
+        );
         is_whole && is_given && is_signed
     }
 }
@@ -129,11 +139,14 @@ impl Verification {
 /// It cannot be read, belongs to somebody else, or is of a newer format.
 pub fn verify(path: &Path, asked: Asked<'_>) -> Result<Verification, ReadError> {
     let (facts, is_running) = match read::open(path) {
-        // A record that is gone is one that was cut to nothing.
-        Err(ReadError::Io { cause, .. })
-            if cause.kind() == io::ErrorKind::NotFound && asked.recorded.is_some() =>
-        {
-            (Facts::default(), Some(false))
+        Err(ReadError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+            match asked.recorded {
+                Some(head) => return Ok(gone(head, asked)),
+                None => {
+                    let path = path.to_owned();
+                    return Err(ReadError::Io { path, cause });
+                }
+            }
         }
         opened => {
             let file = opened?;
@@ -144,6 +157,17 @@ pub fn verify(path: &Path, asked: Asked<'_>) -> Result<Verification, ReadError> 
         }
     };
     Ok(facts.judge(asked, is_running))
+}
+
+/// What is to be said where there is nothing but a head.
+fn gone(head: &Head, asked: Asked<'_>) -> Verification {
+    let finding = Finding::Gone {
+        recorded: head.lines,
+    };
+    Verification {
+        finding,
+        ..Facts::default().judge(asked, Some(false))
+    }
 }
 
 /// What a file tells by itself.
@@ -278,11 +302,13 @@ impl Facts {
             None => Given::NoLine,
         });
         let signature = match (recorded, signed_by) {
-            (head, Some(key)) => Some(match head.and_then(|head| key.has_signed(head)) {
-                Some(true) => Signature::Good,
-                Some(false) => Signature::Bad,
-                None => Signature::Missing,
+            (Some(head), Some(key)) => Some(match (key.has_signed(head), by_its_own(head)) {
+                (Some(true), _) => Signature::Good,
+                (None, _) => Signature::Missing,
+                (Some(false), Signature::ByItsOwn(other)) => Signature::ByAnother(other),
+                (Some(false), _) => Signature::Bad,
             }),
+            (None, Some(_)) => Some(Signature::Missing),
             (Some(head), None) => head.signature.as_ref().map(|_| by_its_own(head)),
             (None, None) => None,
         };

@@ -224,7 +224,32 @@ fn a_missing_bad_or_foreign_signature_is_no_good() {
 }
 
 #[test]
-fn a_record_that_is_gone_is_cut_where_a_head_was_recorded_of_it() {
+fn a_signature_by_another_key_is_told_from_one_that_does_not_hold() {
+    use std::os::unix::fs::PermissionsExt;
+    let here = tempfile::tempdir().unwrap();
+    let path = here.path().join("key.pem");
+    // RFC 8410, section 10.3.
+    let pem = "-----BEGIN PRIVATE KEY-----\n\
+        MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+        -----END PRIVATE KEY-----\n";
+    std::fs::write(&path, pem).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let signer = crate::ledger::sign::Signer::load(&path).unwrap();
+    let signed = signer.sign(recorded(ALL));
+    let other = PublicKey::from_hex(&"07".repeat(32)).unwrap();
+    let asked = Asked {
+        recorded: Some(&signed),
+        given: None,
+        signed_by: Some(&other),
+    };
+    let verified = judged(V2.as_bytes(), asked);
+    let by = signed.key.clone().unwrap();
+    assert_eq!(verified.signature, Some(Signature::ByAnother(by)));
+    assert!(!verified.is_good());
+}
+
+#[test]
+fn a_record_that_is_gone_is_told_where_a_head_was_recorded_of_it() {
     let here = tempfile::tempdir().unwrap();
     let path = here.path().join("none");
     let asked = Asked {
@@ -232,7 +257,8 @@ fn a_record_that_is_gone_is_cut_where_a_head_was_recorded_of_it() {
         ..Asked::default()
     };
     let finding = verify(&path, asked).unwrap().finding;
-    assert!(matches!(finding, Finding::Cut(Cut::Shorter { .. })));
+    let recorded = ALL as u64;
+    assert_eq!(finding, Finding::Gone { recorded });
     assert!(verify(&path, Asked::default()).is_err());
 }
 
