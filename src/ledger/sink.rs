@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 
 /// Takes lines in order. The file is one; tests have others that are full, broken or hang.
 pub trait Sink: Send {
@@ -16,6 +17,14 @@ pub trait Sink: Send {
     /// # Errors
     /// When that cannot be said.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Whether all that was added is still there, where that can be seen.
+    ///
+    /// # Errors
+    /// Somebody took it away or changed it; says what happened.
+    fn look(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A file that only this writer writes.
@@ -61,6 +70,19 @@ impl Sink for FileSink {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.look()
+    }
+
+    /// Writing to a file that was deleted or cut goes well, and nobody will ever read it.
+    fn look(&self) -> io::Result<()> {
+        let facts = self.file.metadata()?;
+        let what = match facts.len() {
+            _ if facts.nlink() == 0 => "it was deleted while the run goes on",
+            length if length < self.good => "it was cut while the run goes on",
+            length if length > self.good && !self.is_torn => "something else writes to it",
+            _ => return Ok(()),
+        };
+        Err(io::Error::other(what))
     }
 }

@@ -67,9 +67,12 @@ impl Default for Options {
 pub struct Closed {
     /// Whether all entries are written and synced.
     pub is_complete: bool,
+    /// Whether it is known that there is nothing: not one line could be written.
+    pub is_empty: bool,
     /// The digest of its last line, where the end of the run is among them.
     pub head: Option<Digest>,
-    /// Why that is not noted, or not signed, as it should be.
+    /// Why it is not complete; of one that is, why its head is not noted, or not signed, as it should
+    /// be.
     pub trouble: Option<String>,
 }
 
@@ -121,6 +124,8 @@ pub struct Writer {
 #[derive(Debug, Default)]
 struct Shared {
     trouble: Mutex<Option<String>>,
+    /// That a trouble is over.
+    relief: Mutex<Option<String>>,
     /// What ids are drawn from.
     seed: u64,
     id: Mutex<Option<String>>,
@@ -273,6 +278,11 @@ impl Writer {
     /// A new trouble with writing, told once.
     pub fn trouble(&self) -> Option<String> {
         locked(&self.shared.trouble).take()
+    }
+
+    /// That the last trouble is over, told once.
+    pub fn relief(&self) -> Option<String> {
+        locked(&self.shared.relief).take()
     }
 
     /// What was recorded so far, from memory: for the summary of the run that is going on or has

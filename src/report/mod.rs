@@ -94,6 +94,8 @@ pub struct Summary {
     pub asked_for_sci: bool,
     /// What is known of the record as a file; none for one in memory.
     pub record: Option<Record>,
+    /// Whether not one line of it could be written: there is nothing to report of later.
+    pub is_unrecorded: bool,
     /// Entries that the writer gave up.
     pub lost: u64,
     /// Bytes of a line that was cut off.
@@ -347,6 +349,7 @@ pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
         sci,
         asked_for_sci: ask.units.unit.is_some(),
         record: None,
+        is_unrecorded: false,
         lost: ledger.lost,
         torn: ledger.torn,
     })

@@ -38,13 +38,19 @@ const COMMAND: usize = 40;
 pub fn end_of_run(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> String {
     if summary.elapsed_s() < SHORT && !has_waited(summary) && summary.begin.replay.is_none() {
         let run = harmless(&summary.begin.run);
-        let line = format!("catrain: {} (catrain report {run})", headline(summary));
+        let later = match summary.is_unrecorded {
+            true => String::new(),
+            false => format!(" (catrain report {run})"),
+        };
+        let line = format!("catrain: {}{later}", headline(summary));
         return look.text(&hang(&line, 2, look.width));
     }
     let mut text = hang(&format!("catrain: {}", headline(summary)), 2, look.width);
     text.push_str(&figures(summary, look, now, zone));
     let report = format!("catrain report {}", harmless(&summary.begin.run));
-    text.push_str(&row("report", &report, "", look));
+    if !summary.is_unrecorded {
+        text.push_str(&row("report", &report, "", look));
+    }
     look.text(&text)
 }
 

@@ -137,6 +137,10 @@ pub trait Recorder {
     fn record(&mut self, now: Moment, what: What) -> Ticket;
     /// What is wrong with the record, once an episode.
     fn trouble(&mut self) -> Option<String>;
+    /// That the trouble is over, once an episode.
+    fn relief(&mut self) -> Option<String> {
+        None
+    }
     /// How long a segment may be, in real time: each becomes a line.
     fn segment_at_most(&self) -> Duration;
 }
@@ -710,6 +714,10 @@ where
         state.machine.cut_segments(self.recorder.segment_at_most());
         if let Some(trouble) = self.recorder.trouble() {
             self.warn(state, trouble);
+        }
+        if let Some(words) = self.recorder.relief() {
+            let view = state.view();
+            self.teller.tell(now, &News::Note(words), &view);
         }
         if matches!(state.machine.phase(), Phase::Holding | Phase::Paused { .. }) {
             let view = state.view();

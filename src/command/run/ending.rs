@@ -43,16 +43,8 @@ pub(super) fn finish(
     if let (Outcome::Job(_), Some(summary)) = (&outcome, &summary) {
         print_summary(args, summary, &talk, now);
     }
-    if !closed.is_complete {
-        let why = trouble.unwrap_or_else(|| "the disk did not take it in time".to_owned());
-        talk.say(&format!(
-            "warning: the record of {run} is incomplete: {why}"
-        ));
-    }
-    if let Some(why) = &closed.trouble {
-        talk.say(&format!(
-            "warning: the record of {run} is complete, but {why}"
-        ));
+    if let Some(warning) = of_record(&run, &closed, trouble) {
+        talk.say(&warning);
     }
     if talk.dropped() > 0 {
         talk.say(&format!(
@@ -77,6 +69,25 @@ pub(super) fn finish(
     }
 }
 
+/// What is wrong with the record, if anything. `told` is the last that was heard of it while the run
+/// went on; what was then kept in memory is lost by now.
+fn of_record(run: &str, closed: &Closed, told: Option<String>) -> Option<String> {
+    let why = closed.trouble.clone();
+    if closed.is_complete {
+        return Some(format!(
+            "warning: the record of {run} is complete, but {}",
+            why?
+        ));
+    }
+    let late = || "the disk did not take it in time".to_owned();
+    let why = why.or(told).unwrap_or_else(late);
+    let how = match closed.is_empty {
+        true => "incomplete, nothing of it is written",
+        false => "incomplete",
+    };
+    Some(format!("warning: the record of {run} is {how}: {why}"))
+}
+
 /// What the record says. Once it is complete that is read from the file, so that it is what
 /// `catrain report` will say; else it is what is remembered.
 fn summary(
@@ -91,6 +102,7 @@ fn summary(
     let written = path.filter(|_| closed.is_complete).and_then(read);
     let mut summary = report::summarise(written.as_ref().unwrap_or(remembered), now.utc)?;
     summary.record = written.as_ref().map(Record::of);
+    summary.is_unrecorded = closed.is_empty;
     Some(summary)
 }
 
@@ -141,5 +153,54 @@ fn print_summary(args: &RunArgs, summary: &Summary, talk: &Talk, now: Moment) {
                 path.display()
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_report_is_promised_where_nothing_is_recorded() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/ledger_v2.jsonl"
+        );
+        let ledger = ledger::read(path.as_ref()).unwrap();
+        let at = ledger.entries.last().unwrap().at;
+        let mut short = ledger.clone();
+        short.entries.truncate(1);
+        for ledger in [ledger, short] {
+            let mut summary = report::summarise(&ledger, at).unwrap();
+            let look = crate::words::Look::PLAIN;
+            let said =
+                |summary: &Summary| report::text::end_of_run(summary, look, at, &TimeZone::UTC);
+            assert!(said(&summary).contains("catrain report r7k2"));
+            summary.is_unrecorded = true;
+            assert!(!said(&summary).contains("catrain report"));
+        }
+    }
+
+    #[test]
+    fn the_last_word_on_a_record_is_what_became_of_it() {
+        let why = "cannot write the ledger: No space left on device";
+        let told = Some(format!("{why}; kept in memory and tried again"));
+        let closed = |is_complete, is_empty, trouble: Option<&str>| Closed {
+            is_complete,
+            is_empty,
+            trouble: trouble.map(str::to_owned),
+            head: None,
+        };
+        let said = |closed: Closed| of_record("r7k2", &closed, told.clone());
+        assert_eq!(said(closed(true, false, None)), None);
+        let nothing =
+            format!("warning: the record of r7k2 is incomplete, nothing of it is written: {why}");
+        assert_eq!(said(closed(false, true, Some(why))), Some(nothing));
+        let part = format!("warning: the record of r7k2 is incomplete: {why}");
+        assert_eq!(said(closed(false, false, Some(why))), Some(part));
+        let head = said(closed(true, false, Some("its head is not noted"))).unwrap();
+        assert!(head.ends_with("is complete, but its head is not noted"));
+        let late = of_record("r7k2", &Closed::default(), None).unwrap();
+        assert!(late.ends_with("incomplete: the disk did not take it in time"));
     }
 }

@@ -173,6 +173,12 @@ impl Recorder for Paper {
         Some(trouble)
     }
 
+    fn relief(&mut self) -> Option<String> {
+        let relief = self.writer.relief()?;
+        *self.trouble.borrow_mut() = None;
+        Some(relief)
+    }
+
     fn segment_at_most(&self) -> Duration {
         self.writer.segment_at_most()
     }

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 
 use super::*;
 use crate::ledger::chain;
@@ -30,6 +30,9 @@ fn end() -> What {
 struct Disk {
     text: Mutex<Vec<u8>>,
     is_full: AtomicBool,
+    /// Lines that it takes though it is full.
+    room: AtomicIsize,
+    refused: AtomicUsize,
     is_broken: AtomicBool,
     syncs: AtomicUsize,
     /// Locked by the test: the disk hangs.
@@ -43,7 +46,9 @@ impl Sink for Plug {
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         self.0.is_asked.store(true, Ordering::SeqCst);
         drop(locked(&self.0.hang));
-        if self.0.is_full.load(Ordering::SeqCst) {
+        let is_full = self.0.is_full.load(Ordering::SeqCst);
+        if is_full && self.0.room.fetch_add(-1, Ordering::SeqCst) <= 0 {
+            self.0.refused.fetch_add(1, Ordering::SeqCst);
             return Err(io::ErrorKind::StorageFull.into());
         }
         locked(&self.0.text).extend_from_slice(lines);
@@ -124,12 +129,95 @@ fn a_full_disk_is_told_once_and_what_it_missed_is_written_when_there_is_room() {
     say(&writer, note("one"), Sync::Later);
     let trouble = wait_for(|| writer.trouble());
     assert!(trouble.contains("kept in memory"), "{trouble}");
-    assert_eq!(writer.trouble(), None);
+    assert_eq!((writer.trouble(), writer.relief()), (None, None));
     disk.is_full.store(false, Ordering::SeqCst);
     assert!(wait(say(&writer, note("two"), Sync::Now)));
+    assert!(writer.relief().unwrap().contains("written again"));
+    assert_eq!(writer.relief(), None);
     assert!(writer.finish(LIMIT).is_complete);
     let said: Vec<What> = disk.entries().into_iter().map(|entry| entry.what).collect();
     assert_eq!(said, [note("one"), note("two")]);
+}
+
+#[test]
+fn what_a_full_disk_still_takes_does_not_end_the_trouble() {
+    let disk = Arc::new(Disk::default());
+    let opened = Arc::clone(&disk);
+    let options = Options {
+        sync: Duration::from_millis(1),
+        ..Options::default()
+    };
+    let open: Opener = Box::new(move || Ok(Box::new(Plug(Arc::clone(&opened)))));
+    let writer = Writer::start(open, Arc::default(), Notary::default(), options);
+    disk.is_full.store(true, Ordering::SeqCst);
+    say(&writer, note("one"), Sync::Later);
+    wait_for(|| writer.trouble());
+    disk.room.store(1, Ordering::SeqCst);
+    say(&writer, note("two"), Sync::Later);
+    // One goes through and is synced, the other is refused.
+    wait_for(|| (disk.syncs.load(Ordering::SeqCst) > 0).then_some(()));
+    let refused = disk.refused.load(Ordering::SeqCst);
+    say(&writer, note("three"), Sync::Later);
+    wait_for(|| (disk.refused.load(Ordering::SeqCst) > refused).then_some(()));
+    disk.is_full.store(false, Ordering::SeqCst);
+    assert!(wait(say(&writer, note("four"), Sync::Now)));
+    assert_eq!(writer.trouble(), None);
+    assert!(writer.relief().is_some());
+}
+
+/// A run with a first line on the disk, and its file.
+fn begun(state: &std::path::Path) -> (Writer, PathBuf) {
+    let writer = Writer::begin(state.to_owned(), 7, Options::default());
+    assert!(wait(say(&writer, begin(), Sync::Now)));
+    let path = crate::ledger::ledger_path(state, &writer.id().within(LIMIT));
+    (writer, path)
+}
+
+#[test]
+fn a_record_that_is_destroyed_while_it_is_written_is_told_and_no_head_is_noted_of_it() {
+    type Destroy = fn(&std::path::Path);
+    let ways: [(&str, Destroy); 3] = [
+        ("deleted", |path| {
+            let runs = path.parent().unwrap().parent().unwrap();
+            std::fs::remove_dir_all(runs).unwrap();
+        }),
+        ("cut", |path| {
+            let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(0).unwrap();
+        }),
+        ("something else writes", |path| {
+            let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+            io::Write::write_all(&mut file, b"x\n").unwrap();
+        }),
+    ];
+    for (word, destroy) in ways {
+        let state = tempfile::tempdir().unwrap();
+        let (writer, path) = begun(state.path());
+        destroy(&path);
+        assert!(!wait(say(&writer, note("one"), Sync::Now)), "{word}");
+        let trouble = writer.trouble().unwrap();
+        assert!(trouble.contains(word), "{word}: {trouble}");
+        assert!(!trouble.contains("tried again"), "{trouble}");
+        say(&writer, end(), Sync::Now);
+        let closed = writer.finish(LIMIT);
+        assert_eq!((closed.is_complete, closed.head), (false, None), "{word}");
+        assert!(closed.trouble.unwrap().contains(word));
+        let heads = crate::ledger::heads::read(state.path()).unwrap();
+        assert_eq!(heads.heads, [], "{word}");
+    }
+}
+
+#[test]
+fn a_record_that_is_destroyed_after_its_last_line_has_no_head_noted_either() {
+    let state = tempfile::tempdir().unwrap();
+    let (writer, path) = begun(state.path());
+    assert!(wait(say(&writer, end(), Sync::Now)));
+    std::fs::remove_file(&path).unwrap();
+    let closed = writer.finish(LIMIT);
+    assert_eq!((closed.is_complete, closed.head), (false, None));
+    assert!(closed.trouble.unwrap().contains("deleted"));
+    let heads = crate::ledger::heads::read(state.path()).unwrap();
+    assert_eq!(heads.heads, []);
 }
 
 #[test]
@@ -287,7 +375,11 @@ fn without_a_usable_state_directory_a_run_has_an_id_and_says_why_nothing_is_kept
     say(&writer, end(), Sync::Later);
     assert!(wait_for(|| writer.trouble()).contains("cannot write the ledger"));
     assert!(!writer.so_far().unfinished);
-    assert!(!writer.finish(LIMIT).is_complete);
+    let closed = writer.finish(LIMIT);
+    assert!(!closed.is_complete && closed.is_empty);
+    let why = closed.trouble.unwrap();
+    assert!(why.contains("Not a directory"), "{why}");
+    assert!(!why.contains("tried again"), "{why}");
 }
 
 #[test]

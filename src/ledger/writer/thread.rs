@@ -81,6 +81,8 @@ pub(super) struct Thread {
     /// Since when something is written and not synced.
     dirty_since: Option<Duration>,
     is_in_trouble: bool,
+    /// What last went wrong.
+    why: Option<String>,
     /// After a failed sync Linux may drop what it could not write and call the next one good.
     has_failed_to_sync: bool,
 }
@@ -113,6 +115,7 @@ impl Thread {
             unsynced: Vec::new(),
             dirty_since: None,
             is_in_trouble: false,
+            why: None,
             has_failed_to_sync: false,
         }
     }
@@ -139,13 +142,15 @@ impl Thread {
         left.into_iter().for_each(|item| self.keep(item));
         self.write();
         self.sync();
+        self.look();
         let is_complete =
             self.pending.is_empty() && self.dirty_since.is_none() && !self.has_failed_to_sync;
         let head = (is_complete && self.written.has_ended).then_some(self.written.head);
         let _ = closed.try_send(Closed {
             is_complete,
+            is_empty: self.written.seq == 0,
             head,
-            trouble: None,
+            trouble: self.why.filter(|_| !is_complete),
         });
         // The file stays locked until its head is noted: whoever settles the run comes after that.
         let trouble = head.and_then(|head| {
@@ -301,7 +306,7 @@ impl Thread {
         if is_asked {
             self.sync();
         } else if !self.has_failed_to_sync {
-            self.is_in_trouble = false;
+            self.is_well_again();
         }
         Ok(())
     }
@@ -313,7 +318,13 @@ impl Thread {
         let synced = sink.sync();
         let is_safe = synced.is_ok();
         match synced {
-            Ok(()) => (self.dirty_since, self.is_in_trouble) = (None, false),
+            Ok(()) => {
+                self.dirty_since = None;
+                // What was written before the disk was full is no end of that.
+                if self.pending.is_empty() && !self.has_failed_to_sync {
+                    self.is_well_again();
+                }
+            }
             Err(error) => {
                 self.has_failed_to_sync = true;
                 // Tried again after another while, not at once and for ever.
@@ -327,11 +338,34 @@ impl Thread {
         }
     }
 
+    /// Whether what was synced before is there until the end: no head is noted of what is gone.
+    fn look(&mut self) {
+        let looked = self.sink.as_ref().map(|sink| sink.look());
+        if let Some(Err(error)) = looked {
+            self.has_failed_to_sync = true;
+            self.complain(&error);
+        }
+    }
+
     /// Tells the driver, once until things are well again.
     fn complain(&mut self, error: &io::Error) {
+        let what = format!("cannot write the ledger: {error}");
         if !mem::replace(&mut self.is_in_trouble, true) {
-            let words = format!("cannot write the ledger: {error}; kept in memory and tried again");
-            *locked(&self.shared.trouble) = Some(words);
+            let then = match self.has_failed_to_sync {
+                true => "what is recorded may be lost",
+                false => "kept in memory and tried again",
+            };
+            locked(&self.shared.relief).take();
+            *locked(&self.shared.trouble) = Some(format!("{what}; {then}"));
+        }
+        self.why = Some(what);
+    }
+
+    /// Tells the driver, where it was told of trouble.
+    fn is_well_again(&mut self) {
+        if mem::take(&mut self.is_in_trouble) {
+            let words = "the ledger is written again, with all that was kept in memory";
+            *locked(&self.shared.relief) = Some(words.to_owned());
         }
     }
 }
