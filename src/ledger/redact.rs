@@ -1,7 +1,8 @@
 //! Takes secrets out of a command before it is recorded.
 //!
-//! By name (`--api-key X`, `HF_TOKEN=X`, `{"token": "X"}`), by place (the password in a URL), and by
-//! look (the shapes of tokens that services hand out). It errs towards hiding; a short secret under
+//! By name (`--api-key X`, `HF_TOKEN=X`, `{"token": "X"}`), by place (the password in a URL or behind
+//! `-u`, the end of a webhook's address), and by look (private keys, and the shapes of tokens that
+//! services hand out). It errs towards hiding; a short secret under
 //! an innocent name cannot be told from any other word. [`command_digest`] is for whoever knows the
 //! exact command and wants to show that this was it.
 
@@ -13,35 +14,52 @@ use super::entry::CommandDigest;
 pub const REDACTED: &str = "[redacted]";
 
 /// Parts of names whose values are secrets.
-const SECRET_NAMES: [&str; 8] = [
-    "key", "token", "secret", "passw", "passphr", "pwd", "auth", "cred",
+const SECRET_NAMES: [&str; 12] = [
+    "key", "token", "secret", "passw", "passphr", "passcode", "pwd", "auth", "cred", "cookie",
+    "jwt", "bearer",
 ];
 
-/// Names that say by themselves that the next word is a secret, without being a flag.
+/// Last parts of names that say by themselves that the next word is a secret, without being a flag:
+/// `password X`, `set-password X`.
 const SECRET_WORDS: [&str; 10] = [
     "password",
     "passwd",
+    "passphrase",
+    "passcode",
     "secret",
     "token",
     "apikey",
-    "api_key",
-    "api-key",
     "credential",
     "credentials",
-    "auth_token",
+    "bearer",
+];
+
+/// Parts before `key` with which it says so as well: `aws_secret_access_key X`.
+const KEYS_OF: [&str; 6] = ["api", "access", "secret", "private", "auth", "account"];
+
+/// Flags before a name and a password with a colon between them.
+const USER_FLAGS: [&str; 4] = ["-u", "-U", "--user", "--proxy-user"];
+
+/// Places in URLs behind which all is a secret: the addresses of webhooks.
+const HOOKS: [&str; 4] = [
+    "hooks.slack.com/",
+    "/webhooks/",
+    "webhook.office.com/",
+    "api.telegram.org/bot",
 ];
 
 /// Parts of names that look like secret ones and are common in training. `authoriz…` begins like
 /// `author` and is none of these.
-const INNOCENT: [&str; 6] = [
-    "tokeniz", "tokenis", "author", "keyframe", "keypoint", "keyword",
+const INNOCENT: [&str; 9] = [
+    "tokeniz", "tokenis", "author", "keyframe", "keypoint", "keyword", "bypass", "compass",
+    "surpass",
 ];
 
 /// Beginnings of tokens, with the least number of characters that follow one.
 /// GitHub: <https://github.blog/2021-04-05-behind-githubs-new-authentication-token-formats/>;
 /// AWS: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html>; the others
 /// as their services show them.
-const TOKEN_SHAPES: [(&str, usize); 33] = [
+const TOKEN_SHAPES: [(&str, usize); 38] = [
     ("hf_", 20),
     ("sk-", 16),
     ("sk_live_", 16),
@@ -75,6 +93,11 @@ const TOKEN_SHAPES: [(&str, usize); 33] = [
     ("dop_v1_", 20),
     ("SG.", 20),
     ("wandb_v1_", 20),
+    ("dapi", 32),
+    ("dckr_pat_", 20),
+    ("hvs.", 20),
+    ("lsv2_", 20),
+    ("xai-", 20),
 ];
 
 /// SHA-256 over the salt, as it is written, and each word with a zero byte behind it. To check a
@@ -104,7 +127,14 @@ pub fn redact(argv: &[String]) -> Vec<String> {
     let mut name: Option<&str> = None;
     let mut clean = Vec::with_capacity(argv.len());
     for word in argv {
-        let is_value = name.is_some_and(|name| !is_flag(word) && is_secret_value(name, word));
+        if name.is_some_and(is_user_flag) && is_user_and_password(word) {
+            name = None;
+            clean.push(REDACTED.to_owned());
+            continue;
+        }
+        let is_value = name.is_some_and(|name| {
+            !is_user_flag(name) && !is_flag(word) && is_secret_value(name, word)
+        });
         if is_value {
             // `Authorization: Bearer …` comes as one word or as several.
             let is_scheme = is_scheme(word);
@@ -115,10 +145,23 @@ pub fn redact(argv: &[String]) -> Vec<String> {
             });
             continue;
         }
-        name = asks_for_value(word).then_some(word);
+        name = (asks_for_value(word) || is_user_flag(word)).then_some(word);
         clean.push(redact_word(word));
     }
     clean
+}
+
+/// What somebody calls a run or a label, without what looks like a secret or stands where one does.
+pub fn redact_shapes(text: &str) -> String {
+    redact_tokens(&redact_urls(&redact_hooks(&redact_private_keys(text))))
+}
+
+/// The value of a label. Where the label is called as a secret is, it is one.
+pub fn redact_label(name: &str, value: &str) -> String {
+    match is_secret_word(name) {
+        true => REDACTED.to_owned(),
+        false => redact_shapes(value),
+    }
 }
 
 /// Whether the value of this word, a secret name, is the next word.
@@ -128,20 +171,58 @@ fn asks_for_value(word: &str) -> bool {
     }
     let is_name = match word.starts_with('-') {
         true => is_secret_name(word),
-        false => SECRET_WORDS.contains(&word.to_ascii_lowercase().as_str()),
+        false => is_secret_word(word),
     };
     is_name && !word.contains(['=', ':', ' '])
 }
 
-/// A flag is no value. What has one dash and is long is rather a secret that begins with one.
+/// Whether a word that is no flag says that the next one is a secret. A file's name does not.
+fn is_secret_word(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    if !(word.chars()).all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+        return false;
+    }
+    let mut parts = word.rsplit(['_', '-']);
+    let (last, before) = (parts.next().unwrap_or_default(), parts.next());
+    let is_of = |of: &[&str]| before.is_some_and(|before| of.contains(&before));
+    SECRET_WORDS.contains(&last)
+        || (last == "key" && is_of(&KEYS_OF))
+        || (last == "pass" && before.is_some())
+}
+
+/// A flag is no value: `-v`, `--lr`, `--lr=1`. With digits or capital letters it is rather a secret
+/// that begins with a dash.
 fn is_flag(word: &str) -> bool {
-    word.starts_with("--") || (word.starts_with('-') && word.len() <= 8)
+    let name = word.split('=').next().unwrap_or(word);
+    let is_small =
+        |name: &str| (name.chars()).all(|c| c.is_ascii_lowercase() || ['-', '_', '.'].contains(&c));
+    match (name.strip_prefix("--"), name.strip_prefix('-')) {
+        (Some(long), _) => is_small(long),
+        (None, Some(short)) if short.len() == 1 => short.chars().all(|c| c.is_ascii_alphabetic()),
+        (None, Some(short)) => short.len() <= 8 && is_small(short),
+        (None, None) => false,
+    }
+}
+
+fn is_user_flag(word: &str) -> bool {
+    USER_FLAGS.contains(&word)
+}
+
+/// `me:secret`; not the numbers of a user and a group, and no URL.
+fn is_user_and_password(word: &str) -> bool {
+    let is_number = |part: &str| part.chars().all(|c| c.is_ascii_digit());
+    word.split_once(':').is_some_and(|(user, password)| {
+        let is_url = password.starts_with("//");
+        let are_ids = is_number(user) && is_number(password);
+        !password.is_empty() && !is_url && !are_ids
+    })
 }
 
 /// Whether `value` may be a secret under a secret `name`: how many tokens there are is none.
 fn is_secret_value(name: &str, value: &str) -> bool {
     let counts = name.to_ascii_lowercase().contains("tokens");
-    let digits = value.trim_end_matches(|c: char| "kKmMbBtTgG".contains(c));
+    let first = value.split_whitespace().next().unwrap_or(value);
+    let digits = first.trim_end_matches(|c: char| "kKmMbBtTgG".contains(c));
     let is_number = digits.starts_with(|c: char| c.is_ascii_digit())
         && digits
             .chars()
@@ -150,7 +231,64 @@ fn is_secret_value(name: &str, value: &str) -> bool {
 }
 
 fn redact_word(word: &str) -> String {
-    redact_tokens(&redact_values(&redact_urls(word)))
+    let joined = ["-u", "-U"]
+        .iter()
+        .find(|flag| word.strip_prefix(**flag).is_some_and(is_user_and_password));
+    if let Some(flag) = joined {
+        return format!("{flag}{REDACTED}");
+    }
+    let clean = redact_urls(&redact_hooks(&redact_private_keys(word)));
+    redact_tokens(&redact_values(&clean))
+}
+
+/// Blocks of PEM with private keys, up to their ends.
+fn redact_private_keys(word: &str) -> String {
+    const BEGIN: &str = "-----BEGIN ";
+    let (mut clean, mut rest) = (String::new(), word);
+    while let Some(at) = rest.find(BEGIN) {
+        let (before, block) = rest.split_at(at);
+        clean.push_str(before);
+        let title = block[BEGIN.len()..].split("-----").next();
+        let end_at = block.find("-----END ").map(|at| at + 9);
+        let end = end_at.and_then(|at| Some(at + block[at..].find("-----")? + 5));
+        match title.is_some_and(|title| title.contains("PRIVATE KEY")) {
+            true => {
+                clean.push_str(REDACTED);
+                rest = &block[end.unwrap_or(block.len())..];
+            }
+            false => {
+                clean.push_str(BEGIN);
+                rest = &block[BEGIN.len()..];
+            }
+        }
+    }
+    clean.push_str(rest);
+    clean
+}
+
+/// What comes behind the places of [`HOOKS`], up to the end of the URL.
+fn redact_hooks(word: &str) -> String {
+    let (mut clean, mut rest) = (String::new(), word);
+    loop {
+        let lower = rest.to_ascii_lowercase();
+        let ends = HOOKS
+            .iter()
+            .filter_map(|hook| Some(lower.find(hook)? + hook.len()));
+        let Some(at) = ends.min() else {
+            break;
+        };
+        let (before, secret) = rest.split_at(at);
+        let end = secret
+            .find([' ', '"', '\'', ',', '\n', '\t'])
+            .unwrap_or(secret.len());
+        clean.push_str(before);
+        if end > 0 {
+            clean.push_str(REDACTED);
+        }
+        rest = &secret[end..];
+    }
+    clean.push_str(rest);
+    clean
 }
 
 /// Values that stand in one word with their secret names: `NAME=value`, `Header: value`, JSON, or a
@@ -186,17 +324,21 @@ fn value_in(word: &str, from: usize) -> Option<(usize, bool)> {
         let (before, value) = (&word[..at], &word[at + 1..]);
         let name_at = before.rfind(is_before_name).map_or(0, |at| at + 1);
         let name = before[name_at..].trim_matches(['"', '\'', ' ']);
-        let is_name = match separator {
-            // `train --api-key value` in one word, as shells get it.
-            ' ' => name.starts_with('-') && asks_for_value(name),
-            _ => is_secret_name(name),
-        };
+        let is_joined = separator != ' ' && !value.starts_with(' ');
         let is_path = separator == ':' && value.starts_with("//");
         let value = value.trim_start_matches(['"', '\'', ' ']);
-        if !is_name || is_path || value.is_empty() || value.starts_with(REDACTED) {
+        let first = value.split_whitespace().next().unwrap_or_default();
+        let is_name = match separator {
+            _ if is_user_flag(name) => separator != ':' && is_user_and_password(first),
+            // `train --api-key value` in one word, as shells get it.
+            ' ' => asks_for_value(name),
+            _ => is_secret_name(name),
+        };
+        if !is_name || is_path || value.is_empty() {
             continue;
         }
-        if is_flag(value) || !is_secret_value(name, value) {
+        // `--password=--x` sets a password, `--password --x` a flag.
+        if (!is_joined && is_flag(first)) || !is_secret_value(name, value) {
             continue;
         }
         let in_query = before.contains("://") && before.contains('?') && separator == '=';
@@ -220,11 +362,23 @@ fn is_scheme(word: &str) -> bool {
 fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let bare = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    if ["pass", "pw", "sig", "signature", "x-amz-signature"].contains(&bare) {
+    let names = [
+        "pw",
+        "sig",
+        "signature",
+        "x-amz-signature",
+        "pat",
+        "private",
+    ];
+    if names.contains(&bare) || bare.ends_with("_pat") || bare.ends_with("-pat") {
         return true;
     }
     let rest = (INNOCENT.iter()).fold(name.clone(), |rest, word| rest.replace(word, ""));
-    name.contains("authoriz") || SECRET_NAMES.iter().any(|secret| rest.contains(secret))
+    name.contains("authoriz")
+        || rest
+            .trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
+            .ends_with("pass")
+        || SECRET_NAMES.iter().any(|secret| rest.contains(secret))
 }
 
 /// User names and passwords before the `@` of each URL.
@@ -234,7 +388,7 @@ fn redact_urls(word: &str) -> String {
     while let Some((before, after)) = rest.split_once("://") {
         clean.push_str(before);
         clean.push_str("://");
-        let user = user_of(after);
+        let user = user_of(before, after);
         if user > 0 {
             clean.push_str(REDACTED);
         }
@@ -244,13 +398,24 @@ fn redact_urls(word: &str) -> String {
     clean
 }
 
-/// Bytes before the `@` of what follows `://`.
-fn user_of(after: &str) -> usize {
+/// Bytes before the `@` of what follows a scheme and `://`.
+fn user_of(scheme: &str, after: &str) -> usize {
     let end = after
         .find(['/', '?', '#', ' ', '"', '\'', ','])
         .unwrap_or(after.len());
     if let Some(at) = after[..end].rfind('@') {
-        return at;
+        // A password may have both signs in it. Of a repository or a page, what looks like a host is
+        // one, and behind it there may be a version.
+        let is_page =
+            scheme.ends_with("http") || scheme.ends_with("https") || scheme.ends_with("ssh");
+        let is_host = is_page && after[at..end].contains('.');
+        let whole = after
+            .find(['?', '#', ' ', '"', '\'', ','])
+            .unwrap_or(after.len());
+        return match after[..at].contains(':') && !is_host {
+            true => after[..whole].rfind('@').unwrap_or(at),
+            false => at,
+        };
     }
     // A password with a slash in it should be written otherwise, and is not always. After a host
     // there may be a port, but nothing else.

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::executor::ProcId;
 use crate::forecast::Basis;
 use crate::ledger::entry::{Begin, FORMAT, ReplayOf, What};
-use crate::ledger::redact::{command_digest, redact};
+use crate::ledger::redact::{command_digest, redact, redact_label, redact_shapes};
 use crate::ledger::{Options, Sync, Ticket, Writer};
 use crate::meter::Figures;
 use crate::supervise::Recorder;
@@ -67,7 +67,8 @@ pub(super) fn record_begin(
         .iter()
         .map(|part| part.to_string_lossy().into_owned())
         .collect();
-    let program = argv.first().cloned().unwrap_or_default();
+    let command = redact(&argv);
+    let program = command.first().cloned().unwrap_or_default();
     let own = nix::unistd::getpid().as_raw();
     let begin = Begin {
         format: FORMAT.to_owned(),
@@ -75,9 +76,9 @@ pub(super) fn record_begin(
         // The writer fills it in: it is known once its directory is made.
         run: String::new(),
         name: name_of(args),
-        labels: args.label.clone(),
+        labels: labels_of(args),
         program,
-        command: redact(&argv),
+        command,
         // Without randomness there is no salt, and without one the digest would tell short secrets.
         command_digest: salt()
             .map(|salt| command_digest(salt, args.command.iter().map(|word| word.as_bytes()))),
@@ -133,7 +134,15 @@ pub(super) fn name_of(args: &RunArgs) -> String {
     let stem = program
         .file_name()
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    args.name.clone().unwrap_or(stem)
+    // Both are shown in reports that are made to be shared.
+    redact_shapes(args.name.as_deref().unwrap_or(&stem))
+}
+
+fn labels_of(args: &RunArgs) -> Vec<(String, String)> {
+    let labels = args.label.iter();
+    labels
+        .map(|(name, value)| (redact_shapes(name), redact_label(name, value)))
+        .collect()
 }
 
 fn names_of(prepared: &Prepared, sources: &Sources) -> Vec<String> {
@@ -181,5 +190,28 @@ impl Recorder for Paper {
 
     fn segment_at_most(&self) -> Duration {
         self.writer.segment_at_most()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn neither_the_name_nor_a_label_of_a_run_has_a_secret_in_it() {
+        let token = format!("ghp_{}", "a1B2".repeat(12));
+        let name = format!("for {token}");
+        let label = format!("at=https://me:{token}@host/x");
+        let words = ["catrain", "run", "--name", &name, "--label", &label];
+        let cli = Cli::try_parse_from(words.into_iter().chain(["--", "true"])).unwrap();
+        let Command::Run(args) = cli.command else {
+            panic!("it is a run");
+        };
+        assert_eq!(name_of(&args), "for [redacted]");
+        let at = ("at".to_owned(), "https://[redacted]@host/x".to_owned());
+        assert_eq!(labels_of(&args), [at]);
     }
 }

@@ -65,6 +65,10 @@ fn user_and_password_in_a_url_are_hidden_and_its_host_is_not() {
             "--repo=https://[redacted]@host/x.git",
         ),
         (
+            "git+https://me:pw@github.com/org/repo@v1.0",
+            "git+https://[redacted]@github.com/org/repo@v1.0",
+        ),
+        (
             "s3://bucket/x?token=abc&part=2",
             "s3://bucket/x?token=[redacted]&part=2",
         ),
@@ -162,6 +166,43 @@ fn secrets_are_hidden_in_whatever_form_a_command_has_them() {
         &["x", "https://h/x?lr=1&access_token=s3cr3t#y"],
         &["x", "https://h/x?a=1&sig=s3cr3t&b=2"],
         &["x", "https://h/x?X-Amz-Signature=s3cr3t"],
+        // Values that begin with dashes.
+        &["x", "--api-key=--S3cr3t"],
+        &["x", "--password=-s3cr3t"],
+        &["env", "ACCESS_TOKEN=--s3cr3t"],
+        &["x", "--token", "--S3cr3t"],
+        &["x", "--password", "-s3cr3t"],
+        &["sh", "-c", "x --token --S3cr3t"],
+        // Names that end in pass, and others.
+        &["env", "DB_PASS=s3cr3t"],
+        &["env", "MYSQL_PASS=s3cr3t"],
+        &["x", "--db-pass", "s3cr3t"],
+        &["x", "--passcode", "s3cr3t"],
+        &["x", "--bearer", "s3cr3t"],
+        &["x", "--jwt", "s3cr3t"],
+        &["x", "--pat", "s3cr3t"],
+        &["env", "GH_PAT=s3cr3t"],
+        &["x", "--private", "s3cr3t"],
+        &["curl", "-H", "Cookie: session=s3cr3t"],
+        &["curl", "--cookie", "session=s3cr3t"],
+        // Names that are no flags.
+        &["aws", "configure", "set", "aws_secret_access_key", "s3cr3t"],
+        &["x", "set-password", "s3cr3t"],
+        &["sh", "-c", "x password s3cr3t"],
+        &["x", "Bearer", "s3cr3t"],
+        &["x", "Bearer s3cr3t"],
+        // Places.
+        &["curl", "-u", "me:s3cr3t", "http://h/x"],
+        &["curl", "-ume:s3cr3t"],
+        &["curl", "--user=me:s3cr3t"],
+        &["sh", "-c", "curl -u me:s3cr3t http://h/x"],
+        &["x", "https://hooks.slack.com/services/T0/B0/s3cr3t"],
+        &["x", "--hook=https://discord.com/api/webhooks/12/s3cr3t"],
+        &["x", "https://api.telegram.org/bots3cr3t/sendMessage"],
+        &["x", "mysql://u:pa@c/s3cr3t@h"],
+        &["x", "mysql://u:pa@c.d/s3cr3t@h/db"],
+        // What is hidden already hides no more.
+        &["x", "token=[redacted]s3cr3t"],
     ];
     for command in commands {
         let clean = redacted(command).join(" ");
@@ -171,6 +212,38 @@ fn secrets_are_hidden_in_whatever_form_a_command_has_them() {
         );
         assert!(clean.contains(REDACTED), "{clean}");
     }
+}
+
+#[test]
+fn private_keys_are_hidden_and_what_stands_around_them_is_not() {
+    let pem = "-----BEGIN RSA PRIVATE KEY-----\nMC4CAQAw\n-----END RSA PRIVATE KEY-----";
+    assert_eq!(one(pem), REDACTED);
+    assert_eq!(one(&format!("a {pem} b")), format!("a {REDACTED} b"));
+    assert_eq!(
+        one("-----BEGIN OPENSSH PRIVATE KEY-----\nMC4CAQAw"),
+        REDACTED
+    );
+    let public = "-----BEGIN CERTIFICATE-----\nMC4CAQAw\n-----END CERTIFICATE-----";
+    assert_eq!(one(public), public);
+}
+
+#[test]
+fn names_and_labels_lose_what_looks_like_a_secret_and_nothing_else() {
+    let id = "a1B2".repeat(12);
+    for text in [
+        format!("run with ghp_{id}"),
+        format!("https://me:{id}@host/x"),
+        format!("dapi{}", "0a".repeat(16)),
+    ] {
+        let clean = redact_shapes(&text);
+        assert!(clean.contains(REDACTED), "{clean}");
+        assert!(!clean.contains(&id) && !clean.contains("0a0a"), "{clean}");
+    }
+    for text in ["auth: v2", "tune the key", "token-classification", "a=b"] {
+        assert_eq!(redact_shapes(text), text);
+        assert_eq!(redact_label("team", text), text);
+    }
+    assert_eq!(redact_label("api_token", "x"), REDACTED);
 }
 
 #[test]
@@ -205,6 +278,17 @@ fn more_ordinary_words_of_training_stay_as_they_are() {
         "-c",
         "python x.py --lr 1 && echo done: yes",
         "{\"lr\": 1, \"steps\": 2}",
+        "python -u train.py --max-tokens 512 --lr 1",
+        "-u",
+        "train.py",
+        "--bypass",
+        "cache",
+        "--patience",
+        "3",
+        "git+https://github.com/org/repo@v1.0",
+        "docker run -u 1000:1000 image",
+        "token-classification",
+        "data",
     ];
     assert_eq!(redacted(&words), words);
 }
