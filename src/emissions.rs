@@ -233,9 +233,11 @@ pub trait Prices {
 impl Prices for Intensities {
     fn within(&self, span: Span) -> impl Iterator<Item = Piece> {
         let before = self.pieces.range(..span.start).next_back();
+        // A span that ends before its start, by a clock that was set back, holds nothing.
+        let inside = (span.start < span.end).then(|| self.pieces.range(span.start..span.end));
         before
             .into_iter()
-            .chain(self.pieces.range(span.start..span.end))
+            .chain(inside.into_iter().flatten())
             .map(|(_, piece)| *piece)
             .filter(move |piece| piece.span.overlap(span).is_some())
     }

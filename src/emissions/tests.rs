@@ -53,6 +53,21 @@ fn observed(hours: &[f64]) -> Intensities {
 const KWH: f64 = 3.6e6;
 
 #[test]
+fn a_span_that_ends_before_its_start_holds_no_intensity() {
+    let known = observed(&[100.0, 300.0]);
+    let backwards = Span {
+        start: at(5000.0),
+        end: at(1000.0),
+    };
+    assert_eq!(known.within(backwards).count(), 0);
+    let empty = Span {
+        start: at(1000.0),
+        end: at(1000.0),
+    };
+    assert_eq!(known.within(empty).count(), 0);
+}
+
+#[test]
 fn energy_is_cut_where_the_intensity_changes() {
     // 1 kWh over two hours, half of it at 100, half at 300 g/kWh.
     let run = [segment(Part::Running, &[], 0.0, 7200.0, KWH)];

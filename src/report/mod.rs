@@ -66,6 +66,8 @@ pub struct Summary {
     pub unrecorded_s: f64,
     /// Whether the records tell of the whole run up to its last entry, but for a second.
     pub is_whole: bool,
+    /// Seconds that the wall clock was set back by while it ran, in all.
+    pub set_back_s: f64,
     /// Pauses, of any cause.
     pub pauses: u32,
     /// Starts of the job.
@@ -331,6 +333,7 @@ pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
         duration_s,
         unrecorded_s,
         is_whole,
+        set_back_s: set_back(&entries),
         pauses: pauses(&segments),
         attempts,
         energy,
@@ -488,6 +491,23 @@ fn bases(own: Basis, entries: &[&Entry]) -> Vec<Basis> {
         bases.push(own);
     }
     bases
+}
+
+/// Seconds by which the wall clock of a run fell behind its own count of time, less what is the
+/// steering of a clock. A replay's times are nobody's clock.
+fn set_back(entries: &[&Entry]) -> f64 {
+    if matches!(&entries, [first, ..] if matches!(&first.what, What::Begin(begin) if begin.replay.is_some()))
+    {
+        return 0.0;
+    }
+    let behind = entries.windows(2).map(|two| {
+        let passed = two[1].elapsed_s - two[0].elapsed_s;
+        let wall = two[1].at.duration_since(two[0].at).as_secs_f64();
+        let behind = passed - wall;
+        let steered = 1.0 + 0.001 * passed.abs();
+        if behind > steered { behind } else { 0.0 }
+    });
+    behind.fold(0.0, |all, one| all + one)
 }
 
 /// Stretches with a pause in them, between running and running.

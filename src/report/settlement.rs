@@ -39,6 +39,10 @@ pub fn open(summary: &Summary, entries: &[Entry]) -> Vec<Open> {
     let start = summary.started_at;
     let last = summary.segments.iter().map(|segment| segment.end).max();
     let end = last.map_or(end, |last| last.max(end));
+    // A clock that was set back: nobody can be asked about such a time.
+    if end <= start {
+        return Vec::new();
+    }
     let named = |wanted: Basis| {
         let told = entries.iter().filter_map(move |entry| match &entry.what {
             What::Intensity { basis, source, .. } | What::Settlement { basis, source, .. }

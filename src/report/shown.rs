@@ -65,9 +65,13 @@ impl Serialize for Shown {
     }
 }
 
-/// How many steps a value is.
+/// Most steps that a number may be: beyond, an `f64` does not tell one step from the next, and
+/// below, thousands of them can be added without an overflow.
+const MOST: f64 = 9e15;
+
+/// How many steps a value is; no more than can be counted, and 0 of what is no number.
 pub(super) fn steps(value: f64, step: f64) -> i64 {
-    (value / step).round() as i64
+    (value / step).round().clamp(-MOST, MOST) as i64
 }
 
 /// A number of steps as the decimal number it is, without the noise of a multiplication.
@@ -105,10 +109,11 @@ pub(super) fn spread(values: &[f64], step: f64, total: i64) -> Vec<i64> {
 
 /// `parts` with what is missing from `total` given to the one of the largest value, the first of several.
 fn with_sum(mut parts: Vec<i64>, values: &[f64], total: i64) -> Vec<i64> {
-    let over = total - parts.iter().sum::<i64>();
+    let sum = parts.iter().copied().fold(0, i64::saturating_add);
+    let over = total.saturating_sub(sum);
     let larger = |best: usize, at: usize| if values[at] > values[best] { at } else { best };
     if let Some(largest) = (0..values.len()).reduce(larger) {
-        parts[largest] += over;
+        parts[largest] = parts[largest].saturating_add(over);
     }
     parts
 }
@@ -217,6 +222,17 @@ mod tests {
     fn shares_are_rounded_to_what_adds_up() {
         assert_eq!(apportion(&[33.4, 33.3, 33.3], 1.0, 100), [34, 33, 33]);
         assert_eq!(apportion(&[], 1.0, 0), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_counted_are_shown_without_a_panic() {
+        for huge in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e308] {
+            let each = apportion(&[huge, huge, 1.0], MICRO, 100);
+            assert_eq!(each.iter().sum::<i64>(), 100, "{huge}");
+            assert_eq!(spread(&[huge; 3], MICRO, 7).iter().sum::<i64>(), 7);
+            let many = Shown::of(Parts::default().map(|_: f64| huge), MICRO);
+            assert!(many.total().is_finite());
+        }
     }
 
     #[test]

@@ -463,6 +463,13 @@ pub(super) fn cautions(summary: &Summary) -> Vec<String> {
             "{missing} of the run are not recorded; all sums are lower bounds"
         ));
     }
+    if summary.set_back_s > 0.0 {
+        let back = span(summary.set_back_s);
+        cautions.push(format!(
+            "the wall clock was set back by {back} while it ran: times are as they were read, and \
+             intensities may be those of other hours"
+        ));
+    }
     let is_chained = summary.record.as_ref().and_then(|record| record.is_chained);
     if is_chained == Some(false) {
         let what = "the record was changed after it was written: catrain report --verify";

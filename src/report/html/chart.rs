@@ -6,12 +6,13 @@
 //! told by colour alone. A table behind the charts has the bands for whoever does not see them.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use super::axis::{Axis, Tick, values};
 use super::series::{self, Band, Step};
-use crate::emissions::{PARTS, run_now};
+use crate::emissions::{PARTS, priced_span, run_now};
 use crate::forecast::Span;
 use crate::ledger::entry::Cause;
 use crate::report::groups::light;
@@ -28,11 +29,7 @@ const ROWS: usize = 60;
 
 /// The figures of `run`, with times in `zone`; thinned to so many columns.
 pub(super) fn charts(run: &Summary, zone: &TimeZone, columns: usize) -> String {
-    let span = Span {
-        start: run.started_at,
-        end: run.ended_at.unwrap_or(run.last_at),
-    };
-    let Some(axis) = Axis::new(span, zone) else {
+    let Some(axis) = Axis::new(shown_span(run), zone) else {
         return "<p>The run was too short for charts.</p>\n".to_owned();
     };
     let own = run.emissions.first();
@@ -69,6 +66,24 @@ pub(super) fn charts(run: &Summary, zone: &TimeZone, columns: usize) -> String {
     }
     all.push_str(&table(&bands, &axis));
     all
+}
+
+/// The time of all charts: to the end of the run or of its last segment. A clock that was set back
+/// leaves none of that, or too little; the length that was counted then takes the place of the end.
+fn shown_span(run: &Summary) -> Span {
+    let end = run.ended_at.unwrap_or(run.last_at);
+    let last = run.segments.iter().map(|s| priced_span(s).end).max();
+    let end = last.map_or(end, |last| last.max(end));
+    match run.started_at < end {
+        true => Span {
+            start: run.started_at,
+            end,
+        },
+        false => {
+            let length = Duration::try_from_secs_f64(run.elapsed_s()).unwrap_or_default();
+            Span::new(run.started_at, length)
+        }
+    }
 }
 
 /// A stepped line with the room between its smallest and largest values, and what stands beneath.

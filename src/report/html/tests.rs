@@ -132,3 +132,44 @@ fn a_run_without_time_segments_or_intensities_has_a_page_all_the_same() {
     let begun = page(&Ledger::from_entries(entries));
     assert!(begun.contains("too short for charts"), "{begun}");
 }
+
+#[test]
+fn a_clock_that_was_set_back_leaves_a_page_with_charts_and_is_told() {
+    let mut entries = ledgers::example().entries;
+    // From the pause on it is a day and a half earlier, so that the run ends before its start.
+    let back = SignedDuration::from_hours(36);
+    for entry in &mut entries {
+        if entry.elapsed_s < 40_000.0 {
+            continue;
+        }
+        entry.at -= back;
+        if let What::Segment(segment) = &mut entry.what {
+            segment.start -= back;
+            segment.end -= back;
+        }
+    }
+    let ledger = Ledger::from_entries(entries.clone());
+    let text = page(&ledger);
+    assert!(text.contains("figure class=\"chart power\""), "{text}");
+    assert!(
+        text.contains("the wall clock was set back by 36 h while it ran"),
+        "{text}"
+    );
+    // And where nothing but the beginning and an earlier end is recorded.
+    entries.retain(|entry| !matches!(entry.what, What::Segment(_)));
+    page(&Ledger::from_entries(entries));
+    assert!(!page(&ledgers::example()).contains("set back"));
+}
+
+#[test]
+fn energy_of_a_moment_has_shares_of_what_there_is() {
+    let moment = ledgers::with(|what| {
+        if let What::Segment(segment) = what {
+            for reading in &mut segment.energy {
+                reading.joules.0 *= 1e-9;
+            }
+        }
+    });
+    let text = page(&moment);
+    assert!(text.contains("<td class=\"number\">87 %</td>"), "{text}");
+}

@@ -56,8 +56,12 @@ pub(super) fn components(run: &Summary, here: &str) -> Vec<ComponentRow> {
     let total = shown(all, MICRO);
     let largest = kwh.iter().copied().fold(0.0, f64::max);
     let (column, _) = Scale::energy(largest).column(&kwh, total);
-    let percents: Vec<f64> = kwh.iter().map(|kwh| 100.0 * kwh / total).collect();
-    let percents = apportion(&percents, 1.0, if total > 0.0 { 100 } else { 0 });
+    // Of what there is, not of what is shown: that of a moment is rounded to nothing.
+    let sum: f64 = kwh.iter().sum();
+    let percents: Vec<f64> = (kwh.iter())
+        .map(|kwh| if sum > 0.0 { 100.0 * kwh / sum } else { 0.0 })
+        .collect();
+    let percents = apportion(&percents, 1.0, if sum > 0.0 { 100 } else { 0 });
     let each = run
         .components
         .iter()
