@@ -1,10 +1,9 @@
 //! `catrain report`: what runs cost and what waiting changed, from their ledgers.
 
-use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
-use super::settle::Settling;
+use super::settle::{Settling, tell};
 use super::verify;
 use crate::cli::{FunctionalUnit, ReportArgs, ReportFormat as Format};
 use anyhow::Context;
@@ -19,7 +18,10 @@ use crate::report::text::harmless;
 use crate::report::{
     Ask, Record, Summary, Units, codecarbon, csv, html, json, markdown, prometheus, summarise, text,
 };
-use crate::words::Look;
+use crate::words::{self, Look};
+use output::write;
+
+mod output;
 
 /// Writes the report that `args` ask for to `out`, or to their file, of the runs in the state
 /// directory `state`. Runs whose ledger cannot be read are left out and named in the failure.
@@ -60,10 +62,13 @@ pub fn run(
         Some(_) => None,
     };
     for run in chosen {
-        match settled(run, args, as_of, now, settling.as_ref()) {
+        match settled(run, args, as_of, now, zone, settling.as_ref()) {
             Ok(summary) => summaries.push(summary),
             Err(why) => unreadable.push((run.id.as_str(), why)),
         }
+    }
+    for warning in summaries.iter().flat_map(|run| warnings(args.format, run)) {
+        tell(&format!("warning: {warning}"));
     }
     if !summaries.is_empty() {
         let look = look_of(args, look);
@@ -75,18 +80,28 @@ pub fn run(
 
 /// A run's ledger, and all that it says by `now`.
 pub(super) fn read(run: &RunRef, now: Timestamp) -> anyhow::Result<(Ledger, Summary)> {
+    let is_written = ledger::is_being_written(&run.path);
     let ledger: Ledger = ledger::read(&run.path)?;
-    let summary = summary(run, &ledger, latest(&ledger, now).into())?;
+    let ask = latest(&ledger, now).into();
+    let summary = summary(run, &ledger, is_written, ask, &TimeZone::UTC)?;
     Ok((ledger, summary))
 }
 
 /// A clock that was set back since must not hide the newest entries.
-fn latest(ledger: &Ledger, now: Timestamp) -> Timestamp {
+pub(super) fn latest(ledger: &Ledger, now: Timestamp) -> Timestamp {
     let newest = ledger.entries.iter().map(|entry| entry.at).max();
     newest.map_or(now, |newest| newest.max(now))
 }
 
-fn summary(run: &RunRef, ledger: &Ledger, ask: Ask) -> anyhow::Result<Summary> {
+/// All that `ledger` says of what is asked; times in what is said of a failure are those of `zone`.
+fn summary(
+    run: &RunRef,
+    ledger: &Ledger,
+    is_written: Option<bool>,
+    ask: Ask,
+    zone: &TimeZone,
+) -> anyhow::Result<Summary> {
+    let as_of = ask.as_of;
     let mut summary = summarise(ledger, ask).with_context(|| match ledger.entries.first() {
         None => {
             let path = run.path.display();
@@ -95,9 +110,14 @@ fn summary(run: &RunRef, ledger: &Ledger, ask: Ask) -> anyhow::Result<Summary> {
                 run.id
             )
         }
-        Some(first) => format!("run {} began at {}, after --as-of", run.id, first.at),
+        Some(first) => format!(
+            "run {} began at {} ({}), after --as-of",
+            run.id,
+            words::time(first.at, as_of, zone),
+            words::zone_name(zone, as_of)
+        ),
     })?;
-    summary.record = Some(Record::of(ledger));
+    summary.record = Some(Record::of(ledger, is_written));
     Ok(summary)
 }
 
@@ -107,8 +127,10 @@ fn settled(
     args: &ReportArgs,
     as_of: Option<Timestamp>,
     now: Timestamp,
+    zone: &TimeZone,
     settling: Option<&Settling>,
 ) -> anyhow::Result<Summary> {
+    let is_written = ledger::is_being_written(&run.path);
     let ledger = ledger::read(&run.path)?;
     let ask = |ledger: &Ledger| Ask {
         as_of: as_of.unwrap_or_else(|| latest(ledger, now)),
@@ -119,12 +141,36 @@ fn settled(
             count: args.count,
         },
     };
-    let before = summary(run, &ledger, ask(&ledger))?;
+    let before = summary(run, &ledger, is_written, ask(&ledger), zone)?;
     let after = settling.and_then(|settling| settling.settle(run, ledger, &before, now));
     match after {
-        Some(ledger) => summary(run, &ledger, ask(&ledger)),
+        Some(ledger) => summary(run, &ledger, is_written, ask(&ledger), zone),
         None => Ok(before),
     }
+}
+
+/// What is said of a run beside its report, whatever the format: numbers of a record that was changed
+/// look like any others, and not every format can say that they are not all.
+fn warnings(format: Format, run: &Summary) -> Vec<String> {
+    let id = harmless(&run.begin.run);
+    let mut warnings = Vec::new();
+    if run.is_intact() == Some(false) {
+        warnings.push(format!(
+            "the record of {id} was changed after it was written: catrain report {id} --verify"
+        ));
+    }
+    let says_it = !matches!(format, Format::Csv | Format::Codecarbon);
+    match run.state() {
+        _ if says_it => {}
+        "running" => warnings.push(format!(
+            "{id} is running: its numbers are of what is recorded so far"
+        )),
+        "unfinished" => warnings.push(format!(
+            "{id} has no recorded end: its numbers are lower bounds"
+        )),
+        _ => {}
+    }
+    warnings
 }
 
 /// A file can show what a terminal cannot, and shows no colours.
@@ -197,17 +243,6 @@ fn in_words(
     parts.join("\n")
 }
 
-fn write(report: &str, file: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<()> {
-    match file {
-        Some(path) => fs::write(path, report)
-            .with_context(|| format!("cannot write the report to {}", path.display())),
-        None => match out.write_all(report.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.context("cannot write the report"),
-        },
-    }
-}
-
 /// Names the runs of which nothing is said, beside `told` others of which something is.
 fn failure(unreadable: Vec<(&str, anyhow::Error)>, told: usize) -> Option<Failure> {
     let is_damage = |why: &anyhow::Error| {
@@ -273,60 +308,4 @@ fn parse_time(given: &str, flag: &str, zone: &TimeZone) -> Result<Timestamp, Fai
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report(args: ReportArgs, state: &Path) -> (String, Result<(), Failure>) {
-        let args = ReportArgs {
-            offline: true,
-            ..args
-        };
-        let (mut out, now) = (Vec::new(), "2026-11-28T07:00:00Z".parse().unwrap());
-        let ended = run(&args, Look::PLAIN, &mut out, now, &TimeZone::UTC, state);
-        (String::from_utf8(out).unwrap(), ended)
-    }
-
-    fn state(runs: &[(&str, &str)]) -> tempfile::TempDir {
-        let state = tempfile::tempdir().unwrap();
-        for (id, text) in runs {
-            let path = ledger::ledger_path(state.path(), id);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        state
-    }
-
-    const WHOLE: &str = include_str!("../../tests/fixtures/ledger_v2.jsonl");
-
-    #[test]
-    fn a_record_without_a_readable_beginning_is_named_as_left_out_of_a_sum_and_fails() {
-        let (_, headless) = WHOLE.split_once('\n').unwrap();
-        let bom = format!("\u{feff}{WHOLE}");
-        for damaged in [headless, "", &bom] {
-            let state = state(&[("a2b3", WHOLE), ("c4d5", damaged)]);
-            let since = ReportArgs {
-                since: Some("2026-11-01".to_owned()),
-                ..ReportArgs::default()
-            };
-            let (text, ended) = report(since, state.path());
-            assert!(text.contains("python"), "{text}");
-            let failure = ended.unwrap_err();
-            assert_eq!(failure.kind, Kind::Failed);
-            let told = failure.to_string();
-            assert!(told.starts_with("run c4d5 is left out: "), "{told}");
-            assert!(!told.contains("EOF"), "{told}");
-            let has_hint = told.contains("`catrain report c4d5 --verify`");
-            assert_eq!(has_hint, !damaged.is_empty(), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_record_that_cannot_be_read_is_no_absence_of_runs() {
-        let state = state(&[("c4d5", "x\n")]);
-        let (text, ended) = report(ReportArgs::default(), state.path());
-        let told = ended.unwrap_err().to_string();
-        assert_eq!(text, "");
-        assert!(told.contains("its first line is not JSON"), "{told}");
-        assert!(!told.contains("no runs yet"), "{told}");
-    }
-}
+mod tests;

@@ -194,7 +194,7 @@ impl Settling {
 }
 
 /// On standard error: what is printed must stay a document.
-fn tell(text: &str) {
+pub(super) fn tell(text: &str) {
     for line in text.lines() {
         let _ = writeln!(io::stderr().lock(), "catrain: {}", harmless(line));
     }

@@ -31,7 +31,7 @@ mod sink;
 mod verify;
 mod writer;
 
-pub use read::{Ledger, ReadError, read};
+pub use read::{Ledger, ReadError, is_being_written, read};
 pub use runs::{NotFound, RunDir, RunRef, ledger_path, list_runs, new_run, select, select_any};
 pub use settle::{CannotSettle, Settled, Settlement, append_settlements};
 pub use sink::Sink;

@@ -38,7 +38,8 @@ impl Notary {
                 let path = heads::path(state);
                 let path = path.display();
                 Some(format!(
-                    "its head is not noted in {path}: {why}; keep it elsewhere"
+                    "its head is not noted in {path}: {why}; keep it elsewhere: {}",
+                    head.head
                 ))
             }
         }

@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 
 use super::chain::{self, Chain};
 use super::entry::{Begin, Entry, FORMAT, What};
-use super::line;
+use super::{line, lock};
 
 /// What a ledger tells, up to its last whole line.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -121,6 +121,12 @@ impl ReadError {
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::NotALedger { .. } | Self::BadLine { .. })
     }
+}
+
+/// Whether another process is writing the ledger at `path` at this moment; none where that cannot be
+/// said. To be asked before reading: what ends in between has its end in what is read.
+pub fn is_being_written(path: &Path) -> Option<bool> {
+    lock::is_held(&open(path).ok()?)
 }
 
 /// Opens without following a link, and only what belongs to this user and no other may write.

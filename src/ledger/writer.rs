@@ -308,10 +308,13 @@ impl Writer {
         *locked(&shared.left_over) = memory.overflow.into_items();
         drop(queue);
         let mut closed = closed.recv_timeout(limit).unwrap_or_default();
-        if closed.head.is_some() {
+        if let Some(head) = closed.head {
             let left = until.saturating_sub(clock::monotonic());
-            let late =
-                || Some("its head is not noted: the disk did not take it in time".to_owned());
+            let late = || {
+                Some(format!(
+                    "its head is not noted: the disk did not take it in time; keep it elsewhere: {head}"
+                ))
+            };
             closed.trouble = noted.recv_timeout(left).unwrap_or_else(|_| late());
         }
         closed

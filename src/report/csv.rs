@@ -5,7 +5,8 @@
 //! a run, `seconds`, `energy_kwh` and the grams add up to those of the JSON, part by part, to the
 //! last digit: what counts as overhead within a segment of another part, the energy of `catrain`
 //! itself, stands in `overhead_kwh` and `overhead_g_…` again and is to be moved from its part to
-//! `overhead`. Energy is that of the IT equipment, grams and uncovered energy have the PUE in them.
+//! `overhead`. `state` is `ended`, `running` or `unfinished`: of the latter two all numbers are lower
+//! bounds; `record_intact` is `false` where the record was changed. Energy is that of the IT equipment, grams and uncovered energy have the PUE in them.
 
 use super::harmless;
 use super::shown::{MICRO, MILLI, apportion, round, shown, spread, steps};
@@ -58,6 +59,8 @@ fn header(bases: &[Basis], full_command: bool) -> Vec<String> {
     let rest = [
         "zone",
         "replay",
+        "state",
+        "record_intact",
         "pue",
         "start",
         "end",
@@ -138,6 +141,11 @@ fn rows(table: &mut Table, run: &Summary, bases: &[Basis], full_command: bool) {
     first.push(harmless::csv(&begin.zone));
     let replay = begin.replay.as_ref();
     first.push(replay.map_or(String::new(), |replay| harmless::csv(&replay.trace)));
+    first.push(run.state().to_owned());
+    first.push(
+        run.is_intact()
+            .map_or(String::new(), |intact| intact.to_string()),
+    );
     first.push(
         begin
             .pue
@@ -377,6 +385,31 @@ mod tests {
             .unwrap();
         assert_eq!(&rows[2][at], "");
         assert_ne!(&rows[5][at], "");
+    }
+
+    #[test]
+    fn a_record_that_was_changed_and_a_run_without_an_end_are_marked_in_each_row() {
+        let marks = |ledger, is_chained, is_written| {
+            let mut run = ledgers::summary(&ledger);
+            run.record = Some(crate::report::Record {
+                is_chained: Some(is_chained),
+                head: None,
+                is_written: Some(is_written),
+            });
+            let rows = records(&document(&[run], false));
+            let at = |name: &str| rows[0].iter().position(|column| column == name).unwrap();
+            let of = |row: &::csv::StringRecord| {
+                let cells = [&row[at("state")], &row[at("record_intact")]];
+                cells.join(" ")
+            };
+            let first = of(&rows[1]);
+            assert!(rows[1..].iter().all(|row| of(row) == first));
+            first
+        };
+        assert_eq!(marks(ledgers::example(), true, false), "ended true");
+        assert_eq!(marks(ledgers::example(), false, false), "ended false");
+        assert_eq!(marks(ledgers::unfinished(), true, true), "running true");
+        assert_eq!(marks(ledgers::unfinished(), true, false), "unfinished true");
     }
 
     #[test]

@@ -154,6 +154,8 @@ struct Quality {
 struct Verified {
     verified: Option<bool>,
     head: Option<String>,
+    /// Whether it is being written, of a run without an end; none where that cannot be said.
+    running: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -272,7 +274,9 @@ impl<'a> Run<'a> {
             pue: begin.pue.map(f64::from),
             boundary: summary.boundary(),
             share: begin.share,
-            emissions: summary.emissions.iter().map(Account::of).collect(),
+            emissions: (summary.emissions.iter())
+                .map(|own| Account::of(summary, own))
+                .collect(),
             embodied: summary.embodied.as_ref().ok().map(Made::of),
             sci: summary.sci.as_ref().ok().map(Score::of),
             sci_missing: summary.sci.as_ref().err().map(String::as_str),
@@ -293,6 +297,9 @@ impl<'a> Run<'a> {
                     .record
                     .as_ref()
                     .and_then(|record| record.head.clone()),
+                running: (summary.record.as_ref())
+                    .and_then(|record| record.is_written)
+                    .map(|is_written| is_written && summary.is_unfinished()),
             },
         }
     }
@@ -355,7 +362,7 @@ impl Kept {
 }
 
 impl Account {
-    fn of(emissions: &Emissions) -> Self {
+    fn of(summary: &Summary, emissions: &Emissions) -> Self {
         let account = &emissions.account;
         let Amount {
             g,
@@ -398,7 +405,7 @@ impl Account {
                 .filter(|_| base > 0)
                 .map(|avoided| round(percent(avoided), 1e-2)),
             avoided_kind: emissions.avoided.ok().and_then(|_| emissions.worst_kind()),
-            not_compared: emissions.avoided.err().map(|why| why.to_string()),
+            not_compared: (emissions.avoided.err()).map(|why| summary.not_compared(why)),
             claim: claim(emissions.basis),
         }
     }

@@ -56,6 +56,8 @@ pub struct Summary {
     pub ended_at: Option<Timestamp>,
     /// When the last entry was made.
     pub last_at: Timestamp,
+    /// Up to when it was asked about.
+    pub as_of: Timestamp,
     /// How the job ended; none when it never started or has not ended.
     pub exit: Option<Exit>,
     /// Why the run ended, when the job did not simply end.
@@ -145,16 +147,19 @@ pub struct Record {
     pub is_chained: Option<bool>,
     /// The digest of its last line; none where the chain is broken, or there is none.
     pub head: Option<String>,
+    /// Whether it was being written when it was read; none where that cannot be said.
+    pub is_written: Option<bool>,
 }
 
 impl Record {
-    /// What reading `ledger` from its file told of it.
-    pub fn of(ledger: &Ledger) -> Self {
+    /// What reading `ledger` from its file told of it, and whether that was being written just before.
+    pub fn of(ledger: &Ledger, is_written: Option<bool>) -> Self {
         let intact = |chain: &&Chain| chain.broken().is_none() && chain.lines() > 0;
         let chain = ledger.chain.as_ref();
         Self {
             is_chained: chain.map(|chain| chain.broken().is_none()),
             head: chain.filter(intact).map(|chain| chain.head().to_string()),
+            is_written,
         }
     }
 }
@@ -328,6 +333,7 @@ pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
         started_at: first.at,
         ended_at,
         last_at: last.at,
+        as_of,
         exit,
         why,
         duration_s,
@@ -430,6 +436,47 @@ impl Summary {
     /// Whether no end is recorded, so that all sums are lower bounds.
     pub fn is_unfinished(&self) -> bool {
         self.ended_at.is_none()
+    }
+
+    /// Whether the run goes on: it has no end, and its record is being written.
+    pub fn is_running(&self) -> bool {
+        let is_written = self.record.as_ref().and_then(|record| record.is_written);
+        self.is_unfinished() && is_written == Some(true)
+    }
+
+    /// Seconds that a run that goes on has lasted: records come some seconds late. Of a replay, which
+    /// has a clock of its own, they are all that is known.
+    pub fn so_far_s(&self) -> f64 {
+        let recorded = self.elapsed_s();
+        match self.begin.replay {
+            Some(_) => recorded,
+            None => {
+                let since = self.as_of.duration_since(self.started_at).as_secs_f64();
+                since.max(recorded)
+            }
+        }
+    }
+
+    /// `ended`, `running`, or `unfinished` where its supervisor was killed or nobody can tell.
+    pub fn state(&self) -> &'static str {
+        match (self.is_unfinished(), self.is_running()) {
+            (false, _) => "ended",
+            (true, true) => "running",
+            (true, false) => "unfinished",
+        }
+    }
+
+    /// Whether each line of the record follows from the one before; none where it is not known.
+    pub fn is_intact(&self) -> Option<bool> {
+        self.record.as_ref().and_then(|record| record.is_chained)
+    }
+
+    /// Why it is not compared with starting at once, in words.
+    pub fn not_compared(&self, why: NotCompared) -> String {
+        match why {
+            NotCompared::Unfinished if self.is_running() => "the run goes on".to_owned(),
+            why => why.to_string(),
+        }
     }
 
     /// Seconds from the start to the end or the last record.

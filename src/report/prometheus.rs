@@ -67,6 +67,7 @@ struct Families {
     attempts: Family,
     pue: Family,
     bound: Family,
+    intact: Family,
     start: Family,
     end: Family,
 }
@@ -119,6 +120,10 @@ impl Families {
             bound: Family::new(
                 "catrain_run_lower_bound",
                 "1 if the record is not whole, so that all sums are lower bounds.",
+            ),
+            intact: Family::new(
+                "catrain_run_record_intact",
+                "1 if each line of the record follows from the one before, 0 if it was changed.",
             ),
             start: Family::new(
                 "catrain_run_start_timestamp_seconds",
@@ -202,6 +207,10 @@ impl Families {
         }
         let is_bound = run.is_unfinished() || !run.is_whole;
         self.bound.put(own.clone(), f64::from(u8::from(is_bound)));
+        if let Some(is_intact) = run.is_intact() {
+            let labels = labels(&[("run", &begin.run)]);
+            self.intact.put(labels, f64::from(u8::from(is_intact)));
+        }
         self.start.put(own.clone(), unix(run.started_at));
         if let Some(end) = run.ended_at {
             self.end.put(own, unix(end));
@@ -224,6 +233,7 @@ impl Families {
             self.attempts,
             self.pue,
             self.bound,
+            self.intact,
             self.start,
             self.end,
         ];
@@ -277,6 +287,27 @@ mod tests {
     fn a_run_that_is_there_twice_has_no_series_twice() {
         let run = ledgers::summary(&ledgers::example());
         assert_eq!(document(&[run.clone(), run.clone()]), document(&[run]));
+    }
+
+    #[test]
+    fn whether_a_record_was_changed_is_a_metric_where_that_is_known() {
+        let intact = |is_chained| {
+            let mut run = ledgers::summary(&ledgers::example());
+            run.record = Some(crate::report::Record {
+                is_chained,
+                head: None,
+                is_written: Some(false),
+            });
+            let text = document(&[run]);
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("catrain_run_record_intact{"));
+            line.map(str::to_owned)
+        };
+        let told = |value| Some(format!("catrain_run_record_intact{{run=\"r7k2\"}} {value}"));
+        assert_eq!(intact(Some(true)), told(1));
+        assert_eq!(intact(Some(false)), told(0));
+        assert_eq!(intact(None), None);
     }
 
     #[test]

@@ -43,7 +43,9 @@ pub fn end_of_run(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone
             false => format!(" (catrain report {run})"),
         };
         let line = format!("catrain: {}{later}", headline(summary));
-        return look.text(&hang(&line, 2, look.width));
+        let mut text = hang(&line, 2, look.width);
+        text.push_str(&digest(summary, look));
+        return look.text(&text);
     }
     let mut text = hang(&format!("catrain: {}", headline(summary)), 2, look.width);
     text.push_str(&figures(summary, look, now, zone));
@@ -94,10 +96,16 @@ fn figures(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> St
     for caution in cautions(summary) {
         text.push_str(&row("note", "", &caution, look));
     }
-    if let Some(head) = summary.record.as_ref().and_then(|r| r.head.as_deref()) {
-        text.push_str(&row("head", head, "", look));
-    }
+    text.push_str(&digest(summary, look));
     text
+}
+
+/// The digest that stands for the whole record, to be kept elsewhere; of one that is still written it
+/// is that of no end.
+fn digest(summary: &Summary, look: Look) -> String {
+    let head = summary.record.as_ref().and_then(|r| r.head.as_deref());
+    head.filter(|_| !summary.is_running())
+        .map_or(String::new(), |head| row("head", head, "", look))
 }
 
 /// `python train.py ended with 0 after 13 h 27 m: held 6 h 40 m, …`.
@@ -108,6 +116,10 @@ fn headline(summary: &Summary) -> String {
 /// The same without the command.
 pub(super) fn outcome(summary: &Summary) -> String {
     let happened = match (summary.ended_at, summary.exit) {
+        (None, _) if summary.is_running() && summary.attempts == 0 => {
+            "waits to be started".to_owned()
+        }
+        (None, _) if summary.is_running() => "is running".to_owned(),
         (None, _) if summary.attempts == 0 => "has no recorded start or end".to_owned(),
         (None, _) => "has no recorded end".to_owned(),
         (Some(_), None) => "never started".to_owned(),
@@ -116,15 +128,13 @@ pub(super) fn outcome(summary: &Summary) -> String {
     };
     let why = summary.why.as_deref().map(harmless);
     let why = why.map_or(String::new(), |why| format!(" ({why})"));
-    let after = match summary.is_unfinished() {
-        true => ", at least",
-        false => " after",
+    let elapsed = span(summary.elapsed_s());
+    let after = match summary.state() {
+        "running" => format!(", {} so far", span(summary.so_far_s())),
+        "unfinished" => format!(", at least {elapsed}"),
+        _ => format!(" after {elapsed}"),
     };
-    format!(
-        "{happened}{why}{after} {}{}",
-        span(summary.elapsed_s()),
-        spent(summary)
-    )
+    format!("{happened}{why}{after}{}", spent(summary))
 }
 
 /// Names of the signals 1 to 15, which have the same numbers on every Linux that this runs on, and
@@ -368,7 +378,7 @@ fn compared(
 ) -> (String, String) {
     let avoided = match emissions.avoided {
         Ok(avoided) => avoided,
-        Err(why) => return ("not compared".to_owned(), why.to_string()),
+        Err(why) => return ("not compared".to_owned(), summary.not_compared(why)),
     };
     let is_estimate = is_estimate(summary, emissions) || is_unobserved(&emissions.run_now);
     let head = grams(emissions.run_now.g.total(), is_estimate);
@@ -453,9 +463,17 @@ pub(super) fn kept(
 pub(super) fn cautions(summary: &Summary) -> Vec<String> {
     let mut cautions = Vec::new();
     if summary.is_unfinished() {
-        let what =
-            "no end is recorded: the run goes on or was cut short; all sums are lower bounds";
-        cautions.push(what.to_owned());
+        let is_written = summary.record.as_ref().and_then(|record| record.is_written);
+        cautions.push(
+            match is_written {
+                Some(true) => "the run goes on: all sums are of what is recorded so far",
+                Some(false) => "no end is recorded: the run was cut short; all sums are lower bounds",
+                None => {
+                    "no end is recorded: the run goes on or was cut short; all sums are lower bounds"
+                }
+            }
+            .to_owned(),
+        );
     }
     if !summary.is_whole && !summary.is_unfinished() {
         let missing = span(summary.unrecorded_s);
@@ -470,10 +488,11 @@ pub(super) fn cautions(summary: &Summary) -> Vec<String> {
              intensities may be those of other hours"
         ));
     }
-    let is_chained = summary.record.as_ref().and_then(|record| record.is_chained);
-    if is_chained == Some(false) {
-        let what = "the record was changed after it was written: catrain report --verify";
-        cautions.push(what.to_owned());
+    if summary.is_intact() == Some(false) {
+        let run = harmless(&summary.begin.run);
+        cautions.push(format!(
+            "the record was changed after it was written: catrain report {run} --verify"
+        ));
     }
     if summary.lost > 0 {
         let lost = summary.lost;

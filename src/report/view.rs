@@ -212,7 +212,7 @@ fn verdict(run: &Summary, now: Timestamp, zone: &TimeZone) -> String {
     });
     let percent = percent.unwrap_or_default();
     words.push_str(&match own.avoided {
-        Err(why) => format!("{emitted_word} {emitted}; not compared with starting at once, because {why}."),
+        Err(why) => format!("{emitted_word} {emitted}; not compared with starting at once, because {}.", run.not_compared(why)),
         Ok(avoided) if avoided.0 == 0.0 && !text::has_waited(run) => {
             format!("{emitted_word} {emitted}; it ran at once, so that nothing was avoided.")
         }
@@ -227,7 +227,9 @@ fn verdict(run: &Summary, now: Timestamp, zone: &TimeZone) -> String {
             text::why_worse(run, own, avoided, now, zone)
         ),
     });
-    if run.is_unfinished() || !run.is_whole {
+    if run.is_running() {
+        words.push_str(" The run goes on: all sums are of what is recorded so far.");
+    } else if run.is_unfinished() || !run.is_whole {
         words.push_str(" The record is not whole: all sums are lower bounds.");
     }
     words
@@ -294,7 +296,7 @@ fn headlines(
                 figure: None,
                 words: "not compared".to_owned(),
                 bounds: None,
-                note: avoided.err().map_or(String::new(), |why| why.to_string()),
+                note: (avoided.err()).map_or(String::new(), |why| run.not_compared(why)),
             },
         });
     }
@@ -348,6 +350,10 @@ fn facts(run: &Summary, full_command: bool, zone: &TimeZone) -> Vec<Fact> {
     facts.push(fact("from", local(run.started_at)));
     facts.push(match run.ended_at {
         Some(end) => fact("to", local(end)),
+        None if run.is_running() => fact(
+            "to",
+            format!("the run goes on; last entry {}", local(run.last_at)),
+        ),
         None => fact(
             "to",
             format!("no end is recorded; last entry {}", local(run.last_at)),

@@ -11,6 +11,7 @@ use super::memory::{self, Lesson};
 use super::prepare::Prepared;
 use crate::cli::{RunArgs, SummaryForm};
 use crate::clock::Moment;
+use crate::command::report::latest;
 use crate::error::Failure;
 use crate::ledger::entry::{Exit, Part};
 use crate::ledger::{self, Closed, Ledger, Writer};
@@ -100,8 +101,11 @@ fn summary(
     let path = (prepared.state.as_ref()).map(|state| ledger::ledger_path(state, run));
     let read = move |path: PathBuf| within(END_PATIENCE, move || ledger::read(&path)).ok()?.ok();
     let written = path.filter(|_| closed.is_complete).and_then(read);
-    let mut summary = report::summarise(written.as_ref().unwrap_or(remembered), now.utc)?;
-    summary.record = written.as_ref().map(Record::of);
+    let ledger = written.as_ref().unwrap_or(remembered);
+    let mut summary = report::summarise(ledger, latest(ledger, now.utc))?;
+    summary.record = written
+        .as_ref()
+        .map(|ledger| Record::of(ledger, Some(false)));
     summary.is_unrecorded = closed.is_empty;
     Some(summary)
 }

@@ -24,6 +24,7 @@ pub fn full(
     let start = words::time(summary.started_at, now, zone);
     let end = match summary.ended_at {
         Some(end) => words::time(end, now, zone),
+        None if summary.is_running() => "now".to_owned(),
         None => "?".to_owned(),
     };
     let zone_name = zone.iana_name().unwrap_or("local time");

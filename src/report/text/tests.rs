@@ -258,3 +258,72 @@ fn two_digits_are_two_digits_in_any_unit() {
         assert_eq!(grams(GramsCo2e(value), true), format!("estimate: {words}"));
     }
 }
+
+/// The summary of a record that is being written, or was, with that head.
+fn recorded(ledger: &Ledger, is_written: bool) -> Summary {
+    let mut summary = ledgers::summary(ledger);
+    summary.record = Some(crate::report::Record {
+        is_chained: Some(true),
+        head: Some("12c3".repeat(16)),
+        is_written: Some(is_written),
+    });
+    summary
+}
+
+#[test]
+fn a_run_that_goes_on_is_running_and_one_that_was_killed_is_not() {
+    let tell = |is_written| {
+        let run = recorded(&ledgers::unfinished(), is_written);
+        full(&run, false, Look::PLAIN, now(), &zone())
+    };
+    let (running, killed) = (tell(true), tell(false));
+    assert!(
+        running.contains("python train.py is running, 14 h so far: held 6 h 40 m"),
+        "{running}"
+    );
+    assert!(running.contains(" – now "), "{running}");
+    assert!(running.contains("the run goes on: all sums are of what is recorded so far"));
+    assert!(
+        running.contains("not compared  the run goes on"),
+        "{running}"
+    );
+    assert!(!running.contains("no recorded end") && !running.contains("  head "));
+    assert!(
+        killed.contains("has no recorded end, at least 13 h 27 m"),
+        "{killed}"
+    );
+    assert!(killed.contains("the run was cut short"), "{killed}");
+}
+
+#[test]
+fn a_run_that_has_not_started_its_job_waits() {
+    let mut entries = ledgers::example().entries;
+    entries.truncate(3);
+    let run = recorded(&Ledger::from_entries(entries), true);
+    let text = full(&run, false, Look::PLAIN, now(), &zone());
+    assert!(text.contains("waits to be started, 14 h so far"), "{text}");
+}
+
+#[test]
+fn the_head_stands_at_the_end_of_a_short_run_too() {
+    let short = ledgers::with(|what| {
+        if let What::Segment(segment) = what {
+            segment.part = Part::Running;
+            segment.from_s /= 10_000.0;
+            segment.to_s /= 10_000.0;
+        }
+    });
+    let mut entries = short.entries;
+    for entry in &mut entries {
+        entry.elapsed_s /= 10_000.0;
+    }
+    let run = recorded(&Ledger::from_entries(entries), false);
+    let text = end_of_run(&run, Look::PLAIN, now(), &zone());
+    let head = "12c3".repeat(16);
+    assert_eq!(
+        text,
+        format!(
+            "catrain: python train.py ended with 0 after 5 s: ran 5 s (catrain report r7k2)\n  head       {head}\n"
+        )
+    );
+}

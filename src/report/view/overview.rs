@@ -70,6 +70,7 @@ pub(super) fn overview(runs: &[Summary], zone: &TimeZone) -> Overview {
             zone: run.begin.zone.clone(),
             note: match &run.begin.replay {
                 Some(_) => "replay, in no total".to_owned(),
+                None if run.is_running() => "running".to_owned(),
                 None if run.is_unfinished() => "no end recorded".to_owned(),
                 None => String::new(),
             },

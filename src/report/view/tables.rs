@@ -199,7 +199,7 @@ pub(super) fn bases(run: &Summary, here: &str) -> Vec<BasisRow> {
             }),
             run_now: (emissions.run_now.is_complete()).then(|| grams("baseline/g", base)),
             avoided: amount.avoided.map(|steps| grams("avoided_g", steps)),
-            not_compared: emissions.avoided.err().map(|why| why.to_string()),
+            not_compared: emissions.avoided.err().map(|why| run.not_compared(why)),
             meaning: meaning(emissions),
             state: match emissions.is_settled {
                 true => "settled: at least 99 % of the energy at observed intensities",
