@@ -272,7 +272,7 @@ fn left(run: &str, read: Option<&Result<Ledger, ReadError>>) -> String {
         }
         Some(Err(error)) if error.is_damage() => {
             return format!(
-                "supervisor was killed; its record is damaged: catrain report {run} --verify"
+                "does not answer, and its record is damaged: catrain report {run} --verify"
             );
         }
         Some(Err(_)) => "its record cannot be read",
@@ -499,7 +499,7 @@ mod tests {
         let damaged = lines(20).replacen("\"seq\":3,", "\"seq\":", 1);
         assert_eq!(
             left_of(Some(&damaged)),
-            killed("its record is damaged: catrain report r7k2 --verify")
+            "does not answer, and its record is damaged: catrain report r7k2 --verify"
         );
         let lost = format!(
             "{}{{\"seq\":1,\"at\":\"2026-11-24T17:00:00Z\",\"elapsed_s\":1.0,\"entry\":\"gap\",\"lost\":3}}\n",
