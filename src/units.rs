@@ -68,7 +68,8 @@ macro_rules! quantity {
         }
         impl Sum for $name {
             fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
-                Self(items.map(|item| item.0).sum())
+                // That of nothing is 0: the sum of no floats is -0.
+                Self(items.map(|item| item.0).fold(0.0, Add::add))
             }
         }
     };
@@ -162,6 +163,12 @@ mod tests {
         let energy: KilowattHours = (Watts(1000.0) * Duration::from_secs(3600)).into();
         assert_eq!(energy, KilowattHours(1.0));
         assert_eq!(energy * GramsPerKwh(412.0), GramsCo2e(412.0));
+    }
+
+    #[test]
+    fn the_sum_of_nothing_has_no_sign() {
+        let nothing: Joules = std::iter::empty().sum();
+        assert!(nothing.0.is_sign_positive());
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl Look {
             .map(|c| match c {
                 '−' | '–' | '─' | '━' => "-".to_owned(),
                 '·' => "-".to_owned(),
+                'µ' => "u".to_owned(),
                 '→' => "->".to_owned(),
                 '×' => "x".to_owned(),
                 '±' => "+/-".to_owned(),
@@ -107,12 +108,13 @@ pub fn duration(time: Duration) -> String {
 }
 
 /// `12 g`, `512 g`, `2.4 kg`, `1.3 t`; below 10 g with one decimal, and what is little is not nothing:
-/// `3.1 mg`, `42.000 µg`.
+/// `3.1 mg`, `42.3 µg`, `45 ng`.
 pub fn mass(mass: GramsCo2e) -> String {
     let grams = mass.0;
     match grams.abs() {
         size if size < 5e-10 => "0 g".to_owned(),
-        size if size < 5e-5 => minus(format!("{:.3} µg", grams * 1e6)),
+        size if size < 5e-8 => minus(format!("{:.0} ng", grams * 1e9)),
+        size if size < 5e-5 => minus(format!("{:.1} µg", grams * 1e6)),
         size if size < 0.05 => minus(format!("{:.1} mg", grams * 1e3)),
         size if size < 9.95 => minus(format!("{grams:.1} g")),
         size if size < 999.5 => minus(format!("{grams:.0} g")),
@@ -212,11 +214,21 @@ mod tests {
         assert_eq!(energy(KilowattHours(2.414)), "2.41 kWh");
         assert_eq!(energy(KilowattHours(0.041)), "41 Wh");
         assert_eq!(mass(GramsCo2e(0.0021)), "2.1 mg");
-        assert_eq!(mass(GramsCo2e(4.2e-6)), "4.200 µg");
+        assert_eq!(mass(GramsCo2e(3.7201e-5)), "37.2 µg");
+        assert_eq!(mass(GramsCo2e(-4.5e-8)), "−45 ng");
         assert_eq!(energy(KilowattHours(18.0 / 3.6e6)), "18 J");
         assert_eq!(energy(KilowattHours(-0.31 / 3.6e6)), "−0.31 J");
         assert_eq!(energy(KilowattHours::ZERO), "0 Wh");
         assert_eq!(mass(GramsCo2e::ZERO), "0 g");
+    }
+
+    #[test]
+    fn a_unit_keeps_its_meaning_where_only_ascii_can_be_shown() {
+        let ascii = Look {
+            unicode: false,
+            ..Look::PLAIN
+        };
+        assert_eq!(ascii.text("−37.2 µg"), "-37.2 ug");
     }
 
     #[test]

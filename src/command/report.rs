@@ -285,6 +285,10 @@ pub(super) fn not_found(why: NotFound) -> Failure {
             ..failure
         }
         .hint("`catrain report latest` shows the newest"),
+        // A path or a pattern is like no id.
+        NotFound::Unknown { wanted, .. } if !wanted.chars().all(char::is_alphanumeric) => {
+            failure.hint("a run is named by its id or how that begins, or is the `latest`")
+        }
         NotFound::Unknown { near, .. } if near.is_empty() => failure,
         NotFound::Unknown { near, .. } => {
             failure.hint(format!("the nearest are {}", near.join(", ")))

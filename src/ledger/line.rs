@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::entry::{Entry, Segment, What};
+use super::possible::impossible;
 
 /// The entry as a JSON object, and as it reads back from it. One that would not read back (a number
 /// that is none becomes `null`) is replaced by a warning: it must not make all others unreadable.
@@ -43,6 +44,14 @@ struct Header<'a> {
 
 /// The entry on a line, which may have more fields than it needs.
 pub(super) fn read(line: &[u8]) -> serde_json::Result<Entry> {
+    let entry = parse(line)?;
+    match impossible(&entry) {
+        None => Ok(entry),
+        Some(why) => Err(serde::de::Error::custom(why)),
+    }
+}
+
+fn parse(line: &[u8]) -> serde_json::Result<Entry> {
     // A tag inside of the object makes serde keep the whole object before it can go on. Nearly all
     // lines of a long record are segments: these are read twice without keeping anything, which
     // takes half the time.

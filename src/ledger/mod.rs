@@ -25,6 +25,7 @@ mod line;
 mod lock;
 mod notary;
 mod pace;
+mod possible;
 mod read;
 mod settle;
 mod sink;

@@ -181,10 +181,12 @@ impl<'a> Days<'a> {
         let mut shared: Vec<Amounts> = duration
             .into_iter()
             .zip(energy)
-            .map(|(duration, energy)| Amounts {
+            .zip(&days)
+            .map(|((duration, energy), day)| Amounts {
                 runs: total.runs,
                 duration,
                 energy,
+                exact_kwh: day.energy.total().0,
                 emissions: Vec::new(),
             })
             .collect();
@@ -208,6 +210,11 @@ impl<'a> Days<'a> {
                     high: high[at],
                     uncovered: uncovered[at],
                     avoided: base.as_ref().map(|base| base[at] - g[at].steps.total()),
+                    exact_g: days[at].bases[nth].g.total().0,
+                    exact_avoided_g: {
+                        let priced = &days[at].bases[nth];
+                        priced.run_now.0 - priced.g.total().0
+                    },
                     ..*amount
                 });
             }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::groups::Grouping;
 use super::shown::{MICRO, MILLI, Shown, apportion, round, shown, steps};
 use super::totals::{Amount, Sum, Sums};
-use super::{Deadline, Embodied, Emissions, Sci, Summary, claim};
+use super::{Deadline, Embodied, Emissions, Sci, Summary, Unknown, claim};
 use crate::emissions::INTENSITY_KINDS;
 use crate::forecast::Basis;
 use crate::ledger::entry::{EnergyKind, Exit, IntensityKind, MeterFact, ReplayOf, Share};
@@ -55,6 +55,8 @@ struct Run<'a> {
     share: Share,
     emissions: Vec<Account>,
     embodied: Option<Made<'a>>,
+    /// Why there are none though they were asked for.
+    embodied_missing: Option<String>,
     sci: Option<Score>,
     sci_missing: Option<&'a str>,
     meters: &'a [MeterFact],
@@ -278,6 +280,9 @@ impl<'a> Run<'a> {
                 .map(|own| Account::of(summary, own))
                 .collect(),
             embodied: summary.embodied.as_ref().ok().map(Made::of),
+            embodied_missing: (summary.embodied.as_ref().err())
+                .filter(|why| **why != Unknown::NotAsked)
+                .map(ToString::to_string),
             sci: summary.sci.as_ref().ok().map(Score::of),
             sci_missing: summary.sci.as_ref().err().map(String::as_str),
             meters: &summary.meters,

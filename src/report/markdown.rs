@@ -32,6 +32,36 @@ mod tests {
     }
 
     #[test]
+    fn little_is_not_nothing_and_a_figure_that_was_given_is_no_hardware() {
+        let moment = ledgers::with(|what| {
+            if let crate::ledger::entry::What::Segment(segment) = what {
+                for reading in &mut segment.energy {
+                    reading.joules.0 *= 1e-9;
+                    reading.kind = crate::ledger::entry::EnergyKind::Assumed;
+                }
+            }
+        });
+        let mut run = ledgers::summary(&moment);
+        run.meters = vec![crate::ledger::entry::MeterFact {
+            component: "all".to_owned(),
+            name: "--power 100".to_owned(),
+            method: crate::ledger::entry::Method::Given,
+            device: None,
+            trouble: None,
+        }];
+        let now = ledgers::at("2026-11-25T07:00:00Z");
+        let text = document(&[run.clone(), run], false, now, &TimeZone::UTC);
+        assert!(
+            text.contains("0.6 µg (between 0.3 µg and 1.2 µg)"),
+            "{text}"
+        );
+        assert!(text.contains("Hardware: not recorded."), "{text}");
+        assert!(text.contains("counted: what was given"), "{text}");
+        let total = text.lines().find(|line| line.starts_with("| **total**"));
+        assert!(total.unwrap().contains("µg"), "{text}");
+    }
+
+    #[test]
     fn every_row_of_a_table_has_as_many_cells_as_its_head() {
         let text = of(&[
             ledgers::example(),

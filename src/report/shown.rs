@@ -79,6 +79,19 @@ pub(super) fn shown(steps: i64, step: f64) -> f64 {
     steps as f64 / (1.0 / step).round()
 }
 
+/// Below so many steps a number is said by what it is rather than by its steps.
+const FEW: i64 = 1000;
+
+/// What words tell of a value that is shown in `steps`: those, unless they are so few that little
+/// would become nothing.
+pub(super) fn told(value: f64, steps: i64, step: f64) -> f64 {
+    if steps.abs() < FEW {
+        value
+    } else {
+        shown(steps, step)
+    }
+}
+
 /// A value as it is shown.
 pub(super) fn round(value: f64, step: f64) -> f64 {
     shown(steps(value, step), step)
@@ -136,6 +149,7 @@ impl Scale {
             "J" => (3.6e6, "J"),
             "Wh" => (1e3, "Wh"),
             "MWh" => (1e-3, "MWh"),
+            "ng" => (1e9, "ng"),
             "µg" => (1e6, "µg"),
             "mg" => (1e3, "mg"),
             "g" => (1.0, "g"),
@@ -177,6 +191,15 @@ impl Scale {
         format!("{} {}", self.number(steps), self.unit)
     }
 
+    /// A value by itself: with decimals only where its first digits leave room for them.
+    fn alone(&self, value: f64) -> String {
+        let of_unit = value * self.factor;
+        match of_unit.abs() < 99.95 {
+            true => self.words(steps(value, self.step)),
+            false => format!("{of_unit:.0} {}", self.unit).replace('-', "−"),
+        }
+    }
+
     /// `values`, each as it would be shown alone, and the sum of what is shown.
     pub(super) fn sum(&self, values: &[f64]) -> (Vec<String>, String) {
         let each: Vec<i64> = values
@@ -197,6 +220,16 @@ impl Scale {
         let each = each.into_iter().map(|steps| self.words(steps)).collect();
         (each, self.words(total))
     }
+}
+
+/// Two bounds of grams in the unit of the lower one, unless the upper is far beyond it.
+pub(super) fn between(low: f64, high: f64) -> [String; 2] {
+    let scale = Scale::mass(if low == 0.0 { high } else { low });
+    let upper = match (high * scale.factor).abs() < 9999.5 {
+        true => scale.alone(high),
+        false => words::mass(GramsCo2e(high)),
+    };
+    [scale.alone(low), upper]
 }
 
 /// Times in hours and minutes, or minutes and seconds where all are short, such that they add up.
@@ -240,6 +273,23 @@ mod tests {
         let spread = spread(&[0.4; 1000], 1.0, 400);
         assert_eq!(spread.iter().sum::<i64>(), 400);
         assert!(spread.iter().all(|steps| (0..=1).contains(steps)));
+    }
+
+    #[test]
+    fn bounds_have_one_unit_and_no_digits_that_nobody_knows() {
+        let words = |low, high| between(low, high).join(" to ");
+        assert_eq!(words(3.7201e-5, 4e-4), "37.2 µg to 400 µg");
+        assert_eq!(words(258.4, 1170.2), "258 g to 1170 g");
+        assert_eq!(words(0.0, 0.0), "0 g to 0 g");
+        assert_eq!(words(3.4e-8, 6.1e-8), "34 ng to 61 ng");
+        assert_eq!(words(2412.0, 5020.0), "2.41 kg to 5.02 kg");
+        assert_eq!(words(0.001, 5000.0), "1.0 mg to 5.00 kg");
+    }
+
+    #[test]
+    fn little_is_told_as_what_it_is_and_much_as_its_steps() {
+        assert_eq!(told(4e-8, 0, MILLI), 4e-8);
+        assert_eq!(told(12.345_678, 12_346, MILLI), 12.346);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::shown::{Scale, apportion};
-use super::{Deadline, Embodied, Emissions, Summary};
+use super::shown::{Scale, apportion, between};
+use super::{Deadline, Embodied, Emissions, Summary, Unknown};
 use crate::emissions::{Account, INTENSITY_KINDS};
 use crate::forecast::Signal;
 use crate::ledger::entry::{EnergyKind, Exit, IntensityKind, Part};
@@ -30,6 +30,8 @@ const MUCH: f64 = 0.2;
 const REST: usize = 25;
 /// A run that is over sooner (in seconds) and never waited is told in one line.
 const SHORT: f64 = 60.0;
+/// In fewer columns nothing has room beside its headline.
+const NARROW: usize = 2 * REST;
 /// Characters of a command that are shown.
 const COMMAND: usize = 40;
 
@@ -74,8 +76,7 @@ fn figures(summary: &Summary, look: Look, now: Timestamp, zone: &TimeZone) -> St
         let (head, rest) = compared(summary, emissions, now, zone);
         text.push_str(&row("run-now", &head, &rest, look));
     }
-    if let Ok(embodied) = &summary.embodied {
-        let (head, rest) = made(embodied);
+    if let Some((head, rest)) = embodied(summary) {
         text.push_str(&row("embodied", &head, &rest, look));
     }
     if let Some((head, rest)) = score(summary) {
@@ -216,15 +217,25 @@ pub(super) fn energy(summary: &Summary) -> (String, String) {
         total_words
     };
     let scale = Scale::of(&total_words);
-    let groups = groups(summary);
+    let mut groups = groups(summary);
+    groups.sort_by(|a, b| b.2.total_cmp(&a.2));
     let all: Vec<f64> = groups.iter().map(|(_, _, kwh)| *kwh).collect();
     let steps = apportion(&all, scale.step, (total.0 / scale.step).round() as i64);
     let mut rest = match groups.as_slice() {
         [(name, how, _)] if name == "all" => format!("all of it {how}"),
         groups => {
-            let each = groups.iter().zip(steps);
-            let each =
-                each.map(|((name, how, _), steps)| format!("{name} {} {how}", scale.number(steps)));
+            // What shows as nothing beside the rest is not worth a word.
+            let is_all_nothing = steps.iter().all(|steps| *steps == 0);
+            let seen = groups.iter().zip(steps);
+            let seen = seen.filter(|(_, steps)| is_all_nothing || *steps != 0);
+            let each = seen.map(|((name, how, _), steps)| {
+                let number = scale.number(steps);
+                // A figure that was given is of no component.
+                match name.as_str() {
+                    "all" => format!("{number} {how}"),
+                    name => format!("{name} {number} {how}"),
+                }
+            });
             each.collect::<Vec<_>>().join(", ")
         }
     };
@@ -298,7 +309,21 @@ pub(super) fn emitted(
     (head, rest.join("; "))
 }
 
-pub(super) fn made(embodied: &Embodied) -> (String, String) {
+/// The share in making the hardware, or why there is none though it was asked for; that a score lacks
+/// it is said there.
+pub(super) fn embodied(summary: &Summary) -> Option<(String, String)> {
+    match &summary.embodied {
+        Ok(embodied) => Some(made(embodied)),
+        Err(Unknown::NotAsked) => None,
+        Err(why) => {
+            let why = harmless(&why.to_string());
+            let is_said = summary.asked_for_sci && summary.sci.as_ref().err() == Some(&why);
+            (!is_said).then(|| ("not told".to_owned(), why))
+        }
+    }
+}
+
+fn made(embodied: &Embodied) -> (String, String) {
     let of = embodied.of.iter().map(|device| {
         let (name, total) = (harmless(&device.name), words::mass(device.total));
         format!("{name}, {total} over {} years", device.years)
@@ -332,7 +357,7 @@ pub(super) fn score(summary: &Summary) -> Option<(String, String)> {
 
 /// `480 to 548 g`: the unit once where both have the same.
 fn range(low: GramsCo2e, high: GramsCo2e) -> String {
-    let (low, high) = (words::mass(low), words::mass(high));
+    let [low, high] = between(low.0, high.0);
     match (low.split_once(' '), high.split_once(' ')) {
         (Some((number, a)), Some((_, b))) if a == b => format!("{number} to {high}"),
         _ => format!("{low} to {high}"),
@@ -510,7 +535,9 @@ pub(super) fn cautions(summary: &Summary) -> Vec<String> {
 
 fn push(text: &mut String, look: Look, paint: Paint, lines: &str) {
     for line in lines.lines() {
-        text.push_str(&look.paint(paint, line));
+        if !line.is_empty() {
+            text.push_str(&look.paint(paint, line));
+        }
         text.push('\n');
     }
 }
@@ -569,7 +596,8 @@ fn row(label: &str, head: &str, rest: &str, look: Look) -> String {
         (_, "") => format!("  {label:<10} {head}"),
         _ => {
             let begin = format!("  {label:<10} {head} ");
-            let pad = REST.saturating_sub(begin.chars().count()).max(1);
+            let rest_at = if look.width < NARROW { 0 } else { REST };
+            let pad = rest_at.saturating_sub(begin.chars().count()).max(1);
             format!("{begin}{}{rest}", " ".repeat(pad))
         }
     };
@@ -578,8 +606,10 @@ fn row(label: &str, head: &str, rest: &str, look: Look) -> String {
 }
 
 /// Lines of at most `width` columns, all but the first indented: broken after a comma, semicolon
-/// or colon where there is one, else at a space, never between a number and its unit.
+/// or colon where there is one, else at a space, never between a number and its unit. An indent that
+/// would take more than half of the width is a short one.
 fn hang(text: &str, indent: usize, width: usize) -> String {
+    let indent = if 2 * indent > width { 4 } else { indent };
     let mut lines = String::new();
     let mut rest: Vec<char> = text.chars().collect();
     let mut from = 0;

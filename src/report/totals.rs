@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::groups::{self, Grouping};
 use super::once::{self, Doubled};
-use super::shown::{MICRO, MILLI, Shown, shown, steps};
+use super::shown::{MICRO, MILLI, Shown, shown, steps, told};
 use super::{Emissions, Summary, used};
 use crate::emissions::{self, Parts};
 use crate::forecast::Basis;
@@ -19,6 +19,8 @@ pub(super) struct Amounts {
     pub(super) runs: usize,
     pub(super) duration: Shown,
     pub(super) energy: Shown,
+    /// The same energy in all, not rounded: little is not nothing, and words say so.
+    pub(super) exact_kwh: f64,
     pub(super) emissions: Vec<Amount>,
 }
 
@@ -37,6 +39,9 @@ pub(super) struct Amount {
     pub(super) compared: usize,
     /// From what is shown, so that it is the difference of the two numbers beside it.
     pub(super) avoided: Option<i64>,
+    /// Grams in all and avoided grams, not rounded.
+    pub(super) exact_g: f64,
+    pub(super) exact_avoided_g: f64,
 }
 
 /// A sum, and what was left out of it since it was in it twice.
@@ -129,6 +134,7 @@ impl Amounts {
             runs: 0,
             duration: Shown::none(MILLI),
             energy: Shown::none(MICRO),
+            exact_kwh: 0.0,
             emissions: Vec::new(),
         }
     }
@@ -138,6 +144,7 @@ impl Amounts {
             runs: 1,
             duration: Shown::of(run.duration_s, MILLI),
             energy: Shown::of(run.energy.map(|energy| energy.0), MICRO),
+            exact_kwh: run.energy.total().0,
             emissions: run.emissions.iter().map(Amount::of).collect(),
         }
     }
@@ -152,6 +159,7 @@ impl Amounts {
             .run
             .iter()
             .for_each(|segment| energy.add(&used(segment)));
+        let exact_kwh = energy.total().0.min(whole.exact_kwh);
         let mut energy = Shown::of(energy.map(|energy| energy.0), MICRO);
         energy.at_most(&whole.energy);
         let pue = run.begin.pue.unwrap_or(Pue::NONE);
@@ -163,6 +171,8 @@ impl Amounts {
             let (account, now) = (price(&doubled.run), price(&doubled.run_now));
             let mut g = Shown::of(account.g.map(|grams| grams.0), MILLI);
             g.at_most(&whole.g);
+            let exact_g = account.g.total().0.min(whole.exact_g);
+            let exact_avoided_g = now.g.total().0 - exact_g;
             let now = steps(now.g.total().0, MILLI);
             emissions.push(Amount {
                 basis: of_run.basis,
@@ -173,20 +183,29 @@ impl Amounts {
                 uncovered: steps(account.uncovered.0, MICRO).min(whole.uncovered),
                 compared: whole.compared,
                 avoided: whole.avoided.map(|_| now - g.steps.total()),
+                exact_g,
+                exact_avoided_g,
             });
         }
         Self {
             runs: 1,
             duration: Shown::none(MILLI),
             energy,
+            exact_kwh,
             emissions,
         }
+    }
+
+    /// Kilowatt-hours for words.
+    pub(super) fn kwh(&self) -> f64 {
+        told(self.exact_kwh, self.energy.steps.total(), MICRO)
     }
 
     pub(super) fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.duration.steps.add(&other.duration.steps);
         self.energy.steps.add(&other.energy.steps);
+        self.exact_kwh += other.exact_kwh;
         for amount in &other.emissions {
             // A sum takes what is of its own basis alone.
             match self
@@ -202,8 +221,11 @@ impl Amounts {
 
     fn less(&mut self, once: &Self) {
         self.energy.less(&once.energy);
+        self.exact_kwh -= once.exact_kwh;
         for (mine, once) in self.emissions.iter_mut().zip(&once.emissions) {
             mine.g.less(&once.g);
+            mine.exact_g -= once.exact_g;
+            mine.exact_avoided_g -= once.exact_avoided_g;
             mine.low -= once.low;
             mine.high -= once.high;
             mine.uncovered -= once.uncovered;
@@ -229,6 +251,8 @@ impl Amount {
             uncovered: steps(account.uncovered.0, MICRO),
             compared: usize::from(avoided.is_some()),
             avoided,
+            exact_g: account.g.total().0,
+            exact_avoided_g: emissions.avoided.map_or(0.0, |avoided| avoided.0),
         }
     }
 
@@ -238,14 +262,27 @@ impl Amount {
         is_known.then(|| self.g.total())
     }
 
+    /// The same for words.
+    pub(super) fn known_words(&self) -> Option<f64> {
+        let steps = self.g.steps.total();
+        self.known().map(|_| told(self.exact_g, steps, MILLI))
+    }
+
     /// Avoided emissions in grams.
     pub(super) fn avoided_g(&self) -> Option<f64> {
         self.avoided.map(|steps| shown(steps, MILLI))
     }
 
+    /// The same for words.
+    pub(super) fn avoided_words(&self) -> Option<f64> {
+        (self.avoided).map(|steps| told(self.exact_avoided_g, steps, MILLI))
+    }
+
     fn add(&mut self, other: &Self) {
         self.runs += other.runs;
         self.g.steps.add(&other.g.steps);
+        self.exact_g += other.exact_g;
+        self.exact_avoided_g += other.exact_avoided_g;
         self.low += other.low;
         self.high += other.high;
         self.uncovered += other.uncovered;

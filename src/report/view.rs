@@ -9,9 +9,9 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::csv::labels;
-use super::shown::{MILLI, apportion, shown};
+use super::shown::{MILLI, apportion, between, shown, told};
 use super::totals::{Amount, Amounts};
-use super::{Deadline, Emissions, Summary, text};
+use super::{Component, Deadline, Emissions, Summary, text};
 use crate::forecast::Signal;
 use crate::ledger::entry::{EnergyKind, Method, Part, Share};
 use crate::units::GramsCo2e;
@@ -272,7 +272,7 @@ fn headlines(
             label: "Emissions",
             figure: is_known.then(|| figure(at("g/total"), amount.g.total(), words.clone())),
             words,
-            bounds: is_known.then(|| bounds(here, 0, &amount)),
+            bounds: is_known.then(|| bounds(here, 0, own)),
             note: format!("{}, {}", own.basis, run.boundary()),
         });
         let is_estimate = text::is_estimate(run, own);
@@ -323,12 +323,21 @@ fn headlines(
     all
 }
 
-fn bounds(here: &str, nth: usize, amount: &Amount) -> [Figure; 2] {
-    [("low_g", amount.low), ("high_g", amount.high)].map(|(field, steps)| {
-        let grams = shown(steps, MILLI);
+fn bounds(here: &str, nth: usize, emissions: &Emissions) -> [Figure; 2] {
+    let (amount, account) = (Amount::of(emissions), &emissions.account);
+    let (low, high) = (
+        told(account.low.0, amount.low, MILLI),
+        told(account.high.0, amount.high, MILLI),
+    );
+    let [low, high] = between(low, high);
+    let bound = |field: &str, steps, words| {
         let of = format!("{here}/emissions/{nth}/{field}");
-        figure(of, grams, words::mass(GramsCo2e(grams)))
-    })
+        figure(of, shown(steps, MILLI), words)
+    };
+    [
+        bound("low_g", amount.low, low),
+        bound("high_g", amount.high, high),
+    ]
 }
 
 fn facts(run: &Summary, full_command: bool, zone: &TimeZone) -> Vec<Fact> {
@@ -359,10 +368,14 @@ fn facts(run: &Summary, full_command: bool, zone: &TimeZone) -> Vec<Fact> {
             format!("no end is recorded; last entry {}", local(run.last_at)),
         ),
     });
-    facts.push(fact("counted", share(begin.share)));
+    facts.push(fact("counted", counted(run)));
     facts.push(fact("boundary", run.boundary()));
-    if let Ok(embodied) = &run.embodied {
-        let (grams, rest) = text::made(embodied);
+    if let Some((grams, rest)) = text::embodied(run) {
+        let grams = if run.embodied.is_ok() {
+            grams
+        } else {
+            format!("{grams}:")
+        };
         facts.push(fact("embodied", format!("{grams} {rest}")));
     }
     if let Some((score, rest)) = text::score(run) {
@@ -371,8 +384,13 @@ fn facts(run: &Summary, full_command: bool, zone: &TimeZone) -> Vec<Fact> {
     facts
 }
 
-fn share(share: Share) -> &'static str {
-    match share {
+/// Whose energy it is. A figure that was given is of what the giver had in mind.
+fn counted(run: &Summary) -> &'static str {
+    let is_given = |component: &Component| component.kind == EnergyKind::Assumed;
+    if !run.components.is_empty() && run.components.iter().all(is_given) {
+        return "what was given, whoever caused it: nothing was metered";
+    }
+    match run.begin.share {
         Share::Job => "what the job's processes caused, of devices that others may use as well",
         Share::Machine => "all of the machine, whoever used it",
     }
@@ -380,7 +398,9 @@ fn share(share: Share) -> &'static str {
 
 fn hardware(run: &Summary) -> Vec<String> {
     let mut names: Vec<(&str, usize)> = Vec::new();
-    for meter in &run.meters {
+    // A figure that was given is the name of no hardware.
+    let meters = run.meters.iter();
+    for meter in meters.filter(|meter| meter.method != Method::Given) {
         match names.iter_mut().find(|(name, _)| *name == meter.name) {
             Some((_, count)) => *count += 1,
             None => names.push((&meter.name, 1)),

@@ -26,6 +26,7 @@ const CORE: &[&str] = &[
     "ledger/entry.rs",
     "ledger/line.rs",
     "ledger/pace.rs",
+    "ledger/possible.rs",
     "ledger/redact.rs",
     "caller/limits.rs",
     "caller/limits",

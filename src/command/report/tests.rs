@@ -122,3 +122,17 @@ fn a_record_that_cannot_be_read_is_no_absence_of_runs() {
     assert!(told.contains("its first line is not JSON"), "{told}");
     assert!(!told.contains("no runs yet"), "{told}");
 }
+
+#[test]
+fn a_path_is_like_no_run() {
+    let hint = |wanted: &str| {
+        let near = vec!["r7k2".to_owned()];
+        let wanted = wanted.to_owned();
+        not_found(NotFound::Unknown { wanted, near }).hints
+    };
+    assert_eq!(hint("r7k3"), ["the nearest are r7k2"]);
+    assert_eq!(
+        hint("../.."),
+        ["a run is named by its id or how that begins, or is the `latest`"]
+    );
+}

@@ -174,9 +174,14 @@ fn is_firm_mark(mark: &str) -> bool {
 }
 
 fn number(value: f64) -> String {
-    match value.abs() {
+    let text = match value.abs() {
         size if size < 10.0 => format!("{value:.2}"),
         _ => format!("{value:.0}"),
+    };
+    // Nothing has no sign.
+    match text.strip_prefix('-') {
+        Some(size) if size.trim_matches(['0', '.']).is_empty() => size.to_owned(),
+        _ => text,
     }
 }
 

@@ -173,3 +173,17 @@ fn energy_of_a_moment_has_shares_of_what_there_is() {
     let text = page(&moment);
     assert!(text.contains("<td class=\"number\">87 %</td>"), "{text}");
 }
+
+#[test]
+fn power_that_is_none_has_no_sign() {
+    let none = ledgers::with(|what| {
+        if let What::Segment(segment) = what
+            && segment.part == Part::Held
+        {
+            segment.energy.clear();
+        }
+    });
+    let text = page(&none);
+    assert!(text.contains("00:40: 0.00 W"), "{text}");
+    assert!(!text.contains("-0.00") && !text.contains("-0 W"), "{text}");
+}

@@ -127,7 +127,7 @@ fn assumed_energy_is_an_estimate_of_two_digits_and_never_called_measured() {
       ran 6 h 2 m, paused 45 m in 1 pause
       energy     estimate: 2.4 kWh  all of it assumed from --power 390 W;
                              0.1 of it while paused
-      emissions  estimate: 550 g  258 g to 1.17 kg; intensity observed 93 %,
+      emissions  estimate: 550 g  258 to 1169 g; intensity observed 93 %,
                              forecast 7 %; IT equipment only
       run-now    estimate: 770 g  avoided 220 g (29 %; difference on the average
                              mix, partly by forecast)
@@ -326,4 +326,108 @@ fn the_head_stands_at_the_end_of_a_short_run_too() {
             "catrain: python train.py ended with 0 after 5 s: ran 5 s (catrain report r7k2)\n  head       {head}\n"
         )
     );
+}
+
+#[test]
+fn little_energy_is_little_in_tables_of_runs_too() {
+    let moment = ledgers::with(|what| {
+        if let What::Segment(segment) = what {
+            for reading in &mut segment.energy {
+                reading.joules.0 *= 1e-8;
+            }
+        }
+    });
+    let run = ledgers::summary(&moment);
+    let mut other = run.clone();
+    other.begin.run = "m3q9".to_owned();
+    for by in [
+        crate::report::groups::Grouping::Run,
+        crate::report::groups::Grouping::Day,
+    ] {
+        let runs = [run.clone(), other.clone()];
+        let text = totals(&runs, Some(&by), Look::PLAIN, now(), &zone());
+        let total = text.lines().last().unwrap();
+        // The sum of what is shown, so that it depends on how it is cut.
+        let is_little = total.contains("0.18 J") || total.contains("0.17 J");
+        assert!(is_little && total.contains("µg"), "{text}");
+        assert!(!text.contains(" 0 Wh") && !text.contains(" 0 g"), "{text}");
+    }
+}
+
+#[test]
+fn energy_begins_with_the_largest_and_leaves_out_what_shows_as_nothing() {
+    let mostly_gpu = ledgers::with(|what| {
+        if let What::Segment(segment) = what {
+            for reading in &mut segment.energy {
+                if reading.component != "gpu 0" {
+                    reading.joules.0 *= 1e-6;
+                }
+            }
+            segment.energy.reverse();
+        }
+    });
+    let energy = rows(&mostly_gpu, "energy");
+    assert!(
+        energy.starts_with("energy 2.10 kWh GPU 2.10 measured; "),
+        "{energy}"
+    );
+    let two_figures = ledgers::with(|what| {
+        if let What::Segment(segment) = what {
+            for reading in &mut segment.energy {
+                reading.kind = EnergyKind::Assumed;
+                reading.source = match segment.part {
+                    Part::Running => "--power 300".to_owned(),
+                    _ => "--idle-power 30".to_owned(),
+                };
+                reading.component = "all".to_owned();
+            }
+        }
+    });
+    let energy = rows(&two_figures, "energy");
+    assert!(
+        energy.contains("kWh 2.3 assumed from --power 300, 0.1 assumed from --idle-power 30"),
+        "{energy}"
+    );
+}
+
+#[test]
+fn embodied_emissions_that_were_asked_for_and_are_not_known_say_why() {
+    let ask = |unit| crate::report::Ask {
+        hardware: Some(crate::report::Hardware::Table),
+        units: crate::report::Units { unit, count: None },
+        ..now().into()
+    };
+    let tell = |unit| {
+        let run = crate::report::summarise(&ledgers::example(), ask(unit)).unwrap();
+        end_of_run(&run, Look::PLAIN, now(), &zone())
+    };
+    let text = tell(None);
+    assert!(
+        text.contains("  embodied   not told    no GPU was metered"),
+        "{text}"
+    );
+    // Once, and not of what nobody asked about.
+    assert_eq!(tell(Some("run")).matches("no GPU was metered").count(), 1);
+    assert!(!end(&ledgers::example()).contains("embodied"));
+}
+
+#[test]
+fn a_narrow_terminal_gets_short_indents_and_no_empty_colours() {
+    let look = Look {
+        width: 30,
+        colour: true,
+        ..Look::PLAIN
+    };
+    let run = ledgers::summary(&ledgers::example());
+    let text = full(&run, false, look, now(), &zone());
+    assert!(!text.contains("\x1b[2m\x1b[0m") && !text.contains("\x1b[1m\x1b[0m"));
+    let plain = Look {
+        colour: false,
+        ..look
+    };
+    let text = end_of_run(&run, plain, now(), &zone());
+    for line in text.lines() {
+        assert!(line.chars().count() <= 30, "{line:?} of {text}");
+        assert!(!line.starts_with(&" ".repeat(14)), "{line:?} of {text}");
+    }
 }

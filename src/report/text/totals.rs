@@ -79,7 +79,7 @@ pub fn totals(
 }
 
 fn shown_kwh(amounts: &Amounts) -> crate::units::KilowattHours {
-    crate::units::KilowattHours(amounts.energy.total())
+    crate::units::KilowattHours(amounts.kwh())
 }
 
 fn table(head: &str, lines: &[Line<'_>], total: &Amounts, look: Look) -> String {
@@ -90,9 +90,9 @@ fn table(head: &str, lines: &[Line<'_>], total: &Amounts, look: Look) -> String 
     let is_timed: Vec<bool> = lines.iter().map(|line| line.sign > 0.0).collect();
     let (times, all_time) = times(&seconds, total.duration.total());
     let kwh: Vec<f64> = (lines.iter())
-        .map(|line| line.sign * line.amounts.energy.total())
+        .map(|line| line.sign * line.amounts.kwh())
         .collect();
-    let (energy, all_energy) = Scale::energy(largest(&kwh, total.energy.total())).sum(&kwh);
+    let (energy, all_energy) = Scale::energy(largest(&kwh, total.kwh())).sum(&kwh);
     let masses: Vec<(Basis, Masses)> = (total.emissions.iter())
         .map(|amount| (amount.basis, Masses::of(amount.basis, lines, total)))
         .collect();
@@ -174,8 +174,8 @@ impl Masses {
             words
         };
         Self {
-            g: column(&|amounts| find(amounts).and_then(|amount| amount.known())),
-            avoided: column(&|amounts| find(amounts).and_then(|amount| amount.avoided_g())),
+            g: column(&|amounts| find(amounts).and_then(|amount| amount.known_words())),
+            avoided: column(&|amounts| find(amounts).and_then(|amount| amount.avoided_words())),
         }
     }
 

@@ -59,9 +59,9 @@ pub(super) fn overview(runs: &[Summary], zone: &TimeZone) -> Overview {
         let gross: i64 = real.filter_map(|(value, _)| value.map(shown)).sum();
         (words, scale.words(gross - shown(once)))
     };
-    let kwh: Vec<Option<f64>> = amounts.iter().map(|a| Some(a.energy.total())).collect();
-    let scale = Scale::energy(total.energy.total());
-    let (energy, all_energy) = column(scale, &kwh, once.energy.total());
+    let kwh: Vec<Option<f64>> = amounts.iter().map(|a| Some(a.kwh())).collect();
+    let scale = Scale::energy(total.kwh());
+    let (energy, all_energy) = column(scale, &kwh, once.kwh());
     let mut rows: Vec<OverviewRow> = (runs.iter().zip(&amounts).enumerate())
         .map(|(at, (run, amounts))| OverviewRow {
             anchor: at + 1,
@@ -102,15 +102,19 @@ pub(super) fn overview(runs: &[Summary], zone: &TimeZone) -> Overview {
             let at = amounts.emissions.iter().position(|a| a.basis == *basis)?;
             Some((at, amounts.emissions[at]))
         };
-        let fields: [(&str, Of); 2] =
-            [("g/total", Amount::known), ("avoided_g", Amount::avoided_g)];
-        let mut cells = fields.map(|(field, of)| {
+        // What it is, and what words tell of it.
+        let fields: [(&str, Of, Of); 2] = [
+            ("g/total", Amount::known, Amount::known_words),
+            ("avoided_g", Amount::avoided_g, Amount::avoided_words),
+        ];
+        let mut cells = fields.map(|(field, of, words_of)| {
             let value = |amounts: &Amounts| find(amounts).and_then(|(_, amount)| of(&amount));
+            let told = |amounts: &Amounts| find(amounts).and_then(|(_, a)| words_of(&a));
             let values: Vec<Option<f64>> = amounts.iter().map(value).collect();
+            let in_words: Vec<Option<f64>> = amounts.iter().map(told).collect();
             let net = value(total);
-            let once = value(once).unwrap_or(0.0);
-            let scale = Scale::mass(net.unwrap_or(0.0));
-            let (words, all) = column(scale, &values, once);
+            let scale = Scale::mass(told(total).unwrap_or(0.0));
+            let (words, all) = column(scale, &in_words, told(once).unwrap_or(0.0));
             let cell = |of: String, amounts: &Amounts, value: Option<f64>, words: String| {
                 let (nth, _) = find(amounts)?;
                 Some(figure(

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Figure, bounds, figure, kind, meaning};
 use crate::emissions::PARTS;
 use crate::ledger::entry::Part;
-use crate::report::shown::{MICRO, MILLI, Scale, apportion, round, shown, steps, times};
+use crate::report::shown::{MICRO, MILLI, Scale, apportion, round, shown, steps, times, told};
 use crate::report::totals::{Amount, Amounts};
 use crate::report::{Emissions, Summary, text};
 use crate::units::{GramsCo2e, KilowattHours};
@@ -53,9 +53,9 @@ pub(super) fn components(run: &Summary, here: &str) -> Vec<ComponentRow> {
         .map(|component| component.energy.0)
         .collect();
     let exact = apportion(&kwh, MICRO, all);
-    let total = shown(all, MICRO);
     let largest = kwh.iter().copied().fold(0.0, f64::max);
-    let (column, _) = Scale::energy(largest).column(&kwh, total);
+    let in_words = told(run.energy.total().0, all, MICRO);
+    let (column, _) = Scale::energy(largest).column(&kwh, in_words);
     // Of what there is, not of what is shown: that of a moment is rounded to nothing.
     let sum: f64 = kwh.iter().sum();
     let percents: Vec<f64> = (kwh.iter())
@@ -108,8 +108,11 @@ pub(super) fn phases(run: &Summary, here: &str) -> (Vec<PhaseRow>, PhaseRow) {
         .iter()
         .map(|(p, _)| of(whole.energy.steps[*p], MICRO))
         .collect();
-    let (energy, all_energy) =
-        Scale::energy(whole.energy.total()).column(&kwh, whole.energy.total());
+    let exact: Vec<f64> = seen
+        .iter()
+        .map(|(p, _)| told(run.energy[*p].0, whole.energy.steps[*p], MICRO))
+        .collect();
+    let (energy, all_energy) = Scale::energy(whole.kwh()).column(&exact, whole.kwh());
     let masses: Vec<Option<Column>> = (run.emissions.iter())
         .zip(&whole.emissions)
         .map(|(emissions, amount)| {
@@ -117,8 +120,12 @@ pub(super) fn phases(run: &Summary, here: &str) -> (Vec<PhaseRow>, PhaseRow) {
                 .iter()
                 .map(|(p, _)| of(amount.g.steps[*p], MILLI))
                 .collect();
-            let total = amount.g.total();
-            let (words, all) = Scale::mass(total).column(&grams, total);
+            let exact: Vec<f64> = seen
+                .iter()
+                .map(|(p, _)| told(emissions.account.g[*p].0, amount.g.steps[*p], MILLI))
+                .collect();
+            let total = told(amount.exact_g, amount.g.steps.total(), MILLI);
+            let (words, all) = Scale::mass(total).column(&exact, total);
             emissions
                 .account
                 .mean()
@@ -173,18 +180,19 @@ pub(super) fn bases(run: &Summary, here: &str) -> Vec<BasisRow> {
         let amount = Amount::of(emissions);
         let account = &emissions.account;
         let at = |field: &str| format!("{here}/emissions/{nth}/{field}");
-        let grams = |field: &str, steps: i64| {
-            let grams = shown(steps, MILLI);
-            figure(at(field), grams, words::mass(GramsCo2e(grams)))
+        let grams = |field: &str, steps: i64, exact: f64| {
+            let words = words::mass(GramsCo2e(told(exact, steps, MILLI)));
+            figure(at(field), shown(steps, MILLI), words)
         };
         let is_known = account.mean().is_some();
         let base = steps(emissions.run_now.g.total().0, MILLI);
         let uncovered = shown(amount.uncovered, MICRO);
+        let uncovered_words = told(account.uncovered.0, amount.uncovered, MICRO);
         BasisRow {
             name: emissions.basis.to_string(),
             sources: emissions.sources.clone(),
-            g: is_known.then(|| grams("g/total", amount.g.steps.total())),
-            bounds: is_known.then(|| bounds(here, nth, &amount)),
+            g: is_known.then(|| grams("g/total", amount.g.steps.total(), amount.exact_g)),
+            bounds: is_known.then(|| bounds(here, nth, emissions)),
             mean: account.mean().map(|mean| {
                 figure(
                     at("mean_g_per_kwh"),
@@ -194,11 +202,13 @@ pub(super) fn bases(run: &Summary, here: &str) -> Vec<BasisRow> {
             }),
             kinds: text::kinds(account),
             uncovered: (!account.is_complete()).then(|| {
-                let words = words::energy(KilowattHours(uncovered));
+                let words = words::energy(KilowattHours(uncovered_words));
                 figure(at("uncovered_kwh"), uncovered, words)
             }),
-            run_now: (emissions.run_now.is_complete()).then(|| grams("baseline/g", base)),
-            avoided: amount.avoided.map(|steps| grams("avoided_g", steps)),
+            run_now: (emissions.run_now.is_complete())
+                .then(|| grams("baseline/g", base, emissions.run_now.g.total().0)),
+            avoided: (amount.avoided)
+                .map(|steps| grams("avoided_g", steps, amount.exact_avoided_g)),
             not_compared: emissions.avoided.err().map(|why| run.not_compared(why)),
             meaning: meaning(emissions),
             state: match emissions.is_settled {
