@@ -111,7 +111,6 @@ fn words(name: &str, value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::ledger::line;
 
     const V2: &str = include_str!("../../tests/fixtures/ledger_v2.jsonl");
