@@ -185,6 +185,7 @@ fn when_rapl_goes_the_model_takes_the_whole_stretch() {
     machine.rapl(500, 1);
     host.tick(at(5));
     fs::remove_file(machine.dir.path().join("rapl/intel-rapl:0/energy_uj")).unwrap();
+    machine.write("rapl/intel-rapl:0:0/energy_uj", "2000000");
     let readings = ten_seconds(&mut host, Part::Running, 10, 0);
     let cpu = of(&readings, "cpu");
     assert_eq!(cpu.method, Some(Method::CpuModel), "never both");
