@@ -67,6 +67,7 @@ fn verify(args: ReportArgs, state: &Path) -> (String, Result<(), Failure>) {
 fn of(runs: &[&str]) -> ReportArgs {
     ReportArgs {
         runs: runs.iter().map(|run| (*run).to_owned()).collect(),
+        offline: true,
         ..ReportArgs::default()
     }
 }
@@ -238,15 +239,15 @@ fn reports_carry_the_head_and_say_whether_the_chain_holds() {
     };
     assert_eq!(
         ledger_of("a2b3"),
-        serde_json::json!({"verified": true, "head": AT_ALL})
+        serde_json::json!({"verified": true, "head": AT_ALL, "running": false})
     );
     assert_eq!(
         ledger_of("c4d5"),
-        serde_json::json!({"verified": false, "head": null})
+        serde_json::json!({"verified": false, "head": null, "running": false})
     );
     assert_eq!(
         ledger_of("e6f7"),
-        serde_json::json!({"verified": null, "head": null})
+        serde_json::json!({"verified": null, "head": null, "running": false})
     );
     assert!(report("a2b3", ReportFormat::Text).contains(&format!("head       {AT_ALL}")));
     assert!(report("c4d5", ReportFormat::Text).contains("record was changed"));
