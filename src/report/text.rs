@@ -13,7 +13,7 @@ use super::{Deadline, Embodied, Emissions, Summary, Unknown};
 use crate::emissions::{Account, INTENSITY_KINDS};
 use crate::forecast::Signal;
 use crate::ledger::entry::{EnergyKind, Exit, IntensityKind, Part};
-use crate::units::{GramsCo2e, KilowattHours};
+use crate::units::{GramsCo2e, Joules, KilowattHours};
 use crate::words::{self, Look, Paint};
 
 mod full;
@@ -208,7 +208,7 @@ pub(super) fn energy(summary: &Summary) -> (String, String) {
     }
     let is_estimate = 1.0 - summary.energy_share(EnergyKind::Measured) > MUCH;
     let total_words = match is_estimate {
-        true => words::energy(KilowattHours(two_digits(total.0))),
+        true => words::energy(in_two_digits(total)),
         false => words::energy(total),
     };
     let total_words = if is_estimate {
@@ -558,6 +558,14 @@ pub(super) fn mass(grams: GramsCo2e, is_estimate: bool) -> String {
     match is_estimate {
         true => trimmed(&words::mass(GramsCo2e(two_digits(grams.0)))),
         false => words::mass(grams),
+    }
+}
+
+/// Rounded to two digits of what is shown: a joule is no power of ten of a kilowatt-hour.
+fn in_two_digits(energy: KilowattHours) -> KilowattHours {
+    match words::energy(energy).ends_with(" J") {
+        true => Joules(two_digits(Joules::from(energy).0)).into(),
+        false => KilowattHours(two_digits(energy.0)),
     }
 }
 

@@ -247,6 +247,14 @@ fn no_line_is_wider_than_the_terminal() {
 }
 
 #[test]
+fn a_few_joules_have_two_digits_as_well() {
+    let joules = |joules: f64| words::energy(in_two_digits(Joules(joules).into()));
+    assert_eq!(trimmed(&joules(2.0246)), "2.0 J");
+    assert_eq!(trimmed(&joules(147.3)), "150 J");
+    assert_eq!(trimmed(&joules(4000.0)), "1.1 Wh");
+}
+
+#[test]
 fn two_digits_are_two_digits_in_any_unit() {
     let cases = [
         (512.3, "510 g"),
