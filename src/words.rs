@@ -178,6 +178,11 @@ pub fn zone_name(zone: &TimeZone, now: Timestamp) -> String {
     }
 }
 
+/// Bytes as hexadecimal digits in small letters.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn minus(text: String) -> String {
     match text.strip_prefix('-') {
         Some(size) if size.starts_with(|c: char| c.is_ascii_digit()) => format!("−{size}"),

@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::dirs;
 use crate::forecast::learned::Learned;
 use crate::forecast::{Basis, Issue, Point, Series};
+use crate::words;
 use form::Found;
 use held::Held;
 
@@ -59,10 +60,7 @@ impl Of {
     /// told apart.
     fn name(&self) -> String {
         let digest = Sha256::digest(form::line(self));
-        digest[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        words::hex(&digest[..8])
     }
 
     fn lock_name(&self) -> String {

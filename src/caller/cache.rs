@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use super::limits::Keep;
 use crate::caller::wire::{Answer, Ask};
 use crate::dirs;
+use crate::words::hex;
 
 /// The form of a file; part of its name, so that other versions neither read nor disturb it.
 const SCHEMA: &str = "catrain.answer/1";
@@ -100,10 +101,6 @@ fn digest(parts: &[&str]) -> String {
         hash.update(part);
     }
     hex(&hash.finalize()[..8])
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An answer as it is kept.

@@ -9,6 +9,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::entry::CommandDigest;
+use crate::words::hex;
 
 /// Stands for what was taken out.
 pub const REDACTED: &str = "[redacted]";
@@ -107,7 +108,6 @@ const TOKEN_SHAPES: [(&str, usize); 38] = [
 /// (printf %s SALT; printf '%s\0' python train.py --api-key KEY) | sha256sum
 /// ```
 pub fn command_digest<'a>(salt: [u8; 16], words: impl Iterator<Item = &'a [u8]>) -> CommandDigest {
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
     let salt = hex(&salt);
     let mut sum = Sha256::new();
     sum.update(&salt);

@@ -23,6 +23,7 @@ use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use zeroize::Zeroizing;
 
 use super::heads::Head;
+use crate::words::hex;
 
 /// No key in PEM is longer.
 const LARGEST: u64 = 16 << 10;
@@ -164,10 +165,6 @@ fn read(path: &Path, is_secret: bool) -> Result<Zeroizing<Vec<u8>>, KeyTrouble> 
     let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
     file.take(LARGEST).read_to_end(&mut bytes).map_err(io)?;
     Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
