@@ -57,10 +57,7 @@ pub fn run(
     let mut summaries = Vec::new();
     let mut unreadable = Vec::new();
     // What was known then is not made better by what is known now.
-    let settling = match as_of {
-        None => Settling::new(state, args.offline),
-        Some(_) => None,
-    };
+    let settling = as_of.is_none().then(|| Settling::new(state, args.offline));
     for run in chosen {
         match settled(run, args, as_of, now, zone, settling.as_ref()) {
             Ok(summary) => summaries.push(summary),
@@ -128,7 +125,7 @@ fn settled(
     as_of: Option<Timestamp>,
     now: Timestamp,
     zone: &TimeZone,
-    settling: Option<&Settling>,
+    settling: Option<&Settling<'_>>,
 ) -> anyhow::Result<Summary> {
     let is_written = ledger::is_being_written(&run.path);
     let ledger = ledger::read(&run.path)?;
