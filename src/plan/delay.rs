@@ -104,7 +104,7 @@ fn signed(time: Duration) -> SignedDuration {
 /// Time lost before the job runs again.
 fn to_be_running(s: &Situation<'_>) -> Duration {
     match s.state {
-        State::Paused(_) => s.switching.resume.min(EVER),
+        State::Paused(_) | State::Released(_) => s.switching.resume.min(EVER),
         State::Fresh | State::Running(_) => Duration::ZERO,
     }
 }
@@ -168,7 +168,7 @@ pub(super) fn room(now: Timestamp, s: &Situation<'_>) -> Result<Room, Reason> {
         (Work::Known { remaining, .. }, _) if remaining.is_zero() => {
             return Err(match s.state {
                 State::Fresh => Reason::NothingLeft,
-                State::Running(_) | State::Paused(_) => Reason::Overrun,
+                State::Running(_) | State::Paused(_) | State::Released(_) => Reason::Overrun,
             });
         }
         // A deadline alone gives no right to wait.
@@ -177,7 +177,7 @@ pub(super) fn room(now: Timestamp, s: &Situation<'_>) -> Result<Room, Reason> {
     }
     match (fit(now, s), s.state) {
         (Some(Fit::CannotBeMet { .. }), _) => return Err(Reason::DeadlineMissed),
-        (Some(Fit::Tight), State::Paused(_)) => return Err(Reason::DeadlineGuard),
+        (Some(Fit::Tight), state) if state.is_off() => return Err(Reason::DeadlineGuard),
         (Some(Fit::Tight), _) => return Err(Reason::Tight),
         _ => {}
     }
@@ -226,8 +226,8 @@ pub(super) fn room(now: Timestamp, s: &Situation<'_>) -> Result<Room, Reason> {
                 });
             }
         }
-        State::Fresh | State::Paused(_) if spare <= poll => return Err(guard),
-        State::Fresh | State::Paused(_) => {}
+        State::Fresh | State::Paused(_) | State::Released(_) if spare <= poll => return Err(guard),
+        State::Fresh | State::Paused(_) | State::Released(_) => {}
     }
     Ok(Room {
         estimate: estimate(s.work),

@@ -80,7 +80,7 @@ pub fn problem(
         initial: match s.state {
             State::Fresh => Initial::Fresh,
             State::Running(since) => Initial::Running(age(switching.min_run, min_run_ticks, since)),
-            State::Paused(since) => {
+            State::Paused(since) | State::Released(since) => {
                 Initial::Paused(age(switching.min_pause, min_pause_ticks, since))
             }
         },

@@ -61,6 +61,16 @@ pub struct Power {
     pub wait: Watts,
 }
 
+/// How a pause is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// The job keeps its memory and stands still.
+    Hold,
+    /// The job saves its state and leaves; later it is started again.
+    Release,
+}
+
 /// What a pause costs and how often it may happen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Switching {
@@ -78,6 +88,25 @@ pub struct Switching {
     pub min_pause: Duration,
     /// Pauses still allowed; none: no limit.
     pub max_pauses: Option<u32>,
+    /// What a pause costs that is made by [`Way::Release`], where each pause may be made in either
+    /// way: the numbers above are then those of [`Way::Hold`]. None: there is one way, whichever it
+    /// is, and it has the numbers above.
+    pub release: Option<Release>,
+}
+
+/// What a pause costs in which the job leaves and is started again later.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Release {
+    /// Time lost to save and leave.
+    pub pause: Duration,
+    /// Time lost to start again, restore and warm up.
+    pub resume: Duration,
+    /// Energy of one pause beyond that.
+    pub pause_energy: KilowattHours,
+    /// Energy of one resume beyond that.
+    pub resume_energy: KilowattHours,
+    /// What stays on meanwhile; usually 0 W.
+    pub idle: Watts,
 }
 
 /// Where the job stands.
@@ -87,8 +116,26 @@ pub enum State {
     Fresh,
     /// Running (or held running) for so long.
     Running(Duration),
-    /// Paused for so long.
+    /// Paused for so long; it has kept its memory.
     Paused(Duration),
+    /// Paused for so long; it has left and must be started again. Like [`State::Paused`] where
+    /// [`Switching::release`] is none.
+    Released(Duration),
+}
+
+impl State {
+    /// Whether it has been started and does not run.
+    fn is_off(self) -> bool {
+        matches!(self, Self::Paused(_) | Self::Released(_))
+    }
+
+    /// The way in which it is paused; [`Way::Hold`] while it is not.
+    fn way(self) -> Way {
+        match self {
+            Self::Released(_) => Way::Release,
+            Self::Fresh | Self::Running(_) | Self::Paused(_) => Way::Hold,
+        }
+    }
 }
 
 /// What is known about the work left.
@@ -168,6 +215,9 @@ pub enum Act {
 pub struct Decision {
     /// What to do now.
     pub act: Act,
+    /// How to pause, if `act` is [`Act::Pause`] and the job runs. How it is paused, if it is
+    /// released; else [`Way::Hold`].
+    pub way: Way,
     /// When the plan changes next, if it does. While waiting or paused never later than the time at
     /// which the guard would end it, so it is always right to wake then and decide again.
     pub until: Option<Timestamp>,
@@ -311,6 +361,7 @@ pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
     let deadline = delay::fit(now, s);
     let run = |reason| Decision {
         act: Act::Run,
+        way: s.state.way(),
         until: None,
         reason,
         plan: at_once(now, s),
@@ -350,7 +401,7 @@ pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
     let outline = grid.outline(&phases);
     let saves = outline.run_now_grams - outline.grams;
     let act = first.act();
-    let begins = !matches!(s.state, State::Paused(_));
+    let begins = !s.state.is_off();
     // A threshold is a rule that was asked for as it stands.
     if act == Act::Pause
         && begins
@@ -397,6 +448,7 @@ pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
     };
     Decision {
         act,
+        way: s.state.way(),
         until,
         reason,
         plan: Some(outline),
@@ -412,7 +464,7 @@ fn at_once(now: Timestamp, s: &Situation<'_>) -> Option<Outline> {
     }
     let grid = Grid::without_room(now, s, estimate);
     let phases = match s.state {
-        State::Paused(_) => vec![(Phase::Restore, grid.problem.resume_ticks)],
+        State::Paused(_) | State::Released(_) => vec![(Phase::Restore, grid.problem.resume_ticks)],
         State::Fresh | State::Running(_) => Vec::new(),
     };
     Some(grid.outline(&phases))

@@ -101,12 +101,12 @@ impl Outline {
         };
         let first = match (state, waits) {
             (State::Fresh, Some(until)) => format!("held until {}", time(until)),
-            (State::Running(_) | State::Paused(_), Some(until)) => {
+            (State::Running(_) | State::Paused(_) | State::Released(_), Some(until)) => {
                 format!("paused until {}", time(until))
             }
             (State::Fresh, None) => "starts now".to_owned(),
             (State::Running(_), None) => "runs on".to_owned(),
-            (State::Paused(_), None) => "resumes now".to_owned(),
+            (State::Paused(_) | State::Released(_), None) => "resumes now".to_owned(),
         };
         // The pause that is about to begin is the one already named.
         let named = waits.is_some() && matches!(state, State::Running(_));
@@ -123,7 +123,7 @@ impl Outline {
         let against = match state {
             State::Fresh => "starting now",
             State::Running(_) => "running on",
-            State::Paused(_) => "resuming now",
+            State::Paused(_) | State::Released(_) => "resuming now",
         };
         format!(
             "{first}{then}; {done}; {mean} instead of {}, {} against {against}",

@@ -169,11 +169,11 @@ fn live(grid: Grid, job: &Job, seed: u32) -> Lived {
                 (elapsed, delay) = (elapsed + save, delay + save);
                 state = State::Paused(zero);
             }
-            (State::Paused(age), Act::Pause) => {
+            (State::Paused(age) | State::Released(age), Act::Pause) => {
                 (elapsed, delay) = (elapsed + step, delay + step);
                 state = State::Paused(age + step);
             }
-            (State::Paused(_), Act::Run) => {
+            (State::Paused(_) | State::Released(_), Act::Run) => {
                 let restore = job.switching.resume;
                 (elapsed, delay) = (elapsed + restore, delay + restore);
                 state = State::Running(restore);
@@ -196,6 +196,7 @@ const SWITCHING: Switching = Switching {
     min_run: Duration::from_secs(10 * 60),
     min_pause: Duration::from_secs(5 * 60),
     max_pauses: None,
+    release: None,
 };
 
 fn job(work_hours: f64) -> Job {

@@ -69,6 +69,7 @@ fn situation(outlook: &Outlook) -> Situation<'_> {
             min_run: 10 * MINUTE,
             min_pause: 5 * MINUTE,
             max_pauses: None,
+            release: None,
         },
         state: State::Fresh,
         work: Work::Known {

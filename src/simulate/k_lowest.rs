@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::forecast::{Knowledge, Outlook, Span};
-use crate::plan::{Act, Allowance, Decision, Policy, Reason, Situation, delay};
+use crate::plan::{Act, Allowance, Decision, Policy, Reason, Situation, Way, delay};
 use crate::supervise::machine::Planner;
 use crate::units::GramsPerKwh;
 
@@ -101,6 +101,7 @@ impl Planner for Planned {
         let (now, limit) = (intensity, *limit);
         Decision {
             act,
+            way: Way::Hold,
             until: until.filter(|_| next.is_some()),
             reason: match act {
                 Act::Run => Reason::BelowThreshold { now, limit },

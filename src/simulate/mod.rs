@@ -122,6 +122,7 @@ impl Costs {
             min_run: self.min_run,
             min_pause: self.min_pause,
             max_pauses: if can_pause { self.max_pauses } else { Some(0) },
+            release: None,
         }
     }
 }

@@ -278,6 +278,7 @@ impl Stage {
                 min_run: Duration::from_mins(10),
                 min_pause: Duration::from_mins(5),
                 max_pauses: None,
+                release: None,
             },
             deadline: None,
             duration: None,

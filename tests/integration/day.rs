@@ -42,6 +42,7 @@ fn settings(from: Timestamp) -> Settings {
             min_run: 10 * MINUTE,
             min_pause: 5 * MINUTE,
             max_pauses: None,
+            release: None,
         },
         deadline: Some(from + SignedDuration::from_hours(20)),
         duration: Some(Expected {

@@ -192,6 +192,7 @@ pub(super) fn plan(
             min_run: args.min_run,
             min_pause: args.min_pause,
             max_pauses: None,
+            release: None,
         },
         deadline,
         duration,

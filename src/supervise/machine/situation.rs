@@ -12,7 +12,7 @@ use crate::forecast::Outlook;
 use crate::ledger::entry::Part;
 use crate::plan::delay::{FIRST_RUN, MOST_DELAY, earned};
 use crate::plan::{
-    Act, Allowance, Decision, Policy, Power, Reason, Situation, State, Switching, Work,
+    Act, Allowance, Decision, Policy, Power, Reason, Situation, State, Switching, Way, Work,
 };
 use crate::units::{GramsCo2e, Joules, Watts};
 
@@ -265,6 +265,7 @@ pub fn delay_allowed(
 fn nothing_known() -> Decision {
     Decision {
         act: Act::Run,
+        way: Way::Hold,
         until: None,
         reason: Reason::NothingKnown,
         plan: None,

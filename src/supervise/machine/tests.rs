@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::forecast::{Basis, Issue, Kind, Series};
-use crate::plan::Situation;
+use crate::plan::{Situation, Way};
 use crate::units::{GramsPerKwh, KilowattHours};
 use crate::units::{Joules, Watts};
 
@@ -88,6 +88,7 @@ fn plain() -> Settings {
             min_run: 10 * MINUTE,
             min_pause: 5 * MINUTE,
             max_pauses: None,
+            release: None,
         },
         deadline: None,
         duration: None,
@@ -123,6 +124,7 @@ fn waits(now: Timestamp, _: &Policy, s: &Situation<'_>) -> Decision {
     let allowed = s.allowance != crate::plan::Allowance::None;
     Decision {
         act: if allowed { Act::Pause } else { Act::Run },
+        way: Way::Hold,
         until: allowed.then(|| now + SignedDuration::from_hours(1)),
         reason: Reason::NoDelayLeft,
         plan: None,
@@ -133,6 +135,7 @@ fn waits(now: Timestamp, _: &Policy, s: &Situation<'_>) -> Decision {
 fn runs(_: Timestamp, _: &Policy, _: &Situation<'_>) -> Decision {
     Decision {
         act: Act::Run,
+        way: Way::Hold,
         until: None,
         reason: Reason::PolicyNow,
         plan: None,

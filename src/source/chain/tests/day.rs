@@ -107,6 +107,7 @@ fn situation(outlook: &Outlook, now: Timestamp) -> Situation<'_> {
             min_run: 10 * MINUTE,
             min_pause: 10 * MINUTE,
             max_pauses: None,
+            release: None,
         },
         state: State::Running(HOUR),
         work: Work::Known {

@@ -73,6 +73,7 @@ fn waits_by_the_guard(now: Timestamp, _: &Policy, s: &Situation<'_>) -> Decision
         } else {
             Act::Run
         },
+        way: Way::Hold,
         until: allowed.then(|| next.min(guard)),
         reason: Reason::NoDelayLeft,
         plan: None,
