@@ -195,13 +195,104 @@ pub struct RunArgs {
     #[arg(long, value_name = "DUR", default_value = "5m", value_parser = parse::duration, help_heading = "Plan")]
     pub min_pause: Duration,
 
+    /// How the job is paused [default: stop, or the preset's]
+    #[arg(long, value_name = "MODE", value_enum, help_heading = "Pause")]
+    pub pause_with: Option<PauseMode>,
+
+    /// What is known of a framework: signals, who gets them, waits
+    #[arg(long, value_name = "NAME", value_enum, help_heading = "Pause")]
+    pub preset: Option<PresetName>,
+
+    /// Longest stop of a job that has not saved its state [default: 8m for several ranks, else none]
+    #[arg(long, value_name = "DUR", value_parser = parse::positive_duration, help_heading = "Pause")]
+    pub max_stop: Option<Duration>,
+
+    /// How the job is asked to save its state [default: USR1, or the preset's]
+    #[arg(long, value_name = "SIG", value_parser = signal, help_heading = "Pause")]
+    pub checkpoint_signal: Option<nix::sys::signal::Signal>,
+
+    /// Who of the job is asked to [default: leader, or the preset's]
+    #[arg(long, value_name = "WHOM", value_enum, help_heading = "Pause")]
+    pub checkpoint_to: Option<RecipientName>,
+
+    /// Proof of a save: a file that matches is new, or changed, and complete
+    #[arg(long, value_name = "GLOB", help_heading = "Pause")]
+    pub checkpoint_path: Option<String>,
+
+    /// Proof of a save: a line that matches, where progress is read from
+    #[arg(long, value_name = "RE", help_heading = "Pause")]
+    pub checkpoint_line: Option<String>,
+
+    /// How long a save may take
+    #[arg(long, value_name = "DUR", default_value = "5m", value_parser = parse::positive_duration, help_heading = "Pause")]
+    pub checkpoint_timeout: Duration,
+
+    /// What follows when nothing proves a save in time
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value = "stop",
+        help_heading = "Pause"
+    )]
+    pub unproved: UnprovedThen,
+
+    /// Arguments to add when a job that has left is started again, such as `--resume latest`
+    #[arg(
+        long,
+        value_name = "ARGS",
+        allow_hyphen_values = true,
+        help_heading = "Pause"
+    )]
+    pub resume_args: Option<String>,
+
+    /// Where the job says how far it is: a file, `stdout` or `stderr`
+    /// [default: its stdout and stderr, where they go to files]
+    #[arg(long, value_name = "FILE|stdout|stderr", value_hint = ValueHint::FilePath, help_heading = "Time")]
+    pub progress_from: Option<ProgressFrom>,
+
+    /// What progress looks like, with groups `done` and `total`, or `percent`
+    /// [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]
+    #[arg(long, value_name = "RE", help_heading = "Time")]
+    pub progress_pattern: Option<String>,
+
     /// How the job is asked to end by `catrain stop`
     #[arg(long, value_name = "SIG", default_value = "TERM", value_parser = signal, help_heading = "Job")]
     pub stop_signal: nix::sys::signal::Signal,
 
-    /// How long the job may take to end before it is killed
-    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = parse::duration, help_heading = "Job")]
-    pub grace: Duration,
+    /// How long the job may take to end before it is killed [default: 30s, or the preset's]
+    #[arg(long, value_name = "DUR", value_parser = parse::duration, help_heading = "Job")]
+    pub grace: Option<Duration>,
+
+    /// What becomes of processes that outlive the job's first one
+    #[arg(
+        long,
+        value_name = "FATE",
+        value_enum,
+        default_value = "end",
+        help_heading = "Job"
+    )]
+    pub leftovers: LeftoverFate,
+
+    /// How often a job that fails is started again
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Job")]
+    pub retries: u32,
+
+    /// How long to wait before that; twice as long each time, with jitter
+    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = parse::duration, help_heading = "Job")]
+    pub retry_delay: Duration,
+
+    /// Run CMD by `sh -c` when the job is paused; CATRAIN_RUN, CATRAIN_EVENT and more tell it why
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, help_heading = "Job")]
+    pub on_pause: Option<String>,
+
+    /// The same when it goes on
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, help_heading = "Job")]
+    pub on_resume: Option<String>,
+
+    /// The same when the run is over
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString, help_heading = "Job")]
+    pub on_end: Option<String>,
 
     /// Give the job the controlling terminal (password prompts, shells); it may be held, never paused
     #[arg(long, help_heading = "Job")]
@@ -287,6 +378,87 @@ pub enum PolicyName {
     Budget,
     /// At once, never paused
     Now,
+}
+
+/// `--pause-with`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PauseMode {
+    /// Stop every process, and continue them later
+    Stop,
+    /// Freeze the job's control group; falls back to `stop` where that is not possible
+    Freeze,
+    /// Have the job save its state, see the proof, then stop it
+    Checkpoint,
+    /// Have the job save its state and leave; start the command again later
+    Restart,
+    /// `stop` or `restart`, as the plan finds cheaper for each pause
+    Auto,
+}
+
+/// `--preset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PresetName {
+    /// Any job: stopped and continued
+    Plain,
+    /// torchrun: its ranks are asked to save
+    Torchrun,
+    /// PyTorch Lightning
+    Lightning,
+    /// Hugging Face Trainer and accelerate
+    Huggingface,
+    /// submitit
+    Submitit,
+}
+
+/// `--checkpoint-to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RecipientName {
+    /// The process that was started
+    Leader,
+    /// Its process group
+    Group,
+    /// Each rank, not the launcher
+    Ranks,
+}
+
+/// `--unproved`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum UnprovedThen {
+    /// Stop it all the same; it keeps its memory
+    Stop,
+    /// Let it run on
+    Run,
+}
+
+/// `--leftovers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LeftoverFate {
+    /// They have the grace period to end by themselves, then are ended
+    End,
+    /// They run on
+    Leave,
+}
+
+/// `--progress-from`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProgressFrom {
+    /// What the job writes to its standard output.
+    Stdout,
+    /// What it writes to its standard error.
+    Stderr,
+    /// A file that it writes.
+    File(PathBuf),
+}
+
+impl std::str::FromStr for ProgressFrom {
+    type Err = std::convert::Infallible;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "stdout" => Self::Stdout,
+            "stderr" => Self::Stderr,
+            path => Self::File(path.into()),
+        })
+    }
 }
 
 /// `--summary`.

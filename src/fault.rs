@@ -71,6 +71,8 @@ points! {
     StartDone = 101,
     /// A pause was decided; its intent is not written.
     PauseDecided = 110,
+    /// The intent to have the job save its state is written; it was not asked yet.
+    CheckpointIntended = 113,
     /// The intent to pause is written (or was waited for long enough).
     PauseIntended = 111,
     /// The job is seen stopped; that is not written down.

@@ -190,6 +190,24 @@ fn minus(text: String) -> String {
     }
 }
 
+/// The name of a signal without `SIG`: of those from 1 to 15, which have the same numbers on every Linux that this runs on, and
+/// of those from 24 on that end a job for using too much.
+pub fn signal(signal: i32) -> String {
+    const FIRST: [&str; 15] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
+        "PIPE", "ALRM", "TERM",
+    ];
+    let first = usize::try_from(signal - 1)
+        .ok()
+        .and_then(|at| FIRST.get(at));
+    match (first, signal) {
+        (Some(name), _) => (*name).to_owned(),
+        (None, 24) => "XCPU".to_owned(),
+        (None, 25) => "XFSZ".to_owned(),
+        (None, other) => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

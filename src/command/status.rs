@@ -33,8 +33,11 @@ pub(super) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> V
         Phase::Holding => "held",
         Phase::Starting => "starting",
         Phase::Running { .. } | Phase::Pausing { .. } | Phase::Resuming { .. } => "running",
+        Phase::Checkpointing { .. } | Phase::Proving { .. } | Phase::Leaving { .. } => "saving",
+        Phase::Released { .. } => "released",
+        Phase::Backoff { .. } => "waiting to retry",
         Phase::Paused { .. } => "paused",
-        Phase::Stopping { .. } => "ending",
+        Phase::Stopping { .. } | Phase::Lingering { .. } => "ending",
         Phase::Ended(_) => "ended",
     };
     let decision = machine.decision();

@@ -313,6 +313,19 @@ pub fn spawn(command: &Command<'_>, inherited: &Inherited) -> Result<Job, SpawnE
     Ok(Job::new(leader, command))
 }
 
+/// Makes a helper of ours ready to be started: signals as catrain was started with, and a process
+/// group of its own, so that it can be ended whole and keys of the terminal do not reach it. It stays
+/// in our session, by which it is told from the job.
+pub fn as_helper(command: &mut std::process::Command, inherited: &Inherited) {
+    use std::os::unix::process::CommandExt as _;
+    command.process_group(0);
+    let inherited = *inherited;
+    // SAFETY: between fork and exec only system calls are made, on values that live on the stack.
+    unsafe {
+        command.pre_exec(move || inherited.restore());
+    }
+}
+
 fn explain(program: &OsString, shown: String, cause: io::Error) -> SpawnError {
     match cause.raw_os_error() {
         // With a slash in its name it was not searched for: it is there, and something else is not.

@@ -84,6 +84,23 @@ pub enum What {
         /// Why, with pid, name and owner where one process was in the way.
         why: String,
     },
+    /// The job was asked to save its state.
+    Saved {
+        /// What proves that it has; none: nothing did in time.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        proof: Option<String>,
+        /// From asking to the proof, or to giving up.
+        took_us: u64,
+    },
+    /// The job ended and the run goes on: it left after saving, or is tried again.
+    Left {
+        /// Which start of it, from 1.
+        attempt: u32,
+        /// How it ended; none where the kernel does not tell.
+        exit: Option<Exit>,
+        /// In words, what follows.
+        why: String,
+    },
     /// A stretch of the run in one state with its energy. Segments tile the run without gap or overlap;
     /// a long stretch is written as several.
     Segment(Segment),
@@ -326,6 +343,10 @@ pub enum Cause {
     Operator,
     /// Ctrl-Z.
     Terminal,
+    /// Others use the devices that it needs.
+    Devices,
+    /// It failed and is tried again after a while.
+    Retry,
 }
 
 /// A stretch of the run in one state.
@@ -473,6 +494,10 @@ pub enum Action {
     Pause,
     /// Let it go on.
     Resume,
+    /// Have it save its state.
+    Checkpoint,
+    /// Let it leave, to be started again.
+    Release,
     /// Ask it to end.
     Stop,
     /// End it.

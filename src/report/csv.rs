@@ -200,6 +200,8 @@ fn name_of_cause(cause: Cause) -> &'static str {
         Cause::Carbon => "carbon",
         Cause::Operator => "operator",
         Cause::Terminal => "terminal",
+        Cause::Devices => "devices",
+        Cause::Retry => "retry",
     }
 }
 

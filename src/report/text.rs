@@ -125,7 +125,9 @@ pub(super) fn outcome(summary: &Summary) -> String {
         (None, _) => "has no recorded end".to_owned(),
         (Some(_), None) => "never started".to_owned(),
         (Some(_), Some(Exit::Code(code))) => format!("ended with {code}"),
-        (Some(_), Some(Exit::Signal(signal))) => format!("ended by signal {}", name_of(signal)),
+        (Some(_), Some(Exit::Signal(signal))) => {
+            format!("ended by signal {}", words::signal(signal))
+        }
     };
     let why = summary.why.as_deref().map(harmless);
     let why = why.map_or(String::new(), |why| format!(" ({why})"));
@@ -136,24 +138,6 @@ pub(super) fn outcome(summary: &Summary) -> String {
         _ => format!(" after {elapsed}"),
     };
     format!("{happened}{why}{after}{}", spent(summary))
-}
-
-/// Names of the signals 1 to 15, which have the same numbers on every Linux that this runs on, and
-/// of those from 24 on that end a job for using too much.
-fn name_of(signal: i32) -> String {
-    const FIRST: [&str; 15] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-        "PIPE", "ALRM", "TERM",
-    ];
-    let first = usize::try_from(signal - 1)
-        .ok()
-        .and_then(|at| FIRST.get(at));
-    match (first, signal) {
-        (Some(name), _) => (*name).to_owned(),
-        (None, 24) => "XCPU".to_owned(),
-        (None, 25) => "XFSZ".to_owned(),
-        (None, other) => other.to_string(),
-    }
 }
 
 /// The command as it was typed, secrets redacted, cut where it gets long.

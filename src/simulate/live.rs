@@ -13,7 +13,8 @@ use crate::emissions::{account, priced_span};
 use crate::forecast::Span;
 use crate::ledger::entry::{EnergyKind, Exit, Part, Reading, Segment};
 use crate::supervise::machine::{
-    self, Effect, Event, Machine, POLL, Phase, Planner, Settings, Stretch, Wakeup,
+    self, Effect, Event, Leftovers, Machine, POLL, Pausing, Phase, Planner, Retry, Settings,
+    Stretch, Ties, Wakeup,
 };
 use crate::units::Pue;
 
@@ -56,7 +57,7 @@ pub fn live(job: &Job, world: &World, policy: Policy, costs: &Costs) -> Outcome 
             for effect in machine.on(now, event) {
                 let took = Duration::ZERO;
                 match effect {
-                    Effect::Start => events.push_back(Event::Started { pid: 1, took }),
+                    Effect::Start { .. } => events.push_back(Event::Started { pid: 1, took }),
                     Effect::Pause => saved_at = Some(now.elapsed + costs.pause),
                     Effect::Resume => {
                         events.push_back(Event::ResumeConfirmed { processes: 1, took });
@@ -77,10 +78,17 @@ pub fn live(job: &Job, world: &World, policy: Policy, costs: &Costs) -> Outcome 
         now = moment(job.arrival, next.max(now.elapsed));
         let processes = 1;
         events.push_back(if ends_at.is_some_and(|at| at <= now.elapsed) {
-            Event::ChildEnded(Exit::Code(0))
+            Event::ChildEnded {
+                exit: Some(Exit::Code(0)),
+                left: 0,
+            }
         } else if saved_at.take_if(|at| *at <= now.elapsed).is_some() {
             let took = costs.pause;
-            Event::PauseConfirmed { processes, took }
+            Event::PauseConfirmed {
+                processes,
+                took,
+                ties: Ties::default(),
+            }
         } else {
             Event::Wake
         });
@@ -96,6 +104,7 @@ fn settings(job: &Job, policy: machine::Policy, costs: &Costs, replan: Duration)
         policy,
         power: costs.power(job.load.mean()),
         switching: costs.switching(job.can_pause),
+        pausing: Pausing::STOP,
         deadline: job.deadline,
         duration: job.expected(costs.margin),
         budget: None,
@@ -106,6 +115,10 @@ fn settings(job: &Job, policy: machine::Policy, costs: &Costs, replan: Duration)
         can_pause: true,
         stop_signal: 15,
         grace: Duration::from_secs(30),
+        leftovers: Leftovers::Leave,
+        retry: Retry::default(),
+        looks_at_devices: false,
+        is_attached: false,
         poll: POLL,
         replan,
     }

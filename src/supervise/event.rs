@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::machine::Holds;
+use super::progress::Reading;
 use crate::clock::Moment;
 use crate::forecast::Knowledge;
 use crate::ledger::entry::{Cause, Exit, Part, What};
@@ -24,6 +25,8 @@ pub enum Event {
     Forecast(Arc<Knowledge>),
     /// How long this command took in the past.
     Typical(Duration),
+    /// How far the job is, by what it says.
+    Progress(Reading),
     /// The job's leader exists.
     Started {
         /// Its pid.
@@ -42,7 +45,11 @@ pub enum Event {
         processes: u32,
         /// From the decision to the proof.
         took: Duration,
+        /// What a long stop may break.
+        ties: Ties,
     },
+    /// The job has saved its state, and this is the proof, in words.
+    Saved(String),
     /// The job could not be stopped whole, and was continued.
     PauseRefused {
         /// Why, in words.
@@ -58,7 +65,16 @@ pub enum Event {
         took: Duration,
     },
     /// The leader ended.
-    ChildEnded(Exit),
+    ChildEnded {
+        /// How; none where the kernel does not tell.
+        exit: Option<Exit>,
+        /// How many processes of the job outlive it.
+        left: u32,
+    },
+    /// Nobody of the job is left.
+    AllGone,
+    /// Who uses the devices that the job may see, in words; none: nobody does.
+    Devices(Option<String>),
     /// A signal for the job.
     Signal(Signal),
     /// An operator's word.
@@ -123,8 +139,12 @@ pub enum Meaning {
 pub enum Word {
     /// Hold until `resume`.
     Pause,
-    /// Lift the operator's hold; overrule the plan's.
-    Resume,
+    /// Lift the operator's hold; overrule the plan's. After this time, where one is given, things
+    /// are as before again.
+    Resume {
+        /// How long.
+        time: Option<Duration>,
+    },
     /// End the job.
     Stop,
 }
@@ -133,7 +153,14 @@ pub enum Word {
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Start the job.
-    Start,
+    Start {
+        /// Counts from 1; from 2 on it goes on from what it saved.
+        attempt: u32,
+    },
+    /// Ask it to save its state, and look for the proof.
+    Checkpoint,
+    /// No proof is waited for any more.
+    ForgetCheckpoint,
     /// Stop it whole.
     Pause,
     /// Let it go on.
@@ -142,8 +169,14 @@ pub enum Effect {
     Relay(Signal),
     /// Send `--stop-signal`.
     AskToEnd,
+    /// Send `--stop-signal` to everyone who outlived the leader.
+    AskLeftovers,
     /// Kill it whole.
     Kill,
+    /// Look whether others use the devices that the job may see.
+    LookAtDevices,
+    /// Run what was asked for on such an occasion.
+    Hook(Occasion),
     /// End by the signal, as the held run had no job.
     DieBy(i32),
     /// Stop the supervisor itself, until `fg`.
@@ -158,6 +191,26 @@ pub enum Effect {
     Tell(News),
     /// The run is over.
     Finish,
+}
+
+/// What a long stop of a job may break.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ties {
+    /// It has several ranks, which wait for each other.
+    pub ranks: bool,
+    /// It has connections to other hosts.
+    pub hosts: bool,
+}
+
+/// When a command of the user's is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// The job was paused, or has left.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// The run is over.
+    End,
 }
 
 /// A stretch of the run in one state.
@@ -199,6 +252,31 @@ pub enum News {
     Resumed {
         /// Why, if the plan said so.
         decision: Option<Decision>,
+    },
+    /// The job has saved its state and left; it is started again later.
+    Released {
+        /// By whom, and by the plan until when and why.
+        decision: Option<Decision>,
+        /// From asking it to save to its end.
+        took: Duration,
+        /// The holds.
+        holds: Holds,
+    },
+    /// The job was started again after it had left, or failed.
+    StartsAgain {
+        /// Why, if the plan said so.
+        decision: Option<Decision>,
+    },
+    /// The job failed and is started again after a while.
+    TriesAgain {
+        /// How it failed, in words.
+        how: String,
+        /// When, from now.
+        after: Duration,
+        /// Which of the retries.
+        nth: u32,
+        /// How many there are.
+        of: u32,
     },
     /// A pause was refused.
     Refused(String),

@@ -10,10 +10,14 @@
 //! grace periods on `monotonic`.
 //!
 //! Here are the phases and what leads from one to the next. What people ask for (signals,
-//! operators, the terminal's keys) is in `asked`, what the planner is told in `situation`, the
-//! accounting of time in `segments`.
+//! operators, the terminal's keys) is in `asked`, the ways to pause and to go on in `pausing`, how a
+//! job ends, leaves or is tried again in `ending`, who else uses its devices in `devices`, what the
+//! planner is told in `situation`, the accounting of time in `segments`.
 
 mod asked;
+mod devices;
+mod ending;
+mod pausing;
 mod planner;
 mod situation;
 #[cfg(test)]
@@ -24,15 +28,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::devices::Devices;
+pub use self::ending::Linger;
+use self::ending::{After, Last};
+use self::pausing::{Learned, Trial};
 pub use self::planner::{AsShipped, HORIZON_HOURS, Planner};
 use self::situation::Measured;
 pub use self::situation::delay_allowed;
-pub use super::event::{Effect, Event, Meaning, News, Signal, Stretch, Wakeup, Word};
+pub use super::event::{
+    Effect, Event, Meaning, News, Occasion, Signal, Stretch, Ties, Wakeup, Word,
+};
+use super::progress::{Mark, Pace};
 use super::segments::{Segments, jump};
+pub use super::settings::{Expected, Leftovers, PauseWith, Pausing, Retry, Settings, Unproved};
 use crate::clock::Moment;
 use crate::forecast::{Knowledge, Outlook};
 use crate::ledger::entry::{Action, Cause, Exit, Part, What};
-use crate::plan::{Act, Decision, Reason};
+use crate::plan::{Act, Decision, Reason, Way};
 pub use crate::plan::{Limit, Policy, Power, Switching};
 use crate::units::GramsCo2e;
 
@@ -57,54 +69,6 @@ const POLL_AT_LEAST: Duration = Duration::from_secs(1);
 /// The wall clock was set by at least so much, or the host slept for so long: plan again.
 const CLOCKS_DISAGREE: Duration = Duration::from_secs(1);
 
-/// What a run is asked for. What is learned on the way about the same things is put in here: how
-/// long the command takes, and that the job cannot be paused.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How to choose.
-    pub policy: Policy,
-    /// Power figures to plan with until measured.
-    pub power: Power,
-    /// What a pause costs; its minima.
-    pub switching: Switching,
-    /// The latest end.
-    pub deadline: Option<Timestamp>,
-    /// Running time of the whole job, and the margin on it.
-    pub duration: Option<Expected>,
-    /// `--carbon-budget`, to warn by.
-    pub budget: Option<GramsCo2e>,
-    /// `--max-delay`.
-    pub max_delay: Option<Duration>,
-    /// Whether a wait was asked for by hand.
-    pub asked_for: bool,
-    /// Whether the start may be held.
-    pub may_hold: bool,
-    /// Whether the plan may pause.
-    pub may_pause: bool,
-    /// Whether anyone may pause (not with `--tty`).
-    pub can_pause: bool,
-    /// How the job is asked to end by `stop`.
-    pub stop_signal: i32,
-    /// From asking to killing.
-    pub grace: Duration,
-    /// How late the deadline guard may be looked at: what it keeps in reserve.
-    pub poll: Duration,
-    /// Longest time between two decisions. A decision to wait never reaches past the guard, so this
-    /// may be longer than `poll`.
-    pub replan: Duration,
-}
-
-/// How long the job is expected to run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Expected {
-    /// Productive time of the whole job.
-    pub duration: Duration,
-    /// By which part of it the job may take longer: 0 exact, 0.25 given, 0.5 learned.
-    pub margin: f64,
-    /// Whether it was given by hand; a learned one gives no right to hold by itself.
-    pub given: bool,
-}
-
 /// Where the run stands. A state's data lives in its variant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
@@ -116,6 +80,27 @@ pub enum Phase {
     Running {
         /// `elapsed` at the start or resume.
         since: Duration,
+    },
+    /// The job was asked to save its state.
+    Checkpointing {
+        /// `elapsed` at the start or resume before it.
+        since: Duration,
+        /// `elapsed` at which it was asked.
+        asked: Duration,
+        /// `monotonic` at which no proof is waited for any more.
+        give_up: Duration,
+    },
+    /// The job ended while it was to save; whether it has may still show.
+    Proving {
+        /// `monotonic` at which it is taken for not saved.
+        give_up: Duration,
+    },
+    /// The job has saved and is to leave.
+    Leaving {
+        /// `monotonic` at which it is asked to end; none once that was done.
+        ask_at: Option<Duration>,
+        /// `monotonic` at which it is killed; none before it was asked, and once that was done.
+        kill_at: Option<Duration>,
     },
     /// The stop was asked for.
     Pausing {
@@ -129,6 +114,16 @@ pub enum Phase {
         /// `elapsed` at the confirmation.
         since: Duration,
     },
+    /// The job has left, and is to be started again.
+    Released {
+        /// `elapsed` at its end.
+        since: Duration,
+    },
+    /// The job has failed, and is to be started again after a while.
+    Backoff {
+        /// `monotonic` at which it may be.
+        until: Duration,
+    },
     /// The job was asked to go on.
     Resuming {
         /// `monotonic` at which it is asked again.
@@ -141,8 +136,25 @@ pub enum Phase {
         /// `monotonic` at which it is killed; none once that was done.
         kill_at: Option<Duration>,
     },
+    /// The leader has ended, others of the job have not.
+    Lingering {
+        /// What is waited for.
+        step: Linger,
+        /// `monotonic` at which the next step is due.
+        at: Duration,
+    },
     /// The job has ended, or the run has without one.
     Ended(Option<Exit>),
+}
+
+impl Phase {
+    /// Whether there is no process of the job, and not because the run is over.
+    pub fn has_no_job(self) -> bool {
+        matches!(
+            self,
+            Self::Holding | Self::Proving { .. } | Self::Released { .. } | Self::Backoff { .. }
+        )
+    }
 }
 
 /// Who wants the job not to run.
@@ -154,6 +166,8 @@ pub struct Holds {
     pub operator: bool,
     /// Ctrl-Z.
     pub terminal: bool,
+    /// Others who use the devices that the job needs: a start waits for them.
+    pub devices: bool,
 }
 
 impl Holds {
@@ -168,6 +182,7 @@ impl Holds {
             (self.carbon, Cause::Carbon),
             (self.operator, Cause::Operator),
             (self.terminal, Cause::Terminal),
+            (self.devices, Cause::Devices),
         ];
         all.iter()
             .filter(|(held, _)| *held)
@@ -204,6 +219,42 @@ pub struct Machine {
     guard_replaced: Option<Duration>,
     guard_again: Option<Duration>,
     pauses: u32,
+    /// How often the job was started.
+    attempt: u32,
+    /// `elapsed` at the last start.
+    attempt_began: Duration,
+    /// Failures in a row.
+    failures: u32,
+    /// The last signal by which a person asked the job to end, and its `monotonic`.
+    asked_by_signal: Option<(i32, Duration)>,
+    /// What follows once nobody of the job is left.
+    after: After,
+    /// How the job ended, the last time that it did.
+    last: Last,
+    /// How the job is paused, or was last.
+    way: Way,
+    /// Whether it has saved its state for the pause that begins.
+    has_saved: bool,
+    /// `elapsed` at which a job that leaves was asked to save.
+    asked_to_save: Duration,
+    /// Whether it was told that others use the devices.
+    told_of_devices: bool,
+    /// What saving and restoring took so far in this run.
+    learned: Learned,
+    /// `elapsed` at which the job was started again and has not yet made progress since.
+    restarted_at: Option<(Duration, Mark)>,
+    /// `elapsed` at the last resume or restart.
+    resumed_at: Option<Duration>,
+    died_after_resume: bool,
+    was_left: bool,
+    /// `elapsed` at which a stop has lasted long enough, whatever the plan says.
+    stop_until: Option<Duration>,
+    trial: Trial,
+    devices: Devices,
+    /// The rate at which the job gets on, as far as it says.
+    pace: Pace,
+    /// `elapsed` at which the operator's hold applies again.
+    operator_again: Option<Duration>,
     /// `elapsed` before which no pause is tried: after a refusal.
     no_pause_before: Duration,
     /// The plan may not hold or pause before this: an operator said run.
@@ -246,6 +297,26 @@ impl Machine {
             guard_replaced: None,
             guard_again: None,
             pauses: 0,
+            attempt: 0,
+            attempt_began: Duration::ZERO,
+            failures: 0,
+            asked_by_signal: None,
+            after: After::default(),
+            last: Last::default(),
+            way: Way::Hold,
+            has_saved: false,
+            asked_to_save: Duration::ZERO,
+            told_of_devices: false,
+            learned: Learned::default(),
+            restarted_at: None,
+            resumed_at: None,
+            died_after_resume: false,
+            was_left: false,
+            stop_until: None,
+            trial: Trial::default(),
+            devices: Devices::default(),
+            pace: Pace::default(),
+            operator_again: None,
             no_pause_before: Duration::ZERO,
             overruled_until: None,
             hearing: None,
@@ -295,11 +366,19 @@ impl Machine {
     pub fn since(&self, now: Moment) -> Duration {
         match self.phase {
             Phase::Running { since }
+            | Phase::Checkpointing { since, .. }
             | Phase::Pausing { since, .. }
             | Phase::Paused { since }
+            | Phase::Released { since }
             | Phase::Stopping { since, .. } => now.elapsed.saturating_sub(since),
             Phase::Holding => now.elapsed,
-            Phase::Starting | Phase::Resuming { .. } | Phase::Ended(_) => Duration::ZERO,
+            Phase::Starting
+            | Phase::Proving { .. }
+            | Phase::Leaving { .. }
+            | Phase::Backoff { .. }
+            | Phase::Resuming { .. }
+            | Phase::Lingering { .. }
+            | Phase::Ended(_) => Duration::ZERO,
         }
     }
 
@@ -311,6 +390,36 @@ impl Machine {
     /// Pauses by the plan so far.
     pub fn pauses(&self) -> u32 {
         self.pauses
+    }
+
+    /// How often the job was started so far.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// How the present pause is made, or the last was.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// How far the job is and how fast it gets on, by what it says itself.
+    pub fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// Whether the run is over and the job is not.
+    pub fn was_left(&self) -> bool {
+        self.was_left
+    }
+
+    /// Whether the job was ever paused and continued.
+    pub fn was_continued(&self) -> bool {
+        self.resumed_at.is_some()
+    }
+
+    /// Whether the job failed soon after it was continued: it may not be one that can be paused.
+    pub fn died_after_resume(&self) -> bool {
+        self.died_after_resume
     }
 
     /// Time in which the job made progress.
@@ -327,7 +436,10 @@ impl Machine {
         let mut soonest = self.segments.began() + self.segment_at_most;
         match (self.phase, &self.decision) {
             (
-                Phase::Holding | Phase::Running { .. } | Phase::Paused { .. },
+                Phase::Holding
+                | Phase::Running { .. }
+                | Phase::Paused { .. }
+                | Phase::Released { .. },
                 Some((decision, decided)),
             ) => {
                 // A plan that changes in the past would never let time move on.
@@ -337,13 +449,30 @@ impl Machine {
                     Part::Restoring => replan.min(self.restored_at),
                     _ => replan,
                 });
+                let others = [self.operator_again, self.stop_ends()];
+                for at in others.into_iter().flatten() {
+                    next.elapsed = next.elapsed.map(|next| next.min(at));
+                }
                 if let Some(hearing) = self.hearing {
                     soonest = soonest.min(hearing.until);
                 }
+                if let Some(at) = self.devices.look_at() {
+                    soonest = soonest.min(at);
+                }
             }
             (Phase::Holding, None) => soonest = soonest.min(KNOWLEDGE_GIVE_UP),
-            (Phase::Pausing { give_up, .. }, _) => soonest = soonest.min(give_up),
+            (
+                Phase::Pausing { give_up, .. }
+                | Phase::Checkpointing { give_up, .. }
+                | Phase::Proving { give_up },
+                _,
+            ) => soonest = soonest.min(give_up),
             (Phase::Resuming { again }, _) => soonest = soonest.min(again),
+            (Phase::Backoff { until }, _) => soonest = soonest.min(until),
+            (Phase::Lingering { at, .. }, _) => soonest = soonest.min(at),
+            (Phase::Leaving { ask_at, kill_at }, _) => {
+                soonest = soonest.min(ask_at.or(kill_at).unwrap_or(soonest));
+            }
             (Phase::Stopping { kill_at, .. }, _) => {
                 soonest = soonest.min(kill_at.unwrap_or(soonest));
             }
@@ -386,29 +515,26 @@ impl Machine {
                     self.steer(now, effects);
                 }
             }
+            Event::Progress(reading) => self.progressed(now, reading),
             Event::Started { pid, took } => self.started(now, pid, took, effects),
             Event::StartFailed { why } => {
                 if self.phase == Phase::Starting {
                     self.ended(now, None, Some(why), effects);
                 }
             }
-            Event::PauseConfirmed { processes, took } => {
-                self.paused(now, processes, took, effects);
-            }
+            Event::PauseConfirmed {
+                processes,
+                took,
+                ties,
+            } => self.paused(now, processes, took, ties, effects),
+            Event::Saved(proof) => self.saved(now, proof, effects),
             Event::PauseRefused { why, for_good } => self.refused(now, why, for_good, effects),
             Event::ResumeConfirmed { processes, took } => {
-                if let Phase::Resuming { .. } = self.phase {
-                    effects.push(confirmed(Action::Resume, processes, took, None));
-                    self.restored_at = now.elapsed + self.settings.switching.resume;
-                    self.enter(now, Phase::Running { since: now.elapsed }, effects);
-                    self.steer(now, effects);
-                }
+                self.resumed(now, processes, took, effects);
             }
-            Event::ChildEnded(exit) => {
-                let was_asked = matches!(self.phase, Phase::Stopping { .. });
-                let why = was_asked.then(|| "it was asked to end".to_owned());
-                self.ended(now, Some(exit), why, effects);
-            }
+            Event::ChildEnded { exit, left } => self.child_ended(now, exit, left, effects),
+            Event::AllGone => self.all_gone(now, effects),
+            Event::Devices(taken) => self.devices_are(now, taken, effects),
             Event::Signal(signal) => self.signal(now, signal, effects),
             Event::Operator(word) => self.operator(now, word, effects),
             Event::TerminalStop => self.terminal_stop(now, effects),
@@ -436,13 +562,32 @@ impl Machine {
     fn wake(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Ended(_) => return,
-            Phase::Holding | Phase::Running { .. } | Phase::Paused { .. } if self.is_due(now) => {
+            Phase::Holding
+            | Phase::Running { .. }
+            | Phase::Paused { .. }
+            | Phase::Released { .. }
+                if self.is_due(now) =>
+            {
                 self.steer(now, effects);
             }
             Phase::Pausing { give_up, .. } if now.monotonic >= give_up => {
                 effects.push(Effect::Resume);
                 let why = "the stop could not be confirmed in time".to_owned();
                 self.refused(now, why, false, effects);
+            }
+            Phase::Checkpointing { give_up, .. } if now.monotonic >= give_up => {
+                self.unproved(now, effects);
+            }
+            Phase::Proving { give_up } if now.monotonic >= give_up => {
+                self.ended_unsaved(now, effects);
+            }
+            Phase::Leaving { ask_at, kill_at } => self.still_there(now, ask_at, kill_at, effects),
+            Phase::Backoff { until } if now.monotonic >= until => {
+                self.enter(now, Phase::Released { since: now.elapsed }, effects);
+                self.steer(now, effects);
+            }
+            Phase::Lingering { step, at } if now.monotonic >= at => {
+                self.still_lingers(now, step, effects);
             }
             Phase::Resuming { again } if now.monotonic >= again => {
                 let again = now.monotonic + RESUME_AGAIN;
@@ -480,6 +625,9 @@ impl Machine {
             || jump(*decided, now).unsigned_abs() >= CLOCKS_DISAGREE
             || slept >= CLOCKS_DISAGREE
             || self.hearing_is_over(now)
+            || self.operator_again.is_some_and(|at| now.elapsed >= at)
+            || self.has_stopped_long_enough(now)
+            || (self.devices.look_at()).is_some_and(|at| now.monotonic >= at)
             || (self.segments.open().0 == Part::Restoring && !self.is_restoring(now))
     }
 
@@ -519,8 +667,18 @@ impl Machine {
     fn steer(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Holding if !self.may_open(now) => return,
-            Phase::Holding | Phase::Running { .. } | Phase::Paused { .. } => {}
+            Phase::Holding
+            | Phase::Running { .. }
+            | Phase::Paused { .. }
+            | Phase::Released { .. } => {}
             _ => return,
+        }
+        if self
+            .operator_again
+            .take_if(|at| now.elapsed >= *at)
+            .is_some()
+        {
+            self.holds.operator = true;
         }
         let before = self.decision().map(|decision| decision.act);
         let decision = self.consider(now, effects);
@@ -541,23 +699,26 @@ impl Machine {
         self.decision = Some((decision.clone(), now));
         // What an operator overruled is no reason of the plan's.
         let by_plan = carbon_before && !self.is_overruled(now);
+        // Who waited may find that others have come meanwhile.
+        let has_waited = before.is_some() || self.attempt > 0;
         match self.phase {
-            Phase::Holding if self.holds.is_empty() => {
-                if before.is_some() {
+            Phase::Holding | Phase::Released { .. } => {
+                if !self.may_start(now, has_waited, &decision, effects) {
+                    return self.turn_segment(now, effects);
+                }
+                if self.phase != Phase::Holding {
+                    let decision = by_plan.then_some(decision);
+                    effects.push(Effect::Tell(News::StartsAgain { decision }));
+                } else if before.is_some() {
                     effects.push(Effect::Tell(match by_plan {
                         true => News::StartsNow(decision),
                         false => News::StartsByHand,
                     }));
                 }
-                self.enter(now, Phase::Starting, effects);
-                effects.push(intent(Action::Start));
-                effects.push(Effect::Start);
+                self.start(now, effects);
             }
             Phase::Running { since } if !self.holds.is_empty() && self.may_stop_now(now) => {
-                let give_up = now.monotonic + self.settings.switching.pause + PAUSE_GIVE_UP;
-                self.enter(now, Phase::Pausing { since, give_up }, effects);
-                effects.push(intent(Action::Pause));
-                effects.push(Effect::Pause);
+                self.begin_pause(now, since, decision.way, effects);
             }
             Phase::Paused { .. } if self.holds.is_empty() => {
                 let decision = by_plan.then_some(decision);
@@ -575,93 +736,6 @@ impl Machine {
             && self.hearing.is_none()
             && !self.is_restoring(now)
             && now.elapsed >= self.no_pause_before
-    }
-
-    fn started(&mut self, now: Moment, pid: i32, took: Duration, effects: &mut Vec<Effect>) {
-        if self.phase != Phase::Starting {
-            return;
-        }
-        effects.push(confirmed(Action::Start, 1, took, Some(pid)));
-        self.enter(now, Phase::Running { since: now.elapsed }, effects);
-        for event in std::mem::take(&mut self.put_off) {
-            self.answer(now, event, effects);
-        }
-        self.steer(now, effects);
-    }
-
-    fn paused(&mut self, now: Moment, processes: u32, took: Duration, effects: &mut Vec<Effect>) {
-        let Phase::Pausing { .. } = self.phase else {
-            return;
-        };
-        self.pauses += u32::from(self.holds.carbon);
-        self.enter(now, Phase::Paused { since: now.elapsed }, effects);
-        effects.push(confirmed(Action::Pause, processes, took, None));
-        if !self.holds.is_empty() {
-            effects.push(Effect::Tell(News::Paused {
-                decision: self.decision().cloned(),
-                processes,
-                took,
-                holds: self.holds,
-            }));
-        }
-        self.stop_self_if_asked(effects);
-        self.steer(now, effects);
-    }
-
-    fn refused(&mut self, now: Moment, why: String, for_good: bool, effects: &mut Vec<Effect>) {
-        let Phase::Pausing { since, .. } = self.phase else {
-            return;
-        };
-        self.phase = Phase::Running { since };
-        self.no_pause_before = now.elapsed + AFTER_REFUSAL;
-        self.settings.may_pause &= !for_good;
-        self.refuse(why, effects);
-        self.stop_self_if_asked(effects);
-        self.steer(now, effects);
-    }
-
-    fn refuse(&self, why: String, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Record(What::Refused {
-            action: Action::Pause,
-            why: why.clone(),
-        }));
-        effects.push(Effect::Tell(News::Refused(why)));
-    }
-
-    fn resume(&mut self, now: Moment, effects: &mut Vec<Effect>) {
-        let again = now.monotonic + RESUME_AGAIN;
-        self.enter(now, Phase::Resuming { again }, effects);
-        effects.push(intent(Action::Resume));
-        effects.push(Effect::Resume);
-    }
-
-    fn ended(
-        &mut self,
-        now: Moment,
-        exit: Option<Exit>,
-        why: Option<String>,
-        effects: &mut Vec<Effect>,
-    ) {
-        if let Phase::Ended(_) = self.phase {
-            return;
-        }
-        self.continue_what_is_stopped(effects);
-        self.holds = Holds::default();
-        self.enter(now, Phase::Ended(exit), effects);
-        effects.push(Effect::Record(What::End {
-            exit,
-            why,
-            sums: None,
-        }));
-        effects.push(Effect::Finish);
-    }
-
-    /// On the way to the end: the job must hear that it is to end, and workers that outlive the
-    /// leader must not stay stopped.
-    fn continue_what_is_stopped(&self, effects: &mut Vec<Effect>) {
-        if matches!(self.phase, Phase::Paused { .. } | Phase::Pausing { .. }) {
-            effects.push(Effect::Resume);
-        }
     }
 
     fn guard_lost(&mut self, now: Moment, effects: &mut Vec<Effect>) {
@@ -709,6 +783,7 @@ impl Machine {
     fn turn_segment(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let (part, causes) = match self.phase {
             Phase::Holding if self.decision.is_some() => (Part::Held, self.holds.causes()),
+            Phase::Starting if self.attempt > 1 => (Part::Restoring, Vec::new()),
             Phase::Holding | Phase::Starting | Phase::Ended(_) => (Part::Overhead, Vec::new()),
             Phase::Running { .. } if self.is_restoring(now) => {
                 (Part::Restoring, self.segments.open().1.to_vec())
@@ -717,10 +792,23 @@ impl Machine {
             Phase::Pausing { .. } if !self.settings.switching.pause.is_zero() => {
                 (Part::Saving, self.holds.causes())
             }
-            Phase::Running { .. } | Phase::Pausing { .. } | Phase::Stopping { .. } => {
-                (Part::Running, Vec::new())
+            Phase::Checkpointing { .. } | Phase::Proving { .. } | Phase::Leaving { .. } => {
+                (Part::Saving, self.holds.causes())
             }
+            Phase::Lingering { .. } if self.after == After::Release => {
+                (Part::Saving, self.holds.causes())
+            }
+            Phase::Running { .. }
+            | Phase::Pausing { .. }
+            | Phase::Stopping { .. }
+            | Phase::Lingering { .. } => (Part::Running, Vec::new()),
             Phase::Paused { .. } => (Part::Paused, self.holds.causes()),
+            Phase::Released { .. } if self.holds.is_empty() => {
+                // Between the end of one start and the next.
+                (Part::Paused, vec![Cause::Retry])
+            }
+            Phase::Released { .. } => (Part::Paused, self.holds.causes()),
+            Phase::Backoff { .. } => (Part::Paused, vec![Cause::Retry]),
             // It goes on as it was until the job is seen to go on: the holds are lifted already.
             Phase::Resuming { .. } => {
                 let (part, causes) = self.segments.open();
@@ -765,13 +853,16 @@ fn intent(action: Action) -> Effect {
 }
 
 fn confirmed(action: Action, processes: u32, took: Duration, pid: Option<i32>) -> Effect {
-    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     Effect::Record(What::Confirmed {
         action,
         processes,
-        took_us,
+        took_us: micros(took),
         pid,
     })
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn warn(text: &str, effects: &mut Vec<Effect>) {

@@ -10,7 +10,9 @@ pub mod event;
 mod intensities;
 pub mod machine;
 pub mod news;
+pub mod progress;
 mod segments;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +31,7 @@ use crate::forecast::{Knowledge, Outlook, Span};
 use crate::ledger::Ticket;
 use crate::ledger::entry::{Action, Exit, MeterFact, Reading, Segment, What};
 use crate::units::{GramsPerKwh, Joules, KilowattHours};
-use event::{Effect, Event, News, Signal, Stretch, Word};
+use event::{Effect, Event, News, Occasion, Signal, Stretch, Ties, Word};
 use intensities::{Noted, intensity_at};
 use machine::{Machine, Phase};
 
@@ -48,11 +50,16 @@ const LAST_ANSWER: Duration = Duration::from_millis(200);
 
 /// The operating system's side of a run: the job, its guard, and the signals.
 pub trait Executor {
-    /// Starts the job; gives the leader's pid.
+    /// Starts the job; gives the leader's pid. From the second attempt on it goes on from what it
+    /// saved.
     ///
     /// # Errors
     /// It cannot be started; the error says why and decides the exit code.
-    fn start(&mut self) -> Result<i32, StartError>;
+    fn start(&mut self, attempt: u32) -> Result<i32, StartError>;
+    /// Asks the job to save its state, and looks for the proof: a [`Happening`].
+    fn checkpoint(&mut self);
+    /// Looks for no proof any more.
+    fn forget_checkpoint(&mut self);
     /// Begins to stop the job whole; the outcome is a [`Happening`].
     fn pause(&mut self);
     /// Continues what was stopped; gives the number of processes.
@@ -61,8 +68,12 @@ pub trait Executor {
     fn relay(&mut self, signal: &Signal);
     /// Sends the stop signal.
     fn ask_to_end(&mut self, signal: i32);
+    /// Sends a signal to everyone who outlived the leader; that nobody is left is a [`Happening`].
+    fn ask_leftovers(&mut self, signal: i32);
     /// Kills the job whole.
     fn kill(&mut self);
+    /// Looks who else uses the devices that the job may see: a [`Happening`].
+    fn look_at_devices(&mut self);
     /// Starts a guard, or a new one.
     fn start_guard(&mut self);
     /// Tells the guard that the deciding thread is alive.
@@ -100,15 +111,32 @@ pub struct StartError {
 #[derive(Clone, Debug)]
 pub enum Happening {
     /// The leader ended.
-    Ended(Exit),
+    Ended {
+        /// How; none where the kernel does not tell.
+        exit: Option<Exit>,
+        /// How many processes of the job outlive it.
+        left: u32,
+    },
+    /// Nobody of the job is left.
+    AllGone,
+    /// The job has saved its state, by this proof.
+    Saved(String),
+    /// The job says how far it is.
+    Progress(progress::Reading),
+    /// Who else uses the devices, in words; none: nobody.
+    Devices(Option<String>),
+    /// Something is worse than promised, in words.
+    Trouble(String),
     /// Every process is stopped.
     Paused {
         /// How many.
         processes: u32,
         /// Since the order.
         took: Duration,
-        /// Processes that are stopping, not stopped, in words.
+        /// What is not as it was asked for, in words.
         notes: Vec<String>,
+        /// What a long stop may break.
+        ties: Ties,
     },
     /// The job could not be stopped whole.
     PauseRefused(String),
@@ -207,6 +235,9 @@ pub struct View<'a> {
     pub pid: Option<i32>,
 }
 
+/// Runs what the user asked for on an occasion; returns at once.
+pub type Hook = Box<dyn FnMut(Moment, Occasion, &View<'_>)>;
+
 /// Makes the answer to `status` of what can be seen.
 pub type Describe = Box<dyn Fn(&View<'_>, Moment) -> serde_json::Value>;
 
@@ -239,10 +270,23 @@ pub enum Outcome {
     Job(Exit),
     /// A held run ended by this signal.
     DiedBy(i32),
-    /// A held run was stopped.
+    /// A run without a job at that time was stopped.
     StoppedBeforeStart,
+    /// The job has ended, and nobody can tell how.
+    Unknown,
+    /// The job runs on, as it did before.
+    Left,
     /// The job could not be started.
     NotStarted(StartError),
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Over {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Whether the job survived being paused; none: it was not.
+    pub survived: Option<bool>,
 }
 
 /// A run in progress.
@@ -261,6 +305,8 @@ pub struct Driver<'a, C, E, R, T, M> {
     pub arrivals: mpsc::Receiver<Arrival>,
     /// Answers `status`: one line of JSON.
     pub describe: Describe,
+    /// Runs the user's commands.
+    pub hook: Hook,
     /// How long to wait for [`Arrival::Ready`] before the run begins.
     pub patience: Duration,
 }
@@ -301,7 +347,7 @@ where
     M: Meter,
 {
     /// Runs until the job has ended, or will not start.
-    pub async fn run(&mut self, machine: Machine) -> Outcome {
+    pub async fn run(&mut self, machine: Machine) -> Over {
         let begun = self.clock.now().utc;
         let mut state = Loop {
             machine,
@@ -338,7 +384,10 @@ where
                 }
             }
         }
-        state.outcome.unwrap_or(Outcome::StoppedBeforeStart)
+        let machine = &state.machine;
+        let survived = (machine.was_continued()).then(|| !machine.died_after_resume());
+        let outcome = state.outcome.unwrap_or_else(|| outcome_of(machine));
+        Over { outcome, survived }
     }
 
     /// Takes what helpers bring before the start, but not for long.
@@ -378,7 +427,8 @@ where
             }
             Arrival::Enter => {
                 if state.machine.phase() == Phase::Holding {
-                    self.operator(state, Word::Resume, "terminal").await;
+                    let word = Word::Resume { time: None };
+                    self.operator(state, word, "terminal").await;
                 }
             }
             Arrival::Ready => {}
@@ -387,20 +437,27 @@ where
 
     async fn happened(&mut self, state: &mut Loop, happening: Happening) {
         let event = match happening {
-            Happening::Ended(exit) => {
-                state.outcome = Some(Outcome::Job(exit));
-                Event::ChildEnded(exit)
-            }
+            Happening::Ended { exit, left } => Event::ChildEnded { exit, left },
+            Happening::AllGone => Event::AllGone,
+            Happening::Saved(proof) => Event::Saved(proof),
+            Happening::Progress(reading) => Event::Progress(reading),
+            Happening::Devices(taken) => Event::Devices(taken),
+            Happening::Trouble(text) => return self.warn(state, text),
             Happening::Paused {
                 processes,
                 took,
                 notes,
+                ties,
             } => {
                 fault::at(Point::PauseSeen);
                 for note in notes {
                     self.warn(state, note);
                 }
-                Event::PauseConfirmed { processes, took }
+                Event::PauseConfirmed {
+                    processes,
+                    took,
+                    ties,
+                }
             }
             Happening::PauseRefused(why) => Event::PauseRefused {
                 why,
@@ -431,10 +488,10 @@ where
         let word = match request.word {
             control::Word::Status => None,
             control::Word::Pause => Some(Word::Pause),
-            control::Word::Resume => Some(Word::Resume),
+            control::Word::Resume => Some(Word::Resume { time: None }),
             control::Word::Stop => Some(Word::Stop),
         };
-        let has_job = state.machine.phase() != Phase::Holding;
+        let has_job = !state.machine.phase().has_no_job();
         if word == Some(Word::Pause) && has_job && !state.machine.settings().can_pause {
             let why = "the job has the terminal (--tty) and cannot be paused; Ctrl-Z stops it";
             let refusal = serde_json::json!({ "ok": false, "error": why });
@@ -457,7 +514,7 @@ where
     async fn operator(&mut self, state: &mut Loop, word: Word, from: &str) {
         let text = match word {
             Word::Pause => "pause",
-            Word::Resume => "resume",
+            Word::Resume { .. } => "resume",
             Word::Stop => "stop",
         };
         let what = What::Operator {
@@ -520,11 +577,28 @@ where
                 self.teller.tell(now, &news, &view);
                 None
             }
-            Effect::Start => Some(self.start(state, now)),
+            Effect::Start { attempt } => Some(self.start(state, now, attempt)),
+            Effect::Checkpoint => {
+                // As for a stop: the record comes first, but not at any price.
+                if let Some(receipt) = receipt.take() {
+                    let _ = receipt.within(RECORD_BEFORE_PAUSE).await;
+                }
+                fault::at(Point::CheckpointIntended);
+                self.executor.checkpoint();
+                None
+            }
+            Effect::ForgetCheckpoint => {
+                self.executor.forget_checkpoint();
+                None
+            }
             Effect::Pause => {
                 // A person at the terminal decides for herself.
-                if !state.machine.holds().terminal && self.executor.has_several_ranks() {
-                    let why = "the job has several ranks, which may not survive a stop".to_owned();
+                let risks = !state.machine.settings().pausing.stops_ranks
+                    && !state.machine.holds().terminal;
+                if risks && self.executor.has_several_ranks() {
+                    let why = "the job has several ranks, which may not survive a stop \
+                               (--preset or --pause-with says how they do)"
+                        .to_owned();
                     return Some(Event::PauseRefused {
                         why,
                         for_good: true,
@@ -555,8 +629,22 @@ where
                     .ask_to_end(state.machine.settings().stop_signal);
                 None
             }
+            Effect::AskLeftovers => {
+                let signal = state.machine.settings().stop_signal;
+                self.executor.ask_leftovers(signal);
+                None
+            }
             Effect::Kill => {
                 self.executor.kill();
+                None
+            }
+            Effect::LookAtDevices => {
+                self.executor.look_at_devices();
+                None
+            }
+            Effect::Hook(occasion) => {
+                let view = state.view();
+                (self.hook)(now, occasion, &view);
                 None
             }
             Effect::DieBy(signal) => {
@@ -579,11 +667,11 @@ where
         }
     }
 
-    fn start(&mut self, state: &mut Loop, asked: Moment) -> Event {
+    fn start(&mut self, state: &mut Loop, asked: Moment, attempt: u32) -> Event {
         self.teller.make_way();
         self.teller.lend_input();
         fault::at(Point::StartDecided);
-        match self.executor.start() {
+        match self.executor.start(attempt) {
             Ok(pid) => {
                 fault::at(Point::StartDone);
                 state.pid = Some(pid);
@@ -719,7 +807,11 @@ where
             let view = state.view();
             self.teller.tell(now, &News::Note(words), &view);
         }
-        if matches!(state.machine.phase(), Phase::Holding | Phase::Paused { .. }) {
+        let waits = matches!(
+            state.machine.phase(),
+            Phase::Holding | Phase::Paused { .. } | Phase::Released { .. }
+        );
+        if waits {
             let view = state.view();
             self.teller.countdown(now, &view);
         }
@@ -752,5 +844,15 @@ where
         let soonest = delays.into_iter().flatten().min().unwrap_or(LONGEST_SLEEP);
         let (earliest, latest) = (state.woken + SHORTEST_SLEEP, state.woken + LONGEST_SLEEP);
         (Instant::now() + soonest.min(LONGEST_SLEEP)).clamp(earliest, latest)
+    }
+}
+
+/// What a run whose machine has come to its end comes to.
+fn outcome_of(machine: &Machine) -> Outcome {
+    match machine.phase() {
+        Phase::Ended(Some(exit)) => Outcome::Job(exit),
+        _ if machine.settings().is_attached && machine.was_left() => Outcome::Left,
+        _ if machine.settings().is_attached => Outcome::Unknown,
+        _ => Outcome::StoppedBeforeStart,
     }
 }

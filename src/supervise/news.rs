@@ -56,13 +56,7 @@ pub fn lines(news: &News, now: Moment, view: &View<'_>, setting: &Setting) -> Ve
             took,
             holds,
         } => {
-            let why = match decision {
-                Some(decision) if holds.carbon => reason(decision, now, setting),
-                _ if holds.operator => {
-                    format!("by hand, until `catrain resume {}`", (setting.run)())
-                }
-                _ => "by Ctrl-Z, until `fg`".to_owned(),
-            };
+            let why = why_paused(decision.as_ref(), *holds, now, setting);
             let spare =
                 spare(decision.as_ref()).map_or(String::new(), |spare| format!("; {spare}"));
             let processes = match processes {
@@ -85,6 +79,34 @@ pub fn lines(news: &News, now: Moment, view: &View<'_>, setting: &Setting) -> Ve
             )]
         }
         News::Resumed { decision: None } => vec![format!("{} resumed by hand", at(now.utc))],
+        News::Released {
+            decision,
+            took,
+            holds,
+        } => {
+            let why = why_paused(decision.as_ref(), *holds, now, setting);
+            let took = duration(*took);
+            vec![format!(
+                "{} saved its state and left, within {took}: {why}; it is started again then",
+                at(now.utc)
+            )]
+        }
+        News::StartsAgain { decision } => {
+            let why = decision.as_ref().map_or(String::new(), |decision| {
+                format!(": {}", reason(decision, now, setting))
+            });
+            vec![format!("{} started again{why}", at(now.utc))]
+        }
+        News::TriesAgain {
+            how,
+            after,
+            nth,
+            of,
+        } => vec![format!(
+            "{} the job {how}; tried again in {} ({nth} of {of})",
+            at(now.utc),
+            duration(*after)
+        )],
         News::Refused(why) => {
             vec![format!(
                 "{} warning: not paused: {why}; the job runs on",
@@ -96,9 +118,20 @@ pub fn lines(news: &News, now: Moment, view: &View<'_>, setting: &Setting) -> Ve
     }
 }
 
+fn why_paused(decision: Option<&Decision>, holds: Holds, now: Moment, setting: &Setting) -> String {
+    match decision {
+        Some(decision) if holds.carbon => reason(decision, now, setting),
+        _ if holds.operator => format!("by hand, until `catrain resume {}`", (setting.run)()),
+        _ => "by Ctrl-Z, until `fg`".to_owned(),
+    }
+}
+
 /// Whether the news may be written into the middle of the job's own output.
 pub fn is_urgent(news: &News) -> bool {
-    matches!(news, News::Refused(_) | News::Warning(_))
+    matches!(
+        news,
+        News::Refused(_) | News::Warning(_) | News::TriesAgain { .. }
+    )
 }
 
 /// The line of a countdown and the share of the wait that is over.
@@ -111,6 +144,7 @@ pub fn countdown(
     let word = match view.machine.phase() {
         Phase::Holding => "held",
         Phase::Paused { .. } => "paused",
+        Phase::Released { .. } => "released",
         _ => return None,
     };
     let intensity = view
@@ -120,7 +154,13 @@ pub fn countdown(
     let intensity = intensity.map_or(String::new(), |value| {
         format!(" · {}", words::intensity(value))
     });
-    let Holds { operator, .. } = view.machine.holds();
+    let Holds {
+        operator, devices, ..
+    } = view.machine.holds();
+    if devices {
+        let text = format!("{word}, since others use its devices{intensity}");
+        return Some((text, 0.0));
+    }
     if operator {
         let run = (setting.run)();
         return Some((

@@ -11,7 +11,7 @@ use crate::ledger::entry::EnergyKind;
 use crate::ledger::{Sink, Sync, Writer};
 use crate::plan::{Policy, Power, Switching};
 use crate::units::Watts;
-use machine::{Expected, Settings};
+use machine::{Expected, Leftovers, Pausing, Retry, Settings};
 
 /// Everything that was done, in order, with the time since the start.
 type Log = Rc<RefCell<Vec<(Duration, String)>>>;
@@ -98,6 +98,11 @@ impl Recorder for Paper {
     }
 }
 
+fn ended(exit: Exit) -> Happening {
+    let exit = Some(exit);
+    Happening::Ended { exit, left: 0 }
+}
+
 /// A job that ends after so long, and stops when told if it does.
 struct Job {
     log: Log,
@@ -119,7 +124,7 @@ impl Job {
 }
 
 impl Executor for Job {
-    fn start(&mut self) -> Result<i32, StartError> {
+    fn start(&mut self, _: u32) -> Result<i32, StartError> {
         self.did("start");
         self.happenings.push_back(Happening::GuardReady);
         self.happenings.append(&mut self.after_start);
@@ -132,6 +137,7 @@ impl Executor for Job {
                 processes: 1,
                 took: Duration::from_millis(1),
                 notes: Vec::new(),
+                ties: Ties::default(),
             });
         }
     }
@@ -144,12 +150,23 @@ impl Executor for Job {
     }
     fn ask_to_end(&mut self, _: i32) {
         self.did("ask to end");
-        self.happenings
-            .push_back(Happening::Ended(Exit::Signal(15)));
+        self.happenings.push_back(ended(Exit::Signal(15)));
+    }
+    fn checkpoint(&mut self) {
+        self.did("checkpoint");
+    }
+    fn forget_checkpoint(&mut self) {
+        self.did("forget checkpoint");
+    }
+    fn ask_leftovers(&mut self, _: i32) {
+        self.did("ask leftovers");
+    }
+    fn look_at_devices(&mut self) {
+        self.did("look at devices");
     }
     fn kill(&mut self) {
         self.did("kill");
-        self.happenings.push_back(Happening::Ended(Exit::Signal(9)));
+        self.happenings.push_back(ended(Exit::Signal(9)));
     }
     fn start_guard(&mut self) {}
     fn renew_lease(&mut self) {}
@@ -174,7 +191,7 @@ impl Executor for Job {
         match self.ends {
             Some(at) => {
                 sleep_until(at).await;
-                Happening::Ended(Exit::Code(0))
+                ended(Exit::Code(0))
             }
             None => std::future::pending().await,
         }
@@ -280,6 +297,7 @@ impl Stage {
                 max_pauses: None,
                 release: None,
             },
+            pausing: Pausing::STOP,
             deadline: None,
             duration: None,
             budget: None,
@@ -290,6 +308,10 @@ impl Stage {
             can_pause: true,
             stop_signal: 15,
             grace: Duration::from_secs(30),
+            leftovers: Leftovers::End,
+            retry: Retry::default(),
+            looks_at_devices: false,
+            is_attached: false,
             poll: Duration::from_mins(1),
             replan: Duration::from_mins(1),
         };
@@ -329,9 +351,10 @@ impl Stage {
             describe: Box::new(
                 |view, _| serde_json::json!({ "paused": matches!(view.machine.phase(), Phase::Paused { .. }) }),
             ),
+            hook: Box::new(|_, _, _| {}),
             patience,
         };
-        driver.run(machine).await
+        driver.run(machine).await.outcome
     }
 }
 

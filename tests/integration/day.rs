@@ -10,7 +10,9 @@ use catrain::forecast::Knowledge;
 use catrain::ledger::entry::{Exit, Part};
 use catrain::plan::{Policy, Power, Switching};
 use catrain::source;
-use catrain::supervise::machine::{Effect, Event, Expected, Machine, Phase, Settings, Stretch};
+use catrain::supervise::machine::{
+    Effect, Event, Expected, Leftovers, Machine, Pausing, Phase, Retry, Settings, Stretch, Ties,
+};
 use catrain::units::{KilowattHours, Watts};
 use jiff::{SignedDuration, Timestamp};
 
@@ -44,6 +46,7 @@ fn settings(from: Timestamp) -> Settings {
             max_pauses: None,
             release: None,
         },
+        pausing: Pausing::STOP,
         deadline: Some(from + SignedDuration::from_hours(20)),
         duration: Some(Expected {
             duration: 8 * HOUR,
@@ -58,6 +61,10 @@ fn settings(from: Timestamp) -> Settings {
         can_pause: true,
         stop_signal: 15,
         grace: 30 * Duration::from_secs(1),
+        leftovers: Leftovers::End,
+        retry: Retry::default(),
+        looks_at_devices: false,
+        is_attached: false,
         poll: 10 * MINUTE,
         replan: 10 * MINUTE,
     }
@@ -80,8 +87,12 @@ fn live(knowledge: &Arc<Knowledge>, from: Timestamp) -> Lived {
             for effect in machine.on(now, event) {
                 let took = Duration::from_millis(2);
                 match effect {
-                    Effect::Start => events.push_back(Event::Started { pid: 17, took }),
-                    Effect::Pause => events.push_back(Event::PauseConfirmed { processes: 1, took }),
+                    Effect::Start { .. } => events.push_back(Event::Started { pid: 17, took }),
+                    Effect::Pause => events.push_back(Event::PauseConfirmed {
+                        processes: 1,
+                        took,
+                        ties: Ties::default(),
+                    }),
                     Effect::Resume => {
                         events.push_back(Event::ResumeConfirmed { processes: 1, took });
                     }
@@ -111,7 +122,14 @@ fn live(knowledge: &Arc<Knowledge>, from: Timestamp) -> Lived {
         clock.advance(delays.into_iter().flatten().min().unwrap());
         assert!(clock.now().elapsed < 48 * HOUR, "{from}: it never ends");
         if machine.productive(clock.now()) >= 8 * HOUR {
-            feed(&mut machine, clock.now(), Event::ChildEnded(Exit::Code(0)));
+            feed(
+                &mut machine,
+                clock.now(),
+                Event::ChildEnded {
+                    exit: Some(Exit::Code(0)),
+                    left: 0,
+                },
+            );
             return Lived {
                 end: clock.now(),
                 stretches,

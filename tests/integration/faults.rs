@@ -63,6 +63,7 @@ fn way_to(point: Point) -> Way {
         | Point::PauseDecided
         | Point::PauseIntended
         | Point::PauseSeen => Way::Pause,
+        Point::CheckpointIntended => Way::Save,
         Point::LateFindTold => Way::PauseOfForker,
         Point::Refusing => Way::PauseInVain,
         Point::ResumeBegins

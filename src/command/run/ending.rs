@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::Ending;
-use super::memory::{self, Lesson};
+use super::memory::{self, About, Lesson};
 use super::prepare::Prepared;
 use crate::cli::{RunArgs, SummaryForm};
 use crate::clock::Moment;
@@ -17,7 +17,7 @@ use crate::ledger::entry::{Exit, Part};
 use crate::ledger::{self, Closed, Ledger, Writer};
 use crate::patience::within;
 use crate::report::{self, Record, Summary};
-use crate::supervise::Outcome;
+use crate::supervise::{Outcome, Over};
 use crate::talk::Talk;
 
 /// A command that is over sooner is not worth planning.
@@ -29,12 +29,13 @@ const END_PATIENCE: Duration = Duration::from_secs(3);
 pub(super) fn finish(
     args: &RunArgs,
     prepared: &Prepared,
-    outcome: Outcome,
+    over: Over,
     now: Moment,
     writer: Rc<Writer>,
     trouble: Option<String>,
     talk: Talk,
 ) -> Result<Ending, Failure> {
+    let Over { outcome, survived } = over;
     let run = writer.id().within(Duration::ZERO);
     let remembered = writer.so_far();
     let trouble = writer.trouble().or(trouble);
@@ -54,20 +55,26 @@ pub(super) fn finish(
         ));
     }
     if let Some(state) = &prepared.state
-        && let Some(lesson) = lesson(args, prepared, summary.filter(|_| good))
+        && let Some(lesson) = lesson(args, prepared, summary.filter(|_| good), survived)
     {
         memory::remember(state.clone(), lesson, END_PATIENCE);
     }
-    talk.finish(END_PATIENCE);
     if let Some(runtime) = crate::dirs::runtime() {
         let _ = std::fs::remove_file(crate::control::socket(&runtime, &run));
     }
-    match outcome {
+    let ending = match outcome {
         Outcome::Job(Exit::Code(code)) => Ok(Ending::Code(code as u8)),
         Outcome::Job(Exit::Signal(signal)) | Outcome::DiedBy(signal) => Ok(Ending::Signal(signal)),
+        Outcome::Unknown => {
+            talk.say("the job has ended; the kernel does not tell us how");
+            Ok(Ending::Code(0))
+        }
+        Outcome::Left => Ok(Ending::Code(0)),
         Outcome::StoppedBeforeStart => Ok(Ending::Signal(args.stop_signal as i32)),
         Outcome::NotStarted(error) => Err(Failure::new(error.kind, anyhow::Error::msg(error.what))),
-    }
+    };
+    talk.finish(END_PATIENCE);
+    ending
 }
 
 /// What is wrong with the record, if anything. `told` is the last that was heard of it while the run
@@ -110,8 +117,14 @@ fn summary(
     Some(summary)
 }
 
-/// What is worth remembering of a run that ended well, if anything.
-fn lesson(args: &RunArgs, prepared: &Prepared, good: Option<Summary>) -> Option<Lesson> {
+/// What is worth remembering, if anything: of a run that ended well how long it took, of one that was
+/// paused whether it survived that.
+fn lesson(
+    args: &RunArgs,
+    prepared: &Prepared,
+    good: Option<Summary>,
+    survived: Option<bool>,
+) -> Option<Lesson> {
     if args.replay.is_some() {
         return None;
     }
@@ -122,7 +135,11 @@ fn lesson(args: &RunArgs, prepared: &Prepared, good: Option<Summary>) -> Option<
     let length = good
         .and_then(|summary| Duration::try_from_secs_f64(summary.duration_s[Part::Running]).ok())
         .filter(|length| *length >= WORTH_REMEMBERING);
-    let command = length.map(|length| (prepared.fingerprint.clone(), length));
+    let command = (length.is_some() || survived.is_some()).then(|| About {
+        command: prepared.fingerprint.clone(),
+        length,
+        died_after_resume: survived.map(|survived| !survived),
+    });
     (zone.is_some() || command.is_some()).then_some(Lesson { zone, command })
 }
 

@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::settings;
+use crate::cli::RunArgs;
 use crate::error::{Failure, Kind};
 use crate::executor::readiness::Readiness;
 use crate::executor::signals::{Caught, Sender, Signals, stop_self};
@@ -21,7 +23,8 @@ use crate::executor::spawn::{Command, Inherited, Terminal, spawn};
 use crate::executor::watchdog::usual_lease;
 use crate::executor::{Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
 use crate::keys;
-use crate::supervise::machine::{Meaning, Signal};
+use crate::presets::Recipient;
+use crate::supervise::machine::{Meaning, Signal, Ties};
 use crate::supervise::{Arrival, Executor, Happening, StartError, Usage};
 
 /// How long a signal from a process waits for the guard to say that it got it as well: then it was
@@ -43,6 +46,10 @@ const GUARD_AGAIN: Duration = Duration::from_secs(30);
 /// The job, its guard and the signals.
 pub(super) struct Hands {
     argv: Vec<OsString>,
+    /// What is added to it when the job is started again.
+    resume_args: Vec<OsString>,
+    /// How the job is asked to save, and who of it.
+    checkpoint: (i32, To),
     /// Variables of ours that the job is not to see.
     secret: Vec<OsString>,
     terminal: Terminal,
@@ -82,16 +89,24 @@ impl Hands {
     /// Reads the signals from now on. To be called within the runtime.
     pub(super) fn new(
         signals: Signals,
-        argv: &[OsString],
-        tty: bool,
+        args: &RunArgs,
         inherited: &Inherited,
     ) -> Result<Self, Failure> {
         let signals_arrive =
             Readiness::of(&signals).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
         Ok(Self {
-            argv: argv.to_vec(),
+            argv: args.command.clone(),
+            resume_args: resume_args(args),
+            checkpoint: (
+                settings::checkpoint_signal(args),
+                to(settings::recipient(args)),
+            ),
             secret: keys::secret_variables(env::vars_os().map(|(name, _)| name)),
-            terminal: if tty { Terminal::Given } else { Terminal::Lent },
+            terminal: if args.tty {
+                Terminal::Given
+            } else {
+                Terminal::Lent
+            },
             inherited: *inherited,
             signals,
             signals_arrive,
@@ -133,7 +148,10 @@ impl Hands {
         };
         job.reap_adopted();
         if let Some(exit) = job.try_wait() {
-            self.happened.push_back(Happening::Ended(exit));
+            self.happened.push_back(Happening::Ended {
+                exit: Some(exit),
+                left: 0,
+            });
         } else if self.terminal == Terminal::Given && job.was_stopped() {
             // The shell looks at us alone: it gets its terminal back when we stop as well.
             self.happened.push_back(Happening::TerminalStop);
@@ -292,6 +310,7 @@ impl Hands {
                     processes,
                     took,
                     notes,
+                    ties: Ties::default(),
                 });
             }
             PauseStep::Refused(refusal) => {
@@ -354,12 +373,20 @@ impl Hands {
 }
 
 impl Executor for Hands {
-    fn start(&mut self) -> Result<i32, StartError> {
+    fn start(&mut self, attempt: u32) -> Result<i32, StartError> {
+        let mut argv = self.argv.clone();
+        if attempt > 1 {
+            argv.extend(self.resume_args.iter().cloned());
+        }
+        let number = (
+            OsString::from("CATRAIN_ATTEMPT"),
+            attempt.to_string().into(),
+        );
         let command = Command {
-            argv: &self.argv,
+            argv: &argv,
             terminal: self.terminal,
             env_remove: &self.secret,
-            env: &[],
+            env: &[number],
         };
         match spawn(&command, &self.inherited) {
             Ok(job) => {
@@ -408,6 +435,21 @@ impl Executor for Hands {
         if let Some(job) = &mut self.job {
             job.relay(signal, To::Leader);
         }
+    }
+
+    fn checkpoint(&mut self) {
+        let (signal, to) = self.checkpoint;
+        if let Some(job) = &mut self.job {
+            job.relay(signal, to);
+        }
+    }
+
+    fn forget_checkpoint(&mut self) {}
+
+    fn ask_leftovers(&mut self, _: i32) {}
+
+    fn look_at_devices(&mut self) {
+        self.happened.push_back(Happening::Devices(None));
     }
 
     fn kill(&mut self) {
@@ -477,6 +519,20 @@ impl Executor for Hands {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.do_what_is_due(),
             }
         }
+    }
+}
+
+fn resume_args(args: &RunArgs) -> Vec<OsString> {
+    let text = args.resume_args.as_deref().unwrap_or_default();
+    let words = shlex::split(text).unwrap_or_default();
+    words.into_iter().map(OsString::from).collect()
+}
+
+fn to(recipient: Recipient) -> To {
+    match recipient {
+        Recipient::Leader => To::Leader,
+        Recipient::Group => To::Group,
+        Recipient::Ranks => To::Everyone,
     }
 }
 

@@ -35,8 +35,12 @@ pub(super) struct Memory {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Usual {
+    #[serde(default)]
     seconds: Vec<f64>,
     used: u64,
+    /// It failed soon after it was continued, and has not survived a pause since.
+    #[serde(default)]
+    died_after_resume: bool,
 }
 
 impl Memory {
@@ -58,13 +62,26 @@ impl Memory {
         Duration::try_from_secs_f64(middle).ok()
     }
 
-    fn learn(&mut self, command: String, length: Duration) {
+    /// Whether it failed the last time that it was continued.
+    pub(super) fn died_after_resume(&self, command: &str) -> bool {
+        let known = self.commands.get(command);
+        known.is_some_and(|usual| usual.died_after_resume)
+    }
+
+    fn learn(&mut self, about: About) {
+        let is_known = self.commands.contains_key(&about.command);
+        if about.length.is_none() && about.died_after_resume != Some(true) && !is_known {
+            return;
+        }
         self.clock += 1;
-        let usual = self.commands.entry(command).or_default();
+        let usual = self.commands.entry(about.command).or_default();
         usual.used = self.clock;
-        usual.seconds.push(length.as_secs_f64());
+        usual
+            .seconds
+            .extend(about.length.map(|it| it.as_secs_f64()));
         let surplus = usual.seconds.len().saturating_sub(RECENT);
         usual.seconds.drain(..surplus);
+        usual.died_after_resume = about.died_after_resume.unwrap_or(usual.died_after_resume);
         while self.commands.len() > COMMANDS {
             let oldest = self.commands.iter().min_by_key(|(_, usual)| usual.used);
             let Some(oldest) = oldest.map(|(command, _)| command.clone()) else {
@@ -80,8 +97,19 @@ impl Memory {
 pub(super) struct Lesson {
     /// The zone, if given by hand.
     pub(super) zone: Option<String>,
-    /// The command and its productive time, if it ended well.
-    pub(super) command: Option<(String, Duration)>,
+    /// What is new of the command.
+    pub(super) command: Option<About>,
+}
+
+/// What is new of a command.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    /// Its fingerprint.
+    pub(super) command: String,
+    /// Its productive time, if it ended well.
+    pub(super) length: Option<Duration>,
+    /// Whether it failed soon after it was continued; none: it was never paused.
+    pub(super) died_after_resume: Option<bool>,
 }
 
 /// Adds a lesson to the file, in a thread, waiting for it no longer than `limit`.
@@ -99,8 +127,8 @@ fn write(state: &Path, lesson: Lesson) -> std::io::Result<()> {
     if lesson.zone.is_some() {
         memory.zone = lesson.zone;
     }
-    if let Some((command, length)) = lesson.command {
-        memory.learn(command, length);
+    if let Some(about) = lesson.command {
+        memory.learn(about);
     }
     if memory == before {
         return Ok(());
@@ -141,7 +169,11 @@ mod tests {
     fn the_usual_length_is_the_median_of_the_last_five() {
         let state = tempfile::tempdir().unwrap();
         for seconds in [1, 9, 9, 100, 7, 8] {
-            let command = Some(("train".to_owned(), Duration::from_secs(seconds)));
+            let command = Some(About {
+                command: "train".to_owned(),
+                length: Some(Duration::from_secs(seconds)),
+                died_after_resume: None,
+            });
             write(
                 state.path(),
                 Lesson {
@@ -154,6 +186,28 @@ mod tests {
         let memory = Memory::read(state.path(), Duration::from_secs(5));
         assert_eq!(memory.usual("train"), Some(Duration::from_secs(9)));
         assert_eq!(memory.usual("other"), None);
+    }
+
+    #[test]
+    fn a_command_that_did_not_survive_a_pause_is_remembered_until_it_does() {
+        let state = tempfile::tempdir().unwrap();
+        let died = |died_after_resume| {
+            let command = Some(About {
+                command: "train".to_owned(),
+                length: None,
+                died_after_resume,
+            });
+            let lesson = Lesson {
+                zone: None,
+                command,
+            };
+            write(state.path(), lesson).unwrap();
+            Memory::read(state.path(), Duration::from_secs(5)).died_after_resume("train")
+        };
+        assert!(!died(None));
+        assert!(died(Some(true)));
+        assert!(died(None), "it was not paused since");
+        assert!(!died(Some(false)));
     }
 
     #[test]

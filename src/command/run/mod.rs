@@ -3,6 +3,7 @@
 mod background;
 mod ending;
 mod hands;
+mod hooks;
 mod memory;
 mod metering;
 mod paper;
@@ -32,6 +33,7 @@ use crate::supervise::{Describe, Driver};
 use crate::talk::{Talk, stderr_is_terminal};
 use crate::words::Look;
 use hands::Hands;
+use hooks::Hooks;
 use paper::{Paper, Trouble};
 use person::Person;
 use prepare::Prepared;
@@ -102,8 +104,11 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Kind::BeforeStart, error))?;
-    let (outcome, person) = runtime.block_on(async {
-        let hands = Hands::new(signals, &args.command, args.tty, inherited)?;
+    let name = paper::name_of(args);
+    let id = writer.id();
+    let (hooks, still_running) = Hooks::new(args, name, id, inherited, arrivals_sender.clone());
+    let (over, person) = runtime.block_on(async {
+        let hands = Hands::new(signals, args, inherited)?;
         let person = person.telling(arrivals_sender);
         let mut driver = Driver {
             clock: &clock,
@@ -116,19 +121,21 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
             meter: metering::meters(args, &energy, figures, clock),
             arrivals,
             describe: describer,
+            hook: hooks.into_hook(),
             patience: planned.patience,
         };
-        let outcome = driver.run(machine).await;
+        let over = driver.run(machine).await;
         let Driver {
             executor, teller, ..
         } = driver;
         executor.finish();
-        Ok::<_, Failure>((outcome, teller))
+        Ok::<_, Failure>((over, teller))
     })?;
     runtime.shutdown_background();
+    still_running.wait();
     let talk = person.finish();
     let trouble = trouble.take();
-    ending::finish(args, &prepared, outcome, clock.now(), writer, trouble, talk)
+    ending::finish(args, &prepared, over, clock.now(), writer, trouble, talk)
 }
 
 fn shows_countdown(args: &RunArgs) -> bool {

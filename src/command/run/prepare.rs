@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     /// The command in this directory, as the memory knows it.
     pub(super) fingerprint: String,
     pub(super) usual: Option<Duration>,
+    /// It failed soon after it was continued, when it was last paused.
+    pub(super) died_after_resume: bool,
     pub(super) surroundings: surroundings::Surroundings,
     pub(super) directory: PathBuf,
 }
@@ -48,8 +50,8 @@ pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failu
     let state = crate::dirs::state();
     let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     // The job waits for this disk only where what it holds is of use.
-    let is_of_use = (args.zone.is_none() && config.zone.is_none())
-        || (args.duration.is_none() && settings::policy(args) != Policy::Now);
+    let is_of_use =
+        (args.zone.is_none() && config.zone.is_none()) || settings::policy(args) != Policy::Now;
     let memory = match &state {
         Some(state) if is_of_use => Memory::read(state, PATIENCE),
         _ => Memory::default(),
@@ -80,6 +82,7 @@ pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failu
         now: replay.as_ref().map_or(wall, |day| day.from),
         replay,
         usual: memory.usual(&fingerprint),
+        died_after_resume: memory.died_after_resume(&fingerprint),
         state,
         fingerprint,
         surroundings: surroundings::look(|name| std::env::var(name).ok()),

@@ -6,13 +6,18 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::prepare::Prepared;
-use crate::cli::{PolicyName, RunArgs};
+use crate::cli::{
+    LeftoverFate, PauseMode, PolicyName, PresetName, RecipientName, RunArgs, UnprovedThen,
+};
 use crate::config::Config;
 use crate::error::Failure;
 use crate::executor::{Inherited, names_a_launcher};
 use crate::meter::Figures;
-use crate::plan::{Limit, Policy, Switching};
-use crate::supervise::machine::{Expected, GIVEN_MARGIN, POLL, Settings};
+use crate::plan::{Limit, Policy, Power, Release, Switching};
+use crate::presets::{self, Preset, Recipient};
+use crate::supervise::machine::{
+    Expected, GIVEN_MARGIN, Leftovers, POLL, PauseWith, Pausing, Retry, Settings, Unproved,
+};
 use crate::surroundings::Limit as TimeLimit;
 use crate::units::KilowattHours;
 use crate::words;
@@ -26,6 +31,14 @@ const BEFORE_LIMIT: Duration = Duration::from_mins(5);
 /// Running time that planning takes a resume to cost (caches, clocks, connections), so that a pause
 /// is worth more than the disturbance. The rules were tuned with the same figure.
 const WARM_UP: Duration = Duration::from_mins(2);
+/// What a save is taken to last until one was seen.
+const SAVE: Duration = Duration::from_secs(30);
+/// What saving and leaving is taken to last until it was seen.
+const LEAVE: Duration = Duration::from_mins(1);
+/// What starting again and restoring is taken to last until it was seen.
+const RESTORE: Duration = Duration::from_mins(2);
+/// From asking a job to end to killing it.
+const GRACE: Duration = Duration::from_secs(30);
 /// A replay decides at most this often (real time).
 const REPLAY_POLL: Duration = Duration::from_millis(50);
 
@@ -68,6 +81,7 @@ pub(super) fn check(args: &RunArgs) -> Result<(), Failure> {
         ))
         .hint("idle power is what stays on while the job is paused"));
     }
+    check_pausing(args)?;
     if args.reserved && args.idle_power.is_none() {
         return Err(
             Failure::usage("`--reserved` counts idle power, and none is known")
@@ -75,6 +89,143 @@ pub(super) fn check(args: &RunArgs) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// Refuses ways to pause that cannot work.
+fn check_pausing(args: &RunArgs) -> Result<(), Failure> {
+    let with = pause_with(args);
+    if args.tty && (args.pause_with.is_some() || args.preset.is_some()) {
+        return Err(
+            Failure::usage("a job that has the terminal (--tty) is not paused")
+                .hint("leave out --tty, or --pause-with and --preset"),
+        );
+    }
+    let has_proof = args.checkpoint_path.is_some() || args.checkpoint_line.is_some();
+    if with == PauseWith::Checkpoint && !has_proof {
+        let why = match args.pause_with {
+            Some(_) => "`--pause-with checkpoint` needs a proof that the job has saved".to_owned(),
+            None => format!(
+                "`--preset {}` pauses by checkpoints, which needs a proof that the job has saved",
+                preset(args).map_or("", |preset| preset.name)
+            ),
+        };
+        return Err(Failure::usage(why).hint(
+            "add --checkpoint-path 'ckpt/*.pt', or --checkpoint-line 'saved'; or --pause-with stop",
+        ));
+    }
+    let starts_again = matches!(with, PauseWith::Restart | PauseWith::Auto) || args.retries > 0;
+    if args.resume_args.is_some() && !starts_again && with != PauseWith::Checkpoint {
+        return Err(
+            Failure::usage("`--resume-args` is for a job that is started again")
+                .hint("add --pause-with restart or auto, or --retries N"),
+        );
+    }
+    if let Some(text) = &args.resume_args
+        && shlex::split(text).is_none()
+    {
+        return Err(
+            Failure::usage(format!("`--resume-args {text}` has an open quote"))
+                .hint("it is split into words as a shell would"),
+        );
+    }
+    Ok(())
+}
+
+/// What is known of the framework that was named.
+pub(super) fn preset(args: &RunArgs) -> Option<&'static Preset> {
+    presets::preset(match args.preset? {
+        PresetName::Plain => "plain",
+        PresetName::Torchrun => "torchrun",
+        PresetName::Lightning => "lightning",
+        PresetName::Huggingface => "huggingface",
+        PresetName::Submitit => "submitit",
+    })
+}
+
+/// How the job is paused: as given, else as its preset has it.
+pub(super) fn pause_with(args: &RunArgs) -> PauseWith {
+    let given = args.pause_with.map(|mode| match mode {
+        PauseMode::Stop => PauseWith::Stop,
+        PauseMode::Freeze => PauseWith::Freeze,
+        PauseMode::Checkpoint => PauseWith::Checkpoint,
+        PauseMode::Restart => PauseWith::Restart,
+        PauseMode::Auto => PauseWith::Auto,
+    });
+    let preset = preset(args).map(|preset| preset.pause_with);
+    given.or(preset).unwrap_or_default()
+}
+
+/// Who is asked to save.
+pub(super) fn recipient(args: &RunArgs) -> Recipient {
+    let given = args.checkpoint_to.map(|to| match to {
+        RecipientName::Leader => Recipient::Leader,
+        RecipientName::Group => Recipient::Group,
+        RecipientName::Ranks => Recipient::Ranks,
+    });
+    let preset = preset(args).map(|preset| preset.recipient);
+    given.or(preset).unwrap_or_default()
+}
+
+/// By which signal the job is asked to save.
+pub(super) fn checkpoint_signal(args: &RunArgs) -> i32 {
+    let usual = nix::libc::SIGUSR1;
+    let preset = preset(args).map(|preset| preset.checkpoint_signal);
+    let given = args.checkpoint_signal.map(|signal| signal as i32);
+    given.or(preset).unwrap_or(usual)
+}
+
+/// From asking the job to end to killing it.
+pub(super) fn grace(args: &RunArgs) -> Duration {
+    let preset = preset(args).map(|preset| preset.grace);
+    args.grace.or(preset).unwrap_or(GRACE)
+}
+
+fn pausing(args: &RunArgs) -> Pausing {
+    Pausing {
+        with: pause_with(args),
+        has_proof: args.checkpoint_path.is_some() || args.checkpoint_line.is_some(),
+        patience: args.checkpoint_timeout,
+        unproved: match args.unproved {
+            UnprovedThen::Stop => Unproved::Stop,
+            UnprovedThen::Run => Unproved::Run,
+        },
+        max_stop: (args.max_stop).or_else(|| preset(args)?.max_stop),
+        stops_ranks: args.pause_with.is_some() || args.preset.is_some(),
+    }
+}
+
+/// What a pause costs, until that was seen.
+fn switching(args: &RunArgs, power: Power) -> Switching {
+    let warm_up = KilowattHours::from(power.run * WARM_UP);
+    let mut switching = Switching {
+        pause: Duration::ZERO,
+        resume: Duration::ZERO,
+        pause_energy: KilowattHours::ZERO,
+        resume_energy: warm_up,
+        min_run: args.min_run,
+        min_pause: args.min_pause,
+        max_pauses: None,
+        release: None,
+    };
+    match pause_with(args) {
+        PauseWith::Stop | PauseWith::Freeze => {}
+        PauseWith::Checkpoint => switching.pause = SAVE,
+        PauseWith::Restart => {
+            switching.pause = LEAVE;
+            switching.resume = RESTORE;
+            switching.resume_energy = KilowattHours::ZERO;
+        }
+        PauseWith::Auto => {
+            switching.release = Some(Release {
+                pause: LEAVE,
+                resume: RESTORE,
+                pause_energy: KilowattHours::ZERO,
+                resume_energy: KilowattHours::ZERO,
+                idle: power.wait,
+            });
+        }
+    }
+    switching
 }
 
 /// Power figures by flags.
@@ -140,7 +291,7 @@ pub(super) fn plan(
         TimeLimit::None => {}
         TimeLimit::Until(end) => {
             let reserve =
-                SignedDuration::try_from(args.grace + BEFORE_LIMIT).unwrap_or(SignedDuration::MAX);
+                SignedDuration::try_from(grace(args) + BEFORE_LIMIT).unwrap_or(SignedDuration::MAX);
             let latest = end.saturating_sub(reserve).unwrap_or(*end);
             if deadline.is_none_or(|given| latest < given) {
                 deadline = Some(latest);
@@ -156,17 +307,25 @@ pub(super) fn plan(
             ));
         }
     }
-    if around.is_allocation && !by_hand && may_hold {
+    let told_how = args.pause_with.is_some() || args.preset.is_some();
+    if around.is_allocation && !by_hand && args.pause_with.is_none() && may_hold {
         may_hold = false;
         may_pause = false;
         notices.push(format!(
-            "neither held nor paused: {name} is billed while it waits (--deadline or --max-delay allows it)"
+            "neither held nor paused: {name} is billed while it waits (--deadline, --max-delay or --pause-with allows it)"
         ));
     }
-    if may_pause && names_a_launcher(&args.command) {
+    if may_pause && !told_how && names_a_launcher(&args.command) {
         may_pause = false;
         notices.push(
-            "may be held, is not paused: several ranks may not survive a stop (--max-delay 0 never holds)"
+            "may be held, is not paused: several ranks may not survive a stop (--preset torchrun, or --pause-with, says how they do)"
+                .to_owned(),
+        );
+    }
+    if may_pause && !told_how && prepared.died_after_resume {
+        may_pause = false;
+        notices.push(
+            "may be held, is not paused: this command failed soon after it was last continued (--pause-with stop pauses it all the same)"
                 .to_owned(),
         );
     }
@@ -184,16 +343,8 @@ pub(super) fn plan(
     let settings = Settings {
         policy,
         power,
-        switching: Switching {
-            pause: Duration::ZERO,
-            resume: Duration::ZERO,
-            pause_energy: KilowattHours::ZERO,
-            resume_energy: KilowattHours::from(power.run * WARM_UP),
-            min_run: args.min_run,
-            min_pause: args.min_pause,
-            max_pauses: None,
-            release: None,
-        },
+        switching: switching(args, power),
+        pausing: pausing(args),
         deadline,
         duration,
         budget: args.carbon_budget,
@@ -203,7 +354,18 @@ pub(super) fn plan(
         may_pause,
         can_pause: !args.tty,
         stop_signal: args.stop_signal as i32,
-        grace: args.grace,
+        grace: grace(args),
+        leftovers: match args.leftovers {
+            LeftoverFate::End => Leftovers::End,
+            LeftoverFate::Leave => Leftovers::Leave,
+        },
+        retry: Retry {
+            most: args.retries,
+            delay: args.retry_delay,
+            seed: fastrand::u64(..),
+        },
+        looks_at_devices: args.replay.is_none() && args.gpus.iter().all(|gpu| gpu != "none"),
+        is_attached: false,
         // Outside a replay the speed is 1.
         poll: POLL.max(replay_poll),
         replan: POLL.max(replay_poll),

@@ -293,6 +293,8 @@ fn causes(band: &Band) -> String {
         Cause::Carbon => "for carbon",
         Cause::Operator => "by an operator",
         Cause::Terminal => "by the terminal",
+        Cause::Devices => "for devices that others use",
+        Cause::Retry => "before another try",
     };
     band.causes.iter().map(word).collect::<Vec<_>>().join(", ")
 }

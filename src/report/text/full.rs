@@ -1,12 +1,14 @@
 //! `catrain report` as text: the end-of-run summary with where the time, energy and emissions
 //! went and what was decided when and why.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::{Paint, figures, hang, harmless, headline, push};
 use crate::emissions::PARTS;
-use crate::ledger::entry::{Action, EnergyKind, Entry, Part, Share, What};
+use crate::ledger::entry::{Action, EnergyKind, Entry, Exit, Part, Share, What};
 use crate::plan::Act;
 use crate::report::Summary;
 use crate::report::shown::{Scale, times};
@@ -224,6 +226,21 @@ pub(in crate::report) fn event(entry: &Entry, zone: &TimeZone) -> Option<String>
         }
         What::Operator { word, from } => format!("{} by {}", harmless(word), harmless(from)),
         What::Warning { text } => format!("warning: {}", harmless(text)),
+        What::Saved { proof, took_us } => {
+            let took = words::duration(Duration::from_micros(*took_us));
+            match proof {
+                Some(proof) => format!("saved its state in {took}: {}", harmless(proof)),
+                None => format!("nothing proved in {took} that it saved its state"),
+            }
+        }
+        What::Left { attempt, exit, why } => {
+            let how = match exit {
+                Some(Exit::Code(code)) => format!("ended with {code}"),
+                Some(Exit::Signal(signal)) => format!("ended by {}", words::signal(*signal)),
+                None => "ended".to_owned(),
+            };
+            format!("start {attempt} {how}: {}", harmless(why))
+        }
         What::Gap { lost, summed } => gap(*lost, *summed),
         What::Begin(_)
         | What::Intent { .. }
@@ -249,6 +266,8 @@ fn done(action: Action) -> &'static str {
         Action::Start => "started",
         Action::Pause => "paused",
         Action::Resume => "resumed",
+        Action::Checkpoint => "asked to save",
+        Action::Release => "left",
         Action::Stop => "asked to end",
         Action::Kill => "killed",
     }
@@ -259,6 +278,8 @@ fn wanted(action: Action) -> &'static str {
         Action::Start => "a start",
         Action::Pause => "a pause",
         Action::Resume => "a resume",
+        Action::Checkpoint => "a checkpoint",
+        Action::Release => "leaving",
         Action::Stop => "asking to end",
         Action::Kill => "a kill",
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
+use super::ending::After;
 use super::{Effect, Event, Hearing, Holds, Machine, Meaning, Phase, Signal, Word, intent};
 use crate::clock::Moment;
 use crate::ledger::entry::Action;
@@ -15,20 +16,40 @@ const THIRD_INTERRUPT: Duration = Duration::from_secs(2);
 
 impl Machine {
     pub(super) fn signal(&mut self, now: Moment, signal: Signal, effects: &mut Vec<Effect>) {
+        let is_deadly = !matches!(signal.meaning, Meaning::User | Meaning::Resize);
         match self.phase {
             Phase::Ended(_) => {}
+            // What is attached runs on: nothing of ours is its affair.
+            _ if self.settings.is_attached => {
+                if is_deadly {
+                    self.was_left = true;
+                    let why = "left by a signal; the job runs on".to_owned();
+                    self.ended(now, None, Some(why), effects);
+                }
+            }
             // A job that is being started cannot be taken back: it gets the signal once it is there.
             Phase::Starting => self.put_off.push(Event::Signal(signal)),
-            Phase::Holding => {
-                if !matches!(signal.meaning, Meaning::User | Meaning::Resize) {
+            phase if phase.has_no_job() => {
+                if is_deadly {
                     effects.push(Effect::DieBy(signal.number));
-                    let why = "ended by a signal before the start".to_owned();
-                    self.ended(now, None, Some(why), effects);
+                    let why = match phase {
+                        Phase::Holding => "ended by a signal before the start",
+                        _ => "ended by a signal while it waited to be started again",
+                    };
+                    self.ended(now, None, Some(why.to_owned()), effects);
+                }
+            }
+            Phase::Lingering { .. } => {
+                if is_deadly {
+                    self.hurry_leftovers(now, effects);
                 }
             }
             _ => {
                 if !signal.to_everyone {
                     effects.push(Effect::Relay(signal));
+                }
+                if is_deadly {
+                    self.asked_by_signal = Some((signal.number, now.monotonic));
                 }
                 let starts_grace = match signal.meaning {
                     Meaning::Terminate => true,
@@ -86,6 +107,7 @@ impl Machine {
             _ => (now.elapsed, kill_at),
         };
         self.continue_what_is_stopped(effects);
+        self.forget_save(now, effects);
         self.holds = Holds::default();
         self.hearing = None;
         self.stop_self_next = false;
@@ -95,11 +117,16 @@ impl Machine {
     pub(super) fn operator(&mut self, now: Moment, word: Word, effects: &mut Vec<Effect>) {
         match (word, self.phase) {
             (_, Phase::Ended(_)) => {}
-            (Word::Stop, Phase::Holding) => {
-                let why = "stopped before the start".to_owned();
-                self.ended(now, None, Some(why), effects);
-            }
             (Word::Stop, Phase::Starting) => self.put_off.push(Event::Operator(word)),
+            (Word::Stop, Phase::Lingering { .. }) => self.hurry_leftovers(now, effects),
+            (Word::Stop, phase) if phase.has_no_job() => {
+                let (exit, why) = match phase {
+                    Phase::Backoff { .. } => (self.last.exit, "stopped before it was tried again"),
+                    Phase::Holding => (None, "stopped before the start"),
+                    _ => (None, "stopped before it was started again"),
+                };
+                self.ended(now, exit, Some(why.to_owned()), effects);
+            }
             (Word::Stop, _) => {
                 effects.push(intent(Action::Stop));
                 effects.push(Effect::AskToEnd);
@@ -108,40 +135,56 @@ impl Machine {
             (Word::Pause, Phase::Stopping { .. }) => {
                 self.refuse("it was asked to end".to_owned(), effects);
             }
+            (Word::Pause, Phase::Lingering { .. }) if self.after == After::End => {
+                self.refuse(
+                    "it has ended, but for processes it left".to_owned(),
+                    effects,
+                );
+            }
             // Not even tried: a hold that never comes about would only be shown as one.
-            (Word::Pause, phase) if phase != Phase::Holding && !self.settings.can_pause => {
+            (Word::Pause, phase) if !phase.has_no_job() && !self.settings.can_pause => {
                 self.refuse("the job has the terminal (--tty)".to_owned(), effects);
             }
             (Word::Pause, _) => {
                 self.holds.operator = true;
+                self.operator_again = None;
                 self.hearing = None;
                 // A person who asks again after a refusal means now, not in half an hour.
                 self.no_pause_before = now.elapsed;
                 self.steer(now, effects);
             }
-            (Word::Resume, phase) => {
-                self.holds.operator = false;
-                let waits = matches!(
-                    phase,
-                    Phase::Holding | Phase::Pausing { .. } | Phase::Paused { .. }
-                );
-                if waits || self.holds.carbon {
-                    self.overrule(now);
+            (Word::Resume { time }, phase) => {
+                let was_held = std::mem::take(&mut self.holds.operator);
+                self.operator_again = (time.filter(|_| was_held)).map(|time| now.elapsed + time);
+                let goes_on = matches!(phase, Phase::Running { .. } | Phase::Resuming { .. });
+                if !goes_on || self.holds.carbon || time.is_some() {
+                    self.overrule(now, time);
+                }
+                if let Phase::Backoff { .. } = phase {
+                    self.enter(now, Phase::Released { since: now.elapsed }, effects);
+                }
+                // What saves goes on to save; what leaves is started again at once.
+                if let Phase::Checkpointing { .. } | Phase::Leaving { .. } = phase {
+                    self.holds.carbon = false;
+                    self.turn_segment(now, effects);
                 }
                 self.steer(now, effects);
             }
         }
     }
 
-    /// The plan neither holds nor pauses until it would have gone on by itself, and for the least
-    /// running time.
-    fn overrule(&mut self, now: Moment) {
+    /// The plan neither holds nor pauses for as long as was said, else until it would have gone on
+    /// by itself, and for the least running time.
+    fn overrule(&mut self, now: Moment, time: Option<Duration>) {
         let planned = self.decision().and_then(|decision| decision.until);
         let planned = planned.filter(|_| self.holds.carbon).unwrap_or(now.utc);
         let least = self.settings.switching.min_run.max(self.poll());
-        let least = SignedDuration::try_from(least).unwrap_or(SignedDuration::MAX);
-        let least = now.utc.saturating_add(least).unwrap_or(now.utc);
-        self.overruled_until = Some(planned.max(least));
+        let least = SignedDuration::try_from(time.unwrap_or(least)).unwrap_or(SignedDuration::MAX);
+        let least = now.utc.saturating_add(least).unwrap_or(Timestamp::MAX);
+        self.overruled_until = Some(match time {
+            Some(_) => least,
+            None => planned.max(least),
+        });
     }
 
     pub(super) fn terminal_stop(&mut self, now: Moment, effects: &mut Vec<Effect>) {
@@ -166,12 +209,25 @@ impl Machine {
                 self.holds.terminal = true;
                 self.stop_self_next = true;
             }
-            Phase::Holding | Phase::Paused { .. } => {
+            // It saves on when it is continued.
+            Phase::Checkpointing { since, .. } => {
+                self.holds.terminal = true;
+                self.stop_self_next = true;
+                self.forget_save(now, effects);
+                self.stop(now, since, effects);
+            }
+            Phase::Holding | Phase::Paused { .. } | Phase::Released { .. } => {
                 self.holds.terminal = true;
                 self.turn_segment(now, effects);
                 effects.push(Effect::StopSelf);
             }
-            Phase::Starting | Phase::Resuming { .. } | Phase::Stopping { .. } => {
+            Phase::Starting
+            | Phase::Resuming { .. }
+            | Phase::Stopping { .. }
+            | Phase::Proving { .. }
+            | Phase::Leaving { .. }
+            | Phase::Backoff { .. }
+            | Phase::Lingering { .. } => {
                 effects.push(Effect::StopSelf);
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Effect, Expected, Machine, Phase, Settings, warn};
+use super::{Effect, Expected, Machine, PauseWith, Phase, Settings, warn};
 use crate::clock::Moment;
 use crate::forecast::Outlook;
 use crate::ledger::entry::Part;
@@ -81,6 +81,10 @@ impl Machine {
             (Phase::Running { .. }, Some(hearing)) => State::Paused(age(hearing.paused_since)),
             (Phase::Running { since }, None) => State::Running(age(since)),
             (Phase::Paused { since }, _) => State::Paused(age(since)),
+            (Phase::Released { since }, _) => match self.settings.pausing.with {
+                PauseWith::Auto => State::Released(age(since)),
+                _ => State::Paused(age(since)),
+            },
             _ => State::Fresh,
         }
     }
@@ -88,7 +92,11 @@ impl Machine {
     fn power(&self) -> Power {
         let given = self.settings.power;
         let run = self.measured.running().unwrap_or(given.run);
-        let idle = self.measured.paused().unwrap_or(given.idle);
+        let idle = match self.settings.pausing.with {
+            // Nothing of the job is left then, and only what is reserved for it stays on.
+            PauseWith::Restart => given.wait,
+            _ => self.measured.paused().unwrap_or(given.idle),
+        };
         Power {
             run,
             // A pause that draws more than running would is a reading of a moment.
@@ -98,12 +106,14 @@ impl Machine {
     }
 
     /// What a pause costs; none may be planned where none may be made.
-    fn switching(&self) -> Switching {
+    pub(super) fn switching(&self) -> Switching {
         let Settings {
             mut switching,
             power,
+            pausing,
             ..
         } = self.settings;
+        self.learned.put_in(&mut switching, pausing.with);
         switching.max_pauses = match switching.max_pauses {
             _ if !self.settings.may_pause || !self.settings.can_pause => Some(0),
             most => most.map(|most| most.saturating_sub(self.pauses)),
@@ -115,11 +125,18 @@ impl Machine {
             let scale = measured / power.run;
             switching.pause_energy = switching.pause_energy * scale;
             switching.resume_energy = switching.resume_energy * scale;
+            if let Some(release) = &mut switching.release {
+                release.pause_energy = release.pause_energy * scale;
+                release.resume_energy = release.resume_energy * scale;
+            }
         }
         switching
     }
 
     fn work(&self, productive: Duration) -> Work {
+        if let Some((remaining, margin)) = self.pace.work(productive) {
+            return Work::Known { remaining, margin };
+        }
         match self.settings.duration {
             Some(Expected {
                 duration, margin, ..
@@ -147,8 +164,9 @@ impl Machine {
     fn allowance(&self, now: Moment, productive: Duration) -> Allowance {
         let allowed = match self.phase {
             Phase::Holding => self.settings.may_hold,
+            Phase::Paused { .. } if self.has_stopped_long_enough(now) => false,
             // What forbids a pause for a while forbids its beginning, not its going on.
-            Phase::Paused { .. } => self.settings.may_pause,
+            Phase::Paused { .. } | Phase::Released { .. } => self.settings.may_pause,
             _ if self.hearing.is_some() => self.settings.may_pause,
             _ => self.settings.may_pause && self.may_stop_now(now),
         };
@@ -157,11 +175,22 @@ impl Machine {
         }
         let delay = now.elapsed.saturating_sub(productive);
         let Settings {
-            duration,
+            mut duration,
             max_delay,
             deadline,
             ..
         } = self.settings;
+        // A measured speed is as good as a length that was said, for a deadline.
+        if let Some((remaining, _)) = self.pace.work(productive)
+            && duration.is_none()
+            && deadline.is_some()
+        {
+            duration = Some(Expected {
+                duration: productive + remaining,
+                margin: 0.0,
+                given: false,
+            });
+        }
         let allowed = delay_allowed(duration, max_delay, deadline, productive);
         let left = allowed.map(|allowed| allowed.saturating_sub(delay));
         match (duration, max_delay, deadline, left) {

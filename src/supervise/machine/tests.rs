@@ -90,6 +90,7 @@ fn plain() -> Settings {
             max_pauses: None,
             release: None,
         },
+        pausing: Pausing::STOP,
         deadline: None,
         duration: None,
         budget: None,
@@ -100,6 +101,10 @@ fn plain() -> Settings {
         can_pause: true,
         stop_signal: 15,
         grace: Duration::from_secs(30),
+        leftovers: Leftovers::End,
+        retry: Retry::default(),
+        looks_at_devices: false,
+        is_attached: false,
         poll: 5 * MINUTE,
         replan: 5 * MINUTE,
     }
@@ -161,10 +166,22 @@ fn interrupt() -> Event {
     signal(Meaning::Interrupt, 2)
 }
 
+fn ends(code: i32) -> Event {
+    Event::ChildEnded {
+        exit: Some(Exit::Code(code)),
+        left: 0,
+    }
+}
+
+const RESUME: Word = Word::Resume { time: None };
 const READY: Event = Event::GuardReady;
 const CONFIRMED: Event = Event::PauseConfirmed {
     processes: 3,
     took: Duration::from_millis(2),
+    ties: Ties {
+        ranks: false,
+        hosts: false,
+    },
 };
 const RESUMED: Event = Event::ResumeConfirmed {
     processes: 3,
@@ -233,7 +250,7 @@ impl Run {
             let now = self.now();
             for effect in self.machine.on(now, event) {
                 match &effect {
-                    Effect::Start => events.push_back(STARTED),
+                    Effect::Start { .. } => events.push_back(STARTED),
                     Effect::Pause if self.stops => events.push_back(CONFIRMED),
                     Effect::Pause => events.push_back(Event::PauseRefused {
                         why: "it is another user's".into(),
@@ -289,7 +306,7 @@ impl Run {
             );
             self.clock.advance(step);
             if self.machine.productive(self.now()) >= self.work {
-                self.on(Event::ChildEnded(Exit::Code(0)));
+                self.on(ends(0));
             } else {
                 self.on(Event::Wake);
             }
@@ -309,7 +326,7 @@ impl Run {
     }
 
     fn started(&self) -> Option<Timestamp> {
-        self.first(|effect| matches!(effect, Effect::Start))
+        self.first(|effect| matches!(effect, Effect::Start { .. }))
             .map(|moment| moment.utc)
     }
 

@@ -16,7 +16,7 @@ fn a_paused_segment_is_cut_where_its_holds_change() {
     run.pass(2 * MINUTE);
     run.on(Event::Operator(Word::Pause));
     run.pass(2 * MINUTE);
-    run.on(Event::ChildEnded(Exit::Code(0)));
+    run.on(ends(0));
     let paused: Vec<Vec<Cause>> = run
         .stretches()
         .into_iter()
@@ -36,7 +36,7 @@ fn a_sleep_during_a_pause_is_no_pause() {
     run.clock.suspend(HOUR);
     run.on(Event::Wake);
     run.pass(MINUTE);
-    run.on(Event::ChildEnded(Exit::Code(0)));
+    run.on(ends(0));
     let total = |part: Part| -> Duration {
         let stretches = run.stretches().into_iter();
         let of_part = stretches.filter(|stretch| stretch.part == part);
@@ -52,7 +52,7 @@ fn a_sleep_during_a_pause_is_no_pause() {
 fn time_after_the_end_counts_for_nothing() {
     let mut run = Run::by(runs, plain()).begin(dirty_first(24));
     run.pass(10 * MINUTE);
-    run.on(Event::ChildEnded(Exit::Code(0)));
+    run.on(ends(0));
     run.clock.advance(HOUR);
     run.on(Event::Wake);
     assert_eq!(run.machine.productive(run.now()), 10 * MINUTE);
@@ -71,7 +71,7 @@ fn delay_is_counted_once_whatever_caused_it() {
     run.pass(HOUR);
     run.clock.suspend(HOUR);
     run.decide_by(runs);
-    run.on(Event::Operator(Word::Resume));
+    run.on(Event::Operator(Word::Resume { time: None }));
     run.pass(30 * MINUTE);
     run.on(Event::Operator(Word::Pause));
     run.pass(HOUR);
@@ -89,15 +89,15 @@ fn restoring_is_part_of_the_pause_and_no_progress() {
     run.pass(HOUR);
     run.on(Event::Operator(Word::Pause));
     run.pass(HOUR);
-    run.on(Event::Operator(Word::Resume));
+    run.on(Event::Operator(Word::Resume { time: None }));
     run.pass(2 * MINUTE);
     assert_eq!(run.machine.productive(run.now()), HOUR);
     run.on(Event::Operator(Word::Pause));
     assert!(run.is_running(), "what is being restored is not stopped");
-    run.on(Event::Operator(Word::Resume));
+    run.on(Event::Operator(Word::Resume { time: None }));
     run.pass(HOUR - 2 * MINUTE);
     assert_eq!(run.machine.productive(run.now()), 2 * HOUR - 4 * MINUTE);
-    run.on(Event::ChildEnded(Exit::Code(0)));
+    run.on(ends(0));
     let restoring: Vec<Stretch> = (run.stretches().into_iter())
         .filter(|stretch| stretch.part == Part::Restoring)
         .collect();
@@ -202,7 +202,7 @@ fn nothing_is_written_down_after_the_end() {
     )
     .begin(dirty_first(24));
     run.clock.advance(HOUR);
-    run.on(Event::ChildEnded(Exit::Code(0)));
+    run.on(ends(0));
     let mut records = run.effects.iter().filter_map(|(_, effect)| match effect {
         Effect::Record(what) => Some(what),
         _ => None,
@@ -218,7 +218,7 @@ fn a_segment_never_reaches_over_a_jump_of_the_wall_clock() {
         run.clock.set_utc(at(shift));
         run.clock.advance(MINUTE);
         run.on(Event::Wake);
-        run.on(Event::ChildEnded(Exit::Code(0)));
+        run.on(ends(0));
         for stretch in run.stretches() {
             let length = stretch.to.elapsed - stretch.from.elapsed;
             let utc = stretch.to.utc.duration_since(stretch.from.utc);

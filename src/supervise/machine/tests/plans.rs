@@ -146,7 +146,7 @@ fn without_knowledge_the_start_waits_five_seconds_at_most() {
     run.on(Event::Wake);
     assert_eq!(run.machine.phase(), Phase::Holding);
     run.pass(10 * MINUTE);
-    let started = run.first(|effect| matches!(effect, Effect::Start));
+    let started = run.first(|effect| matches!(effect, Effect::Start { .. }));
     assert_eq!(
         started.map(|moment| moment.monotonic),
         Some(KNOWLEDGE_GIVE_UP)
@@ -301,7 +301,7 @@ fn what_may_not_pause_is_not_kept_paused_by_the_plan_either() {
     let mut run = Run::new(settings).begin(dirty_first(6));
     run.on(Event::Operator(Word::Pause));
     assert!(run.is_paused() && !run.machine.holds().carbon);
-    run.on(Event::Operator(Word::Resume));
+    run.on(Event::Operator(Word::Resume { time: None }));
     assert!(run.is_running());
     run.pass(2 * HOUR);
     assert!(run.is_running());

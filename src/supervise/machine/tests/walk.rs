@@ -29,7 +29,7 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         20 => event(signal(Meaning::User, 10)),
         10 => event(signal(Meaning::Resize, 28)),
         30 => event(Event::Operator(Word::Pause)),
-        40 => event(Event::Operator(Word::Resume)),
+        40 => event(Event::Operator(Word::Resume { time: None })),
         30 => event(Event::TerminalStop),
         30 => event(Event::TerminalContinue),
         20 => event(CONFIRMED),
@@ -115,7 +115,7 @@ fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
                 many += 1;
                 prop_assert!(many < 200, "effects without end at {now:?}");
                 match effect {
-                    Effect::Start => {
+                    Effect::Start { .. } => {
                         prop_assert!(!job.exists, "started twice");
                         job.exists = true;
                         events.push_back(STARTED);
@@ -197,12 +197,7 @@ fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
         }
     }
     let end = ended.unwrap_or(clock.now());
-    feed(
-        &mut machine,
-        &mut job,
-        clock.now(),
-        Event::ChildEnded(Exit::Code(0)),
-    )?;
+    feed(&mut machine, &mut job, clock.now(), ends(0))?;
     prop_assert!(!job.stopped, "left stopped at the end");
     let mut reached = Duration::ZERO;
     for stretch in &stretches {

@@ -23,7 +23,7 @@ fn an_operators_pause_is_not_lifted_by_the_plan() {
     run.on(Event::Operator(Word::Pause));
     run.pass(30 * HOUR);
     assert!(run.is_paused());
-    run.on(Event::Operator(Word::Resume));
+    run.on(Event::Operator(Word::Resume { time: None }));
     assert!(run.is_running());
 }
 
@@ -39,14 +39,14 @@ fn a_pause_before_the_start_holds_until_resume() {
         (held.part, held.causes),
         (Part::Held, vec![Cause::Operator])
     );
-    run.on(Event::Operator(Word::Resume));
+    run.on(Event::Operator(Word::Resume { time: None }));
     assert!(run.is_running());
 }
 
 #[test]
 fn an_operators_resume_overrules_the_plan_until_its_planned_end() {
     let mut run = paused_by_plan();
-    run.on(Event::Operator(Word::Resume));
+    run.on(Event::Operator(Word::Resume { time: None }));
     assert!(run.is_running());
     run.pass(58 * MINUTE);
     assert!(run.is_running());
@@ -54,7 +54,7 @@ fn an_operators_resume_overrules_the_plan_until_its_planned_end() {
     assert!(run.is_paused());
 
     let mut held = Run::by(waits, due(HOUR, 24.0)).begin(dirty_first(24));
-    held.on(Event::Operator(Word::Resume));
+    held.on(Event::Operator(Word::Resume { time: None }));
     assert!(held.is_running());
     held.pass(58 * MINUTE);
     assert_eq!(held.pauses(), 0);
@@ -64,7 +64,7 @@ fn an_operators_resume_overrules_the_plan_until_its_planned_end() {
 fn resume_before_anything_is_known_starts_the_job() {
     let mut run = Run::new(due(HOUR, 24.0));
     run.on(Event::Begin);
-    run.on(Event::Operator(Word::Resume));
+    run.on(Event::Operator(Word::Resume { time: None }));
     assert!(run.is_running());
 }
 
@@ -327,7 +327,7 @@ fn a_resume_that_is_not_confirmed_is_asked_for_again() {
         READY,
         Event::Operator(Word::Pause),
         CONFIRMED,
-        Event::Operator(Word::Resume),
+        Event::Operator(Word::Resume { time: None }),
     ];
     for event in way {
         drop(machine.on(clock.now(), event));

@@ -1,0 +1,214 @@
+//! The user's commands on pause, resume and end: run beside the job, never in its way.
+//!
+//! Each runs by `sh -c` in a process group and a thread of its own, with the facts in its
+//! environment and half a minute to end; then its group is killed. What it writes goes to standard
+//! error, since standard output is the job's.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use tokio::sync::mpsc::Sender;
+
+use crate::cli::RunArgs;
+use crate::clock::Moment;
+use crate::executor::{Inherited, spawn};
+use crate::keys;
+use crate::ledger::RunId;
+use crate::ledger::entry::Exit;
+use crate::patience::within;
+use crate::report::text::harmless;
+use crate::supervise::machine::{Occasion, Phase};
+use crate::supervise::{Arrival, Hook, View};
+use crate::words;
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The run's id is waited for no longer than this, by the command's own thread.
+const ID_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The commands of a run.
+pub(super) struct Hooks {
+    pause: Option<String>,
+    resume: Option<String>,
+    end: Option<String>,
+    name: String,
+    run: RunId,
+    inherited: Inherited,
+    /// Where it is told that one failed.
+    arrivals: Sender<Arrival>,
+    /// Closed by each that has ended.
+    done: mpsc::Sender<()>,
+}
+
+/// Those that may still run.
+pub(super) struct StillRunning(mpsc::Receiver<()>);
+
+impl StillRunning {
+    /// Waits until all have ended; each has its own limit.
+    pub(super) fn wait(self) {
+        while self.0.recv_timeout(2 * PATIENCE).is_ok() {}
+    }
+}
+
+impl Hooks {
+    pub(super) fn new(
+        args: &RunArgs,
+        name: String,
+        run: RunId,
+        inherited: &Inherited,
+        arrivals: Sender<Arrival>,
+    ) -> (Self, StillRunning) {
+        let (done, still_running) = mpsc::channel();
+        let hooks = Self {
+            pause: args.on_pause.clone(),
+            resume: args.on_resume.clone(),
+            end: args.on_end.clone(),
+            name,
+            run,
+            inherited: *inherited,
+            arrivals,
+            done,
+        };
+        (hooks, StillRunning(still_running))
+    }
+
+    /// As the driver calls it.
+    pub(super) fn into_hook(self) -> Hook {
+        Box::new(move |now, occasion, view| self.run(now, occasion, view))
+    }
+
+    fn run(&self, now: Moment, occasion: Occasion, view: &View<'_>) {
+        let (flag, command) = match occasion {
+            Occasion::Pause => ("--on-pause", &self.pause),
+            Occasion::Resume => ("--on-resume", &self.resume),
+            Occasion::End => ("--on-end", &self.end),
+        };
+        let Some(command) = command.clone() else {
+            return;
+        };
+        let facts = facts(now, occasion, view, &self.name);
+        let (run, inherited) = (self.run.clone(), self.inherited);
+        let (arrivals, done) = (self.arrivals.clone(), self.done.clone());
+        let body = move || {
+            let id = run.within(ID_PATIENCE);
+            if let Some(what) = carry_out(&command, &facts, &id, &inherited) {
+                let text = format!("{flag} {what}: {}", harmless(&command));
+                // The job is not waited for, and neither is the run.
+                drop(arrivals.try_send(Arrival::Trouble(text)));
+            }
+            let _ = done.send(());
+        };
+        let thread = std::thread::Builder::new().name("hook".to_owned());
+        if thread.spawn(body).is_err() {
+            let text = format!("{flag} was not run: there is no thread for it");
+            drop(self.arrivals.try_send(Arrival::Trouble(text)));
+        }
+    }
+}
+
+/// Runs it; what went wrong, in words.
+fn carry_out(
+    command: &str,
+    facts: &[(&str, String)],
+    run: &str,
+    inherited: &Inherited,
+) -> Option<String> {
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(command).stdin(Stdio::null());
+    for name in secrets() {
+        shell.env_remove(name);
+    }
+    shell.env("CATRAIN_RUN", run);
+    shell.envs(facts.iter().map(|(name, value)| (name, value)));
+    match nix::unistd::dup(std::io::stderr()) {
+        Ok(stderr) => shell.stdout(Stdio::from(stderr)),
+        Err(_) => shell.stdout(Stdio::null()),
+    };
+    spawn::as_helper(&mut shell, inherited);
+    let mut child = match shell.spawn() {
+        Ok(child) => child,
+        Err(error) => return Some(format!("could not be run ({error})")),
+    };
+    let pid = Pid::from_raw(child.id().cast_signed());
+    let ended = within(PATIENCE, move || {
+        waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+    });
+    let is_late = ended.is_err();
+    if is_late {
+        // It was not reaped yet, so that the group's number is nobody else's.
+        let _ = killpg(pid, Signal::SIGKILL);
+    }
+    match child.wait() {
+        _ if is_late => {
+            let limit = words::duration(PATIENCE);
+            Some(format!("took longer than {limit} and was killed"))
+        }
+        Ok(status) if status.success() => None,
+        Ok(status) => Some(format!("failed ({status})")),
+        Err(error) => Some(format!("could not be waited for ({error})")),
+    }
+}
+
+fn secrets() -> Vec<OsString> {
+    keys::secret_variables(std::env::vars_os().map(|(name, _)| name))
+}
+
+/// What a command is told.
+fn facts(
+    now: Moment,
+    occasion: Occasion,
+    view: &View<'_>,
+    name: &str,
+) -> Vec<(&'static str, String)> {
+    let machine = view.machine;
+    let decision = machine.decision();
+    let event = match occasion {
+        Occasion::Pause => "pause",
+        Occasion::Resume => "resume",
+        Occasion::End => "end",
+    };
+    let causes = machine.holds().causes();
+    let causes = causes.iter().filter_map(|cause| {
+        let value = serde_json::to_value(cause).ok()?;
+        value.as_str().map(str::to_owned)
+    });
+    let mut facts = vec![
+        ("CATRAIN_EVENT", event.to_owned()),
+        ("CATRAIN_NAME", name.to_owned()),
+        ("CATRAIN_TIME", now.utc.to_string()),
+        ("CATRAIN_HOLDS", causes.collect::<Vec<_>>().join(",")),
+        ("CATRAIN_ATTEMPT", machine.attempt().to_string()),
+    ];
+    let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
+    add("CATRAIN_PID", view.pid.map(|pid| pid.to_string()));
+    if occasion != Occasion::End {
+        let reason = decision.map(|decision| {
+            let zone = jiff::tz::TimeZone::UTC;
+            decision.reason.words(decision.until, now.utc, &zone)
+        });
+        add("CATRAIN_REASON", reason);
+        let until = decision.and_then(|decision| decision.until);
+        add("CATRAIN_UNTIL", until.map(|until| until.to_string()));
+    }
+    let outlook = machine.outlook();
+    let intensity = outlook.and_then(|outlook| outlook.expected.at(now.utc));
+    add(
+        "CATRAIN_INTENSITY_G_PER_KWH",
+        intensity.map(|it| format!("{:.1}", it.0)),
+    );
+    if let Phase::Ended(Some(exit)) = machine.phase() {
+        add(
+            "CATRAIN_EXIT",
+            Some(match exit {
+                Exit::Code(code) => code.to_string(),
+                Exit::Signal(signal) => format!("SIG{}", words::signal(signal)),
+            }),
+        );
+    }
+    facts
+}

@@ -1,0 +1,211 @@
+//! What a run is asked for. Pure data, and what follows from it alone.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use jiff::Timestamp;
+
+use crate::plan::{Policy, Power, Switching};
+use crate::units::GramsCo2e;
+
+/// Longest wait before a failed job is tried again.
+const LONGEST_DELAY: Duration = Duration::from_hours(1);
+
+/// What a run is asked for. What is learned on the way about the same things is put in here: how
+/// long the command takes, and that the job cannot be paused.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to choose.
+    pub policy: Policy,
+    /// Power figures to plan with until measured.
+    pub power: Power,
+    /// What a pause costs; its minima.
+    pub switching: Switching,
+    /// How a pause is made.
+    pub pausing: Pausing,
+    /// The latest end.
+    pub deadline: Option<Timestamp>,
+    /// Running time of the whole job, and the margin on it.
+    pub duration: Option<Expected>,
+    /// `--carbon-budget`, to warn by.
+    pub budget: Option<GramsCo2e>,
+    /// `--max-delay`.
+    pub max_delay: Option<Duration>,
+    /// Whether a wait was asked for by hand.
+    pub asked_for: bool,
+    /// Whether the start may be held.
+    pub may_hold: bool,
+    /// Whether the plan may pause.
+    pub may_pause: bool,
+    /// Whether anyone may pause (not with `--tty`).
+    pub can_pause: bool,
+    /// How the job is asked to end by `stop`.
+    pub stop_signal: i32,
+    /// From asking to killing.
+    pub grace: Duration,
+    /// What becomes of processes that outlive the leader.
+    pub leftovers: Leftovers,
+    /// What follows when the job fails.
+    pub retry: Retry,
+    /// Whether a start after a wait first looks who else uses the devices.
+    pub looks_at_devices: bool,
+    /// Whether the job ran before the run did, and runs on after it.
+    pub is_attached: bool,
+    /// How late the deadline guard may be looked at: what it keeps in reserve.
+    pub poll: Duration,
+    /// Longest time between two decisions. A decision to wait never reaches past the guard, so this
+    /// may be longer than `poll`.
+    pub replan: Duration,
+}
+
+/// How long the job is expected to run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    /// Productive time of the whole job.
+    pub duration: Duration,
+    /// By which part of it the job may take longer: 0 exact, 0.25 given, 0.5 learned.
+    pub margin: f64,
+    /// Whether it was given by hand; a learned one gives no right to hold by itself.
+    pub given: bool,
+}
+
+/// How a pause is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pausing {
+    /// By which means.
+    pub with: PauseWith,
+    /// Whether a file or a line can prove that the job has saved; if not, only its end does.
+    pub has_proof: bool,
+    /// How long a save may take.
+    pub patience: Duration,
+    /// What follows when nothing proves it in that time.
+    pub unproved: Unproved,
+    /// Longest stop of a job that has not saved; none: 8 min for several ranks, else as long as it
+    /// takes.
+    pub max_stop: Option<Duration>,
+    /// Whether several ranks are paused: nobody knows whether they survive it but who says so.
+    pub stops_ranks: bool,
+}
+
+impl Pausing {
+    /// By stopping alone, for as long as it takes.
+    pub const STOP: Self = Self {
+        with: PauseWith::Stop,
+        has_proof: false,
+        patience: Duration::from_mins(5),
+        unproved: Unproved::Stop,
+        max_stop: None,
+        stops_ranks: false,
+    };
+}
+
+/// By which means a pause is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PauseWith {
+    /// Every process is stopped by signals.
+    #[default]
+    Stop,
+    /// The job's control group is frozen.
+    Freeze,
+    /// The job saves its state, then is stopped.
+    Checkpoint,
+    /// The job saves its state and leaves; it is started again later.
+    Restart,
+    /// The plan chooses for each pause: stop, or leave.
+    Auto,
+}
+
+impl PauseWith {
+    /// As it is typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Freeze => "freeze",
+            Self::Checkpoint => "checkpoint",
+            Self::Restart => "restart",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// What follows when nothing proves in time that the job has saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unproved {
+    /// It is stopped all the same, and keeps its memory.
+    #[default]
+    Stop,
+    /// It runs on.
+    Run,
+}
+
+/// What becomes of processes that outlive the leader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Leftovers {
+    /// They have the grace period to end by themselves, then are asked to, then killed.
+    #[default]
+    End,
+    /// They are left alone.
+    Leave,
+}
+
+/// What follows when the job fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retry {
+    /// How often in a row it is tried again.
+    pub most: u32,
+    /// The first delay; each further one is twice as long.
+    pub delay: Duration,
+    /// Draws the jitter.
+    pub seed: u64,
+}
+
+impl Retry {
+    /// How long to wait after so many failures in a row (at least one): exponential, up to as long
+    /// again at random, an hour at most.
+    pub fn wait(&self, failures: u32) -> Duration {
+        let delays = ExponentialBuilder::new()
+            .with_min_delay(self.delay)
+            .with_max_delay(LONGEST_DELAY)
+            .without_max_times()
+            .with_jitter()
+            .with_jitter_seed(self.seed)
+            .build();
+        let nth = usize::try_from(failures.saturating_sub(1)).unwrap_or(0);
+        delays
+            .take(nth + 1)
+            .last()
+            .unwrap_or(LONGEST_DELAY)
+            .min(LONGEST_DELAY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_fails_again_waits_longer_each_time_up_to_an_hour() {
+        let retry = |seed| Retry {
+            most: 9,
+            delay: Duration::from_secs(10),
+            seed,
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..20 {
+            for failures in 1..30 {
+                let shortest = Duration::from_secs(10).saturating_mul(1 << (failures - 1).min(20));
+                let shortest = shortest.min(LONGEST_DELAY);
+                let wait = retry(seed).wait(failures);
+                assert!(wait >= shortest, "{failures}: {wait:?}");
+                assert!(
+                    wait <= (2 * shortest).min(LONGEST_DELAY),
+                    "{failures}: {wait:?}"
+                );
+                assert_eq!(wait, retry(seed).wait(failures));
+            }
+            seen.insert(retry(seed).wait(1));
+        }
+        assert!(seen.len() > 10, "whoever fails together comes back apart");
+        assert_eq!(Retry::default().wait(3), Duration::ZERO);
+    }
+}
