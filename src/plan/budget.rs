@@ -49,18 +49,24 @@ pub(super) fn plan(problem: &Problem, budget: GramsCo2e, expected_share: f64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::exact::{Initial, Phase};
+    use crate::plan::exact::{Initial, Off, Phase};
+
+    const FREE: Off = Off {
+        pause_ticks: 0,
+        resume_ticks: 0,
+        pause_kwh: 0.0,
+        resume_kwh: 0.0,
+        idle_kw: 0.0,
+        may_begin: true,
+    };
 
     fn problem() -> Problem {
         Problem {
             tick_min: 60.0,
             run_kw: 1.0,
-            idle_kw: 0.0,
             wait_kw: 0.0,
-            pause_ticks: 0,
-            resume_ticks: 0,
-            pause_kwh: 0.0,
-            resume_kwh: 0.0,
+            hold: FREE,
+            release: None,
             min_run_ticks: 0,
             min_pause_ticks: 0,
             max_pauses: None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Allowance, Fit, Reason, Situation, State, Work};
+use super::{Allowance, Fit, Reason, Situation, State, Way, Work};
 use crate::forecast::{Kind, Outlook};
 use crate::units::GramsCo2e;
 
@@ -54,6 +54,10 @@ pub(super) struct Room {
     pub(super) to_deadline: Option<Duration>,
     /// Delay left.
     pub(super) delay_left: Option<Duration>,
+    /// Whether there is time for a pause by [`Way::Hold`] if the job runs.
+    pub(super) hold_fits: bool,
+    /// The same by [`Way::Release`].
+    pub(super) release_fits: bool,
     /// Longest that a start may still be held, where that is limited further.
     pub(super) hold_at_most: Option<Duration>,
     /// Time that can be waited before the guard says run.
@@ -103,9 +107,9 @@ fn signed(time: Duration) -> SignedDuration {
 
 /// Time lost before the job runs again.
 fn to_be_running(s: &Situation<'_>) -> Duration {
-    match s.state {
-        State::Paused(_) | State::Released(_) => s.switching.resume.min(EVER),
-        State::Fresh | State::Running(_) => Duration::ZERO,
+    match s.state.is_off() {
+        true => s.switching.resume_after(s.state.way()).min(EVER),
+        false => Duration::ZERO,
     }
 }
 
@@ -212,22 +216,28 @@ pub(super) fn room(now: Timestamp, s: &Situation<'_>) -> Result<Room, Reason> {
         true => Reason::DeadlineGuard,
         false => Reason::NoDelayLeft,
     };
-    match s.state {
-        State::Running(_) => {
-            let switching = &s.switching;
-            let pause = [switching.pause, switching.min_pause, switching.resume];
-            let pause: SignedDuration = pause.into_iter().map(signed).sum();
-            // Not at equality: there the guard would end the pause as soon as it has begun.
-            if spare <= pause + poll {
-                return Err(if is_deadline {
-                    Reason::Tight
-                } else {
-                    Reason::NoDelayLeft
-                });
-            }
-        }
-        State::Fresh | State::Paused(_) | State::Released(_) if spare <= poll => return Err(guard),
-        State::Fresh | State::Paused(_) | State::Released(_) => {}
+    let is_running = matches!(s.state, State::Running(_));
+    let fits = |way| {
+        let switching = &s.switching;
+        let pause = [
+            switching.pause_by(way),
+            switching.min_pause,
+            switching.resume_after(way),
+        ];
+        let pause: SignedDuration = pause.into_iter().map(signed).sum();
+        // Not at equality: there the guard would end the pause as soon as it has begun.
+        // What a job may do later that does not run yet is for the planner, which counts in ticks.
+        !is_running || spare > pause + poll
+    };
+    let (hold_fits, release_fits) = (fits(Way::Hold), fits(Way::Release));
+    if !hold_fits && !release_fits {
+        return Err(match is_deadline {
+            true => Reason::Tight,
+            false => Reason::NoDelayLeft,
+        });
+    }
+    if !is_running && spare <= poll {
+        return Err(guard);
     }
     Ok(Room {
         estimate: estimate(s.work),
@@ -237,6 +247,8 @@ pub(super) fn room(now: Timestamp, s: &Situation<'_>) -> Result<Room, Reason> {
                 .saturating_sub(reserve(s.work, to_deadline))
         }),
         delay_left,
+        hold_fits,
+        release_fits,
         hold_at_most: longest_hold(now, s, delay_left),
         until_guard: Duration::try_from(spare - poll).unwrap_or_default(),
         guard,

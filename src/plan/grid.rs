@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::delay::Room;
-use super::exact::{self, Initial, Phase, Problem};
-use super::{Act, Outline, Situation, State};
+use super::exact::{self, Initial, Off, Phase, Problem};
+use super::{Act, Outline, Release, Situation, State, Way};
 use crate::forecast::Span;
 use crate::units::{GramsCo2e, GramsPerKwh, KilowattHours};
 
@@ -54,8 +54,6 @@ pub fn problem(
     work_ticks: u32,
 ) -> Problem {
     let switching = &s.switching;
-    let (pause_ticks, pause_rest) = overhead(switching.pause, tick);
-    let (resume_ticks, resume_rest) = overhead(switching.resume, tick);
     let min_run_ticks = ticks_up(switching.min_run, tick).max(1) as u32;
     let min_pause_ticks = ticks_up(switching.min_pause, tick).max(1) as u32;
     // Counted from what is left of the minimum, so that rounding never shortens it.
@@ -64,15 +62,31 @@ pub fn problem(
         least_ticks.saturating_sub(left)
     };
     let kwh = |rest: Duration| KilowattHours::from(s.power.run * rest).0;
+    let off = |numbers: Release| {
+        let (pause_ticks, pause_rest) = overhead(numbers.pause, tick);
+        let (resume_ticks, resume_rest) = overhead(numbers.resume, tick);
+        Off {
+            pause_ticks,
+            resume_ticks,
+            pause_kwh: numbers.pause_energy.0 + kwh(pause_rest),
+            resume_kwh: numbers.resume_energy.0 + kwh(resume_rest),
+            idle_kw: numbers.idle.0 / 1e3,
+            may_begin: true,
+        }
+    };
+    let since_pause = |since| age(switching.min_pause, min_pause_ticks, since);
     Problem {
         tick_min: tick.as_secs_f64() / 60.0,
         run_kw: s.power.run.0 / 1e3,
-        idle_kw: s.power.idle.0 / 1e3,
         wait_kw: s.power.wait.0 / 1e3,
-        pause_ticks,
-        resume_ticks,
-        pause_kwh: switching.pause_energy.0 + kwh(pause_rest),
-        resume_kwh: switching.resume_energy.0 + kwh(resume_rest),
+        hold: off(Release {
+            pause: switching.pause,
+            resume: switching.resume,
+            pause_energy: switching.pause_energy,
+            resume_energy: switching.resume_energy,
+            idle: s.power.idle,
+        }),
+        release: switching.release.map(off),
         min_run_ticks,
         min_pause_ticks,
         max_pauses: switching.max_pauses,
@@ -80,9 +94,8 @@ pub fn problem(
         initial: match s.state {
             State::Fresh => Initial::Fresh,
             State::Running(since) => Initial::Running(age(switching.min_run, min_run_ticks, since)),
-            State::Paused(since) | State::Released(since) => {
-                Initial::Paused(age(switching.min_pause, min_pause_ticks, since))
-            }
+            State::Paused(since) => Initial::Paused(since_pause(since)),
+            State::Released(since) => Initial::Released(since_pause(since)),
         },
         ci_g_per_kwh,
         deadline_ticks,
@@ -121,6 +134,10 @@ impl Grid {
         let mut grid = Self::cut(now, s, room.estimate, tick, work, last.unwrap_or(work));
         grid.problem.latest_start_tick =
             room.hold_at_most.map(|hold| ticks_down(hold, tick) as u32);
+        grid.problem.hold.may_begin = room.hold_fits;
+        if let Some(release) = &mut grid.problem.release {
+            release.may_begin = room.release_fits;
+        }
         grid
     }
 
@@ -208,7 +225,7 @@ impl Grid {
         match p.initial {
             Initial::Fresh => 0,
             Initial::Running(age) => p.min_run_ticks.saturating_sub(age),
-            Initial::Paused(age) => p.min_pause_ticks.saturating_sub(age),
+            Initial::Paused(age) | Initial::Released(age) => p.min_pause_ticks.saturating_sub(age),
         }
     }
 
@@ -240,15 +257,12 @@ impl Grid {
     /// is for the upper one, so its tail is usually not needed.
     pub(super) fn outline(&self, phases: &[(Phase, u32)]) -> Outline {
         let plan = self.price(phases);
-        let at_once = match self.problem.initial {
-            Initial::Paused(_) => vec![(Phase::Restore, self.problem.resume_ticks)],
-            Initial::Fresh | Initial::Running(_) => Vec::new(),
-        };
-        let now = self.price(&at_once);
+        let now = self.price(&self.back_to_running());
         Outline {
             end: plan.acts.last().map_or(self.now, |(_, end)| *end),
             phases: plan.acts,
-            pauses: plan.pauses,
+            pauses: plan.ways.len() as u32,
+            ways: plan.ways,
             grams: plan.grams,
             run_now_grams: now.grams,
             mean: plan.mean,
@@ -256,16 +270,18 @@ impl Grid {
         }
     }
 
+    /// What must come before a job that does not run can.
+    pub(super) fn back_to_running(&self) -> Vec<(Phase, u32)> {
+        let restore = |(way, _)| (Phase::Restore(way), self.problem.off(way).resume_ticks);
+        self.problem.begins_off().map(restore).into_iter().collect()
+    }
+
     fn price(&self, phases: &[(Phase, u32)]) -> Priced {
         let p = &self.problem;
-        let mut before = match p.initial {
-            Initial::Fresh => Phase::Wait,
-            Initial::Running(_) => Phase::Run,
-            Initial::Paused(_) => Phase::Paused,
-        };
+        let mut before = p.phase_before();
         let (mut at, mut left) = (0.0, self.estimate);
         let (mut grams, mut run_sum) = (0.0, 0.0);
-        let (mut pauses, mut acts) = (0, Vec::<(Act, Timestamp)>::new());
+        let (mut ways, mut acts) = (Vec::new(), Vec::<(Act, Timestamp)>::new());
         // What the phases leave undone runs on after them.
         let rest = (Phase::Run, f64::INFINITY);
         let phases = phases
@@ -283,21 +299,16 @@ impl Grid {
             if ticks == 0.0 {
                 continue;
             }
-            let kw = match phase {
-                Phase::Wait => p.wait_kw,
-                Phase::Paused => p.idle_kw,
-                Phase::Run | Phase::Save | Phase::Restore => p.run_kw,
-            };
             let sum = self.sum(at, at + ticks);
             grams += exact::lump_kwh(p, before, phase) * self.ci(at as usize);
-            grams += kw * sum * p.tick_min / 60.0;
+            grams += p.kw(phase) * sum * p.tick_min / 60.0;
             at += ticks;
             if phase == Phase::Run {
                 left -= ticks;
                 run_sum += sum;
             }
-            if before == Phase::Run && phase != Phase::Run {
-                pauses += 1;
+            if before == Phase::Run {
+                ways.extend(phase.way());
             }
             let end = self.time(at);
             match acts.last_mut() {
@@ -312,7 +323,7 @@ impl Grid {
         };
         Priced {
             acts,
-            pauses,
+            ways,
             grams: GramsCo2e(grams),
             mean: GramsPerKwh(mean),
         }
@@ -321,7 +332,7 @@ impl Grid {
 
 struct Priced {
     acts: Vec<(Act, Timestamp)>,
-    pauses: u32,
+    ways: Vec<Way>,
     grams: GramsCo2e,
     mean: GramsPerKwh,
 }
@@ -330,8 +341,16 @@ impl Phase {
     /// What the supervisor does in this phase.
     pub fn act(self) -> Act {
         match self {
-            Self::Run | Self::Restore => Act::Run,
-            Self::Wait | Self::Save | Self::Paused => Act::Pause,
+            Self::Run | Self::Restore(_) => Act::Run,
+            Self::Wait | Self::Save(_) | Self::Paused(_) => Act::Pause,
+        }
+    }
+
+    /// The way in which the pause is made that this phase is part of.
+    pub fn way(self) -> Option<Way> {
+        match self {
+            Self::Save(way) | Self::Paused(way) | Self::Restore(way) => Some(way),
+            Self::Wait | Self::Run => None,
         }
     }
 }

@@ -62,7 +62,7 @@ pub struct Power {
 }
 
 /// How a pause is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// The job keeps its memory and stands still.
@@ -107,6 +107,24 @@ pub struct Release {
     pub resume_energy: KilowattHours,
     /// What stays on meanwhile; usually 0 W.
     pub idle: Watts,
+}
+
+impl Switching {
+    /// Time lost to save for a pause that is made in this way.
+    pub fn pause_by(&self, way: Way) -> Duration {
+        match (way, self.release) {
+            (Way::Release, Some(release)) => release.pause,
+            (Way::Release | Way::Hold, _) => self.pause,
+        }
+    }
+
+    /// Time lost to restore and warm up after a pause that was made in this way.
+    pub fn resume_after(&self, way: Way) -> Duration {
+        match (way, self.release) {
+            (Way::Release, Some(release)) => release.resume,
+            (Way::Release | Way::Hold, _) => self.resume,
+        }
+    }
 }
 
 /// Where the job stands.
@@ -238,6 +256,8 @@ pub struct Outline {
     pub phases: Vec<(Act, Timestamp)>,
     /// Pauses still to come (a hold before the start is none).
     pub pauses: u32,
+    /// How these pauses are made, in their order.
+    pub ways: Vec<Way>,
     /// When the work is expected to be done.
     pub end: Timestamp,
     /// Expected emissions from now on.
@@ -402,6 +422,10 @@ pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
     let saves = outline.run_now_grams - outline.grams;
     let act = first.act();
     let begins = !s.state.is_off();
+    let way = match (s.state, act) {
+        (State::Running(_), Act::Pause) => first.way().unwrap_or(Way::Hold),
+        _ => s.state.way(),
+    };
     // A threshold is a rule that was asked for as it stands.
     if act == Act::Pause
         && begins
@@ -424,7 +448,7 @@ pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
         grid.problem.initial == Initial::Fresh && grid.problem.latest_start_tick == Some(0);
     let reason = match (act, because) {
         (_, Because::OverBudget(by)) => Reason::OverBudget { by },
-        (Act::Pause, _) if first == Phase::Paused && no_longer => Reason::MinPause,
+        (Act::Pause, _) if matches!(first, Phase::Paused(_)) && no_longer => Reason::MinPause,
         (Act::Pause, Because::Limit(limit)) => Reason::AboveThreshold {
             now: intensity,
             limit,
@@ -448,7 +472,7 @@ pub fn decide(now: Timestamp, policy: &Policy, s: &Situation<'_>) -> Decision {
     };
     Decision {
         act,
-        way: s.state.way(),
+        way,
         until,
         reason,
         plan: Some(outline),
@@ -463,11 +487,7 @@ fn at_once(now: Timestamp, s: &Situation<'_>) -> Option<Outline> {
         return None;
     }
     let grid = Grid::without_room(now, s, estimate);
-    let phases = match s.state {
-        State::Paused(_) | State::Released(_) => vec![(Phase::Restore, grid.problem.resume_ticks)],
-        State::Fresh | State::Running(_) => Vec::new(),
-    };
-    Some(grid.outline(&phases))
+    Some(grid.outline(&grid.back_to_running()))
 }
 
 #[cfg(test)]

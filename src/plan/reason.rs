@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{Act, Outline, Reason, State};
+use super::{Act, Outline, Reason, State, Way};
 use crate::units::{GramsCo2e, GramsPerKwh};
 use crate::words;
 
@@ -101,7 +101,11 @@ impl Outline {
         };
         let first = match (state, waits) {
             (State::Fresh, Some(until)) => format!("held until {}", time(until)),
-            (State::Running(_) | State::Paused(_) | State::Released(_), Some(until)) => {
+            (State::Running(_), Some(until)) if self.ways.first() == Some(&Way::Release) => {
+                format!("released until {}", time(until))
+            }
+            (State::Released(_), Some(until)) => format!("released until {}", time(until)),
+            (State::Running(_) | State::Paused(_), Some(until)) => {
                 format!("paused until {}", time(until))
             }
             (State::Fresh, None) => "starts now".to_owned(),
@@ -110,10 +114,15 @@ impl Outline {
         };
         // The pause that is about to begin is the one already named.
         let named = waits.is_some() && matches!(state, State::Running(_));
-        let then = match self.pauses - u32::from(named && self.pauses > 0) {
-            0 => String::new(),
-            1 => ", then one pause".to_owned(),
-            more => format!(", then {more} pauses"),
+        let later = self.ways.get(usize::from(named)..).unwrap_or_default();
+        let releases = later.iter().filter(|way| **way == Way::Release).count();
+        let then = match (later.len(), releases) {
+            (0, _) => String::new(),
+            (1, 0) => ", then one pause".to_owned(),
+            (1, _) => ", then one pause that releases its memory".to_owned(),
+            (all, 0) => format!(", then {all} pauses"),
+            (all, some) if all == some => format!(", then {all} pauses that release its memory"),
+            (all, some) => format!(", then {all} pauses, {some} of which release its memory"),
         };
         let done = format!("done about {}", time(self.end));
         let mean = words::intensity(self.mean);
@@ -170,6 +179,7 @@ mod tests {
                 (Act::Run, at("2026-11-25T07:25:00Z")),
             ],
             pauses: 1,
+            ways: vec![Way::Hold],
             end: at("2026-11-25T07:25:00Z"),
             grams: GramsCo2e(512.0),
             run_now_grams: GramsCo2e(776.0),
@@ -184,6 +194,7 @@ mod tests {
         let runs = Outline {
             phases: vec![(Act::Run, at("2026-11-24T20:00:00Z"))],
             pauses: 0,
+            ways: Vec::new(),
             end: at("2026-11-24T20:00:00Z"),
             ..outline
         };

@@ -1,7 +1,8 @@
 //! `--policy threshold`: run while the intensity is at or below a limit.
 //!
 //! A fixed, explainable rule. Where paused hardware draws power it saves little: at 10 % idle power
-//! next to nothing, at 25 % it emits more than running at once.
+//! next to nothing, at 25 % it emits more than running at once. Where the job may also leave, it does
+//! so for pauses that are long enough by the rule of thumb.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +10,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Limit;
 use super::exact::{Initial, Phase, Problem};
+use super::{Limit, Way};
 use crate::forecast::Outlook;
 use crate::units::GramsPerKwh;
 
@@ -76,13 +77,35 @@ pub(super) fn plan(problem: &Problem, limit: GramsPerKwh) -> Option<Vec<(Phase, 
     let least_pause = problem.min_pause_ticks.max(1);
     let mut slack = problem.deadline_ticks.checked_sub(problem.work_ticks)?;
     let mut plan = Plan::default();
-    let mut paused_for = match problem.initial {
-        Initial::Paused(age) => Some(age),
-        Initial::Fresh | Initial::Running(_) => None,
-    };
+    let mut paused = problem.begins_off();
     let mut ran_for = match problem.initial {
         Initial::Running(age) => age,
-        Initial::Fresh | Initial::Paused(_) => 0,
+        Initial::Fresh | Initial::Paused(_) | Initial::Released(_) => 0,
+    };
+    // Whether a pause goes on that is so old, with this much slack, at this tick.
+    let stays = |way, age: u32, slack: u32, tick: u32| {
+        age < least_pause || (slack > problem.off(way).resume_ticks && !clean(tick))
+    };
+    // How a pause is made with this slack, at this tick.
+    let way_at = |slack: u32, tick: u32| {
+        let fits = |way: &Way| {
+            let off = problem.off(*way);
+            let needs = [off.pause_ticks, least_pause, off.resume_ticks];
+            let needs: u64 = needs.into_iter().map(u64::from).sum();
+            off.may_begin && u64::from(slack) >= needs
+        };
+        let hold = Some(Way::Hold).filter(fits);
+        let release = (problem.release.is_some().then_some(Way::Release)).filter(fits);
+        let (Some(_), Some(way)) = (hold, release) else {
+            return hold.or(release);
+        };
+        let saved = problem.off(way).pause_ticks;
+        let (slack, tick) = (slack - saved, tick + saved);
+        let lasts = (0..).find(|age| !stays(way, *age, slack - age, tick + age));
+        Some(match problem.release_pays(lasts.unwrap_or(0)) {
+            true => Way::Release,
+            false => Way::Hold,
+        })
     };
     let mut left = problem.work_ticks;
     let mut pauses = 0;
@@ -94,27 +117,28 @@ pub(super) fn plan(problem: &Problem, limit: GramsPerKwh) -> Option<Vec<(Phase, 
         slack -= plan.ticks;
     }
     while left > 0 {
-        if let Some(age) = paused_for {
-            let may_wait = slack > problem.resume_ticks;
-            if age < least_pause || (may_wait && !clean(plan.ticks)) {
-                plan.add(Phase::Paused, 1);
+        if let Some((way, age)) = paused {
+            let restore = problem.off(way).resume_ticks;
+            if stays(way, age, slack, plan.ticks) {
+                plan.add(Phase::Paused(way), 1);
                 slack = slack.checked_sub(1)?;
-                paused_for = Some(age + 1);
+                paused = Some((way, age + 1));
             } else {
-                plan.add(Phase::Restore, problem.resume_ticks);
-                slack = slack.checked_sub(problem.resume_ticks)?;
-                (paused_for, ran_for) = (None, problem.resume_ticks);
+                plan.add(Phase::Restore(way), restore);
+                slack = slack.checked_sub(restore)?;
+                (paused, ran_for) = (None, restore);
                 plan.add(Phase::Run, 1);
                 (ran_for, left) = (ran_for + 1, left - 1);
             }
         } else if !clean(plan.ticks)
             && ran_for >= least_run
-            && slack >= problem.pause_ticks + least_pause + problem.resume_ticks
             && problem.max_pauses.is_none_or(|most| pauses < most)
+            && let Some(way) = way_at(slack, plan.ticks)
         {
-            plan.add(Phase::Save, problem.pause_ticks);
-            slack -= problem.pause_ticks;
-            (paused_for, pauses) = (Some(0), pauses + 1);
+            let save = problem.off(way).pause_ticks;
+            plan.add(Phase::Save(way), save);
+            slack -= save;
+            (paused, pauses) = (Some((way, 0)), pauses + 1);
         } else {
             plan.add(Phase::Run, 1);
             (ran_for, left) = (ran_for + 1, left - 1);
@@ -143,18 +167,24 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::exact::check;
+    use crate::plan::exact::{Off, check};
+
+    const FREE: Off = Off {
+        pause_ticks: 0,
+        resume_ticks: 0,
+        pause_kwh: 0.0,
+        resume_kwh: 0.0,
+        idle_kw: 0.0,
+        may_begin: true,
+    };
 
     fn problem(ci: &[f64], work_ticks: u32, initial: Initial) -> Problem {
         Problem {
             tick_min: 60.0,
             run_kw: 1.0,
-            idle_kw: 0.0,
             wait_kw: 0.0,
-            pause_ticks: 0,
-            resume_ticks: 0,
-            pause_kwh: 0.0,
-            resume_kwh: 0.0,
+            hold: FREE,
+            release: None,
             min_run_ticks: 0,
             min_pause_ticks: 0,
             max_pauses: None,
@@ -171,7 +201,10 @@ mod tests {
         use Phase::{Paused, Run, Wait};
         let problem = problem(&[300.0, 200.0, 300.0, 100.0, 300.0], 2, Initial::Fresh);
         let phases = plan(&problem, GramsPerKwh(200.0)).unwrap();
-        assert_eq!(phases, [(Wait, 1), (Run, 1), (Paused, 1), (Run, 1)]);
+        assert_eq!(
+            phases,
+            [(Wait, 1), (Run, 1), (Paused(Way::Hold), 1), (Run, 1)]
+        );
     }
 
     #[test]
@@ -183,8 +216,11 @@ mod tests {
                         300.0, 100.0, 300.0, 200.0, 300.0, 100.0, 400.0, 300.0, 100.0, 300.0,
                     ];
                     let problem = Problem {
-                        pause_ticks: 1,
-                        resume_ticks: 1,
+                        hold: Off {
+                            pause_ticks: 1,
+                            resume_ticks: 1,
+                            ..FREE
+                        },
                         min_run_ticks: 2,
                         min_pause_ticks: 1,
                         ..problem(&ci, work_ticks, initial)

@@ -1,6 +1,6 @@
 //! How long the exact planner takes: 600 ticks must stay under a millisecond.
 
-use catrain::plan::exact::{Initial, Problem, solve};
+use catrain::plan::exact::{Initial, Off, Problem, solve};
 
 fn main() {
     divan::main();
@@ -17,12 +17,16 @@ fn problem(ticks: u32) -> Problem {
     Problem {
         tick_min: 5.0,
         run_kw: 0.7,
-        idle_kw: 0.07,
         wait_kw: 0.0,
-        pause_ticks: 0,
-        resume_ticks: 1,
-        pause_kwh: 0.01,
-        resume_kwh: 0.02,
+        hold: Off {
+            pause_ticks: 0,
+            resume_ticks: 1,
+            pause_kwh: 0.01,
+            resume_kwh: 0.02,
+            idle_kw: 0.07,
+            may_begin: true,
+        },
+        release: None,
         min_run_ticks: 2,
         min_pause_ticks: 1,
         max_pauses: None,
@@ -40,15 +44,36 @@ fn exact(bencher: divan::Bencher<'_, '_>, ticks: u32) {
     bencher.bench_local(|| solve(divan::black_box(&problem)));
 }
 
+/// The same with a second way to pause.
+#[divan::bench(args = [144, 288, 576, 600])]
+fn exact_with_two_ways(bencher: divan::Bencher<'_, '_>, ticks: u32) {
+    let problem = Problem {
+        release: Some(Off {
+            pause_ticks: 2,
+            resume_ticks: 4,
+            pause_kwh: 0.01,
+            resume_kwh: 0.02,
+            idle_kw: 0.0,
+            may_begin: true,
+        }),
+        ..problem(ticks)
+    };
+    bencher.bench_local(|| solve(divan::black_box(&problem)));
+}
+
 #[divan::bench(args = [0, 1, 3])]
 fn exact_600_with_a_limit_on_pauses(bencher: divan::Bencher<'_, '_>, most: u32) {
     let problem = Problem {
         max_pauses: Some(most),
-        idle_kw: 0.0,
-        pause_kwh: 0.0,
-        resume_kwh: 0.0,
         // Pausing costs nothing, so that the limit binds.
-        resume_ticks: 0,
+        hold: Off {
+            pause_ticks: 0,
+            resume_ticks: 0,
+            pause_kwh: 0.0,
+            resume_kwh: 0.0,
+            idle_kw: 0.0,
+            may_begin: true,
+        },
         ..problem(600)
     };
     bencher.bench_local(|| solve(divan::black_box(&problem)));

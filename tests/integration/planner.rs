@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use catrain::plan::exact::{Initial, Phase, Problem, check, cost_of, run_now_grams, solve};
+use catrain::plan::Way;
+use catrain::plan::exact::{Initial, Off, Phase, Problem, check, cost_of, run_now_grams, solve};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -40,12 +41,16 @@ impl Instance {
         Problem {
             tick_min: self.tick_min,
             run_kw: self.p_run_kw,
-            idle_kw: self.p_idle_kw,
             wait_kw: self.p_wait_kw,
-            pause_ticks: self.pause_ticks,
-            resume_ticks: self.resume_ticks,
-            pause_kwh: self.pause_kwh,
-            resume_kwh: self.resume_kwh,
+            hold: Off {
+                pause_ticks: self.pause_ticks,
+                resume_ticks: self.resume_ticks,
+                pause_kwh: self.pause_kwh,
+                resume_kwh: self.resume_kwh,
+                idle_kw: self.p_idle_kw,
+                may_begin: true,
+            },
+            release: None,
             min_run_ticks: self.min_run_ticks,
             min_pause_ticks: self.min_pause_ticks,
             max_pauses: self.max_pauses,
@@ -67,9 +72,9 @@ fn phase(name: &str) -> Phase {
     match name {
         "wait" => Phase::Wait,
         "run" => Phase::Run,
-        "save" => Phase::Save,
-        "paused" => Phase::Paused,
-        "restore" => Phase::Restore,
+        "save" => Phase::Save(Way::Hold),
+        "paused" => Phase::Paused(Way::Hold),
+        "restore" => Phase::Restore(Way::Hold),
         other => panic!("unknown phase {other}"),
     }
 }
