@@ -27,6 +27,12 @@ points! {
     Adopting = 2,
     /// The job runs; nothing is known about it yet.
     Started = 3,
+    /// The watchdog has heard of the job's cgroup, which is not made yet.
+    CellAnnounced = 4,
+    /// The job's cgroup is there and empty.
+    CellMade = 5,
+    /// The job's first process runs in it.
+    CellEntered = 6,
     /// The watchdog's process was started and has not answered.
     GuardStarted = 10,
     /// The watchdog was told whom to look after.
@@ -53,6 +59,12 @@ points! {
     Verified = 28,
     /// The pause failed; nobody was continued yet.
     Refusing = 29,
+    /// The watchdog knows that the cgroup is about to be frozen.
+    FreezeConfirmed = 30,
+    /// The kernel was asked to freeze it.
+    FreezeAsked = 31,
+    /// It is seen frozen; those outside of it run.
+    FreezeSeen = 32,
     /// A resume begins; nobody was continued.
     ResumeBegins = 40,
     /// One process was continued.
@@ -63,6 +75,8 @@ points! {
     AllContinued = 43,
     /// The watchdog's list is cleared.
     ListCleared = 44,
+    /// The cgroup was thawed, nobody was continued by a signal, the watchdog still has its list.
+    Thawed = 45,
     /// The farewell was said to the watchdog.
     Farewell = 50,
     /// The driver has decided to start; nothing was done.
@@ -129,6 +143,22 @@ pub fn nobody_stops() -> bool {
 
     static WANTED: OnceLock<bool> = OnceLock::new();
     *WANTED.get_or_init(|| std::env::var_os("CATRAIN_TEST_NEVER_STOPS").is_some())
+}
+
+/// Whether a cgroup is never to be seen frozen, as a test asks for by `CATRAIN_TEST_NEVER_FREEZES`.
+#[cfg(not(feature = "fault-points"))]
+#[inline(always)]
+pub fn nobody_freezes() -> bool {
+    false
+}
+
+/// Whether a cgroup is never to be seen frozen, as a test asks for by `CATRAIN_TEST_NEVER_FREEZES`.
+#[cfg(feature = "fault-points")]
+pub fn nobody_freezes() -> bool {
+    use std::sync::OnceLock;
+
+    static WANTED: OnceLock<bool> = OnceLock::new();
+    *WANTED.get_or_init(|| std::env::var_os("CATRAIN_TEST_NEVER_FREEZES").is_some())
 }
 
 #[cfg(test)]

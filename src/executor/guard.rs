@@ -3,11 +3,14 @@
 //! It lives in a session of its own in `/`, holds nothing but its two pipes, blocks every signal
 //! that can be blocked, and is called otherwise than `catrain`, so that what ends the supervisor does
 //! not end it. It reads orders from stdin and tells what it sees on stdout, in fixed records. It
-//! decides nothing: it continues exactly the list that it was given.
+//! decides nothing: it continues exactly the list that it was given, and thaws the one cgroup.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -18,6 +21,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::freezer;
 use super::process::{ProcId, Process, Sent, is_readable};
 use super::tree;
 use crate::clock::monotonic;
@@ -57,7 +61,16 @@ pub(super) enum Tag {
     Farewell = 7,
     Released = 8,
     Signal = 9,
+    /// A path follows, of `value` bytes; the one before is forgotten.
+    Cell = 10,
+    /// The next `pid` bytes of it.
+    CellPart = 11,
+    /// It is about to be frozen.
+    Freeze = 12,
 }
+
+/// The longest path that is listened to: the kernel's own limit.
+const LONGEST_PATH: u64 = 4096;
 
 impl Record {
     const SIZE: usize = 16;
@@ -75,12 +88,29 @@ impl Record {
     }
 
     pub(super) fn tag(self) -> Option<Tag> {
-        use Tag::{Ask, Clear, Exempt, Farewell, Hold, Leader, Lease, Released, Signal};
+        use Tag::{
+            Ask, Cell, CellPart, Clear, Exempt, Farewell, Freeze, Hold, Leader, Lease, Released,
+            Signal,
+        };
         [
-            Leader, Hold, Exempt, Clear, Lease, Ask, Farewell, Released, Signal,
+            Leader, Hold, Exempt, Clear, Lease, Ask, Farewell, Released, Signal, Cell, CellPart,
+            Freeze,
         ]
         .into_iter()
         .find(|&tag| tag as u32 == self.tag)
+    }
+
+    /// A path of any length as records, in order; an empty one takes back the last.
+    pub(super) fn of_path(path: &Path) -> Vec<Self> {
+        let bytes = path.as_os_str().as_bytes();
+        let first = Self::new(Tag::Cell, 0, bytes.len() as u64);
+        let parts = bytes.chunks(8).map(|chunk| {
+            let mut eight = [0; 8];
+            eight[..chunk.len()].copy_from_slice(chunk);
+            let length = i32::try_from(chunk.len()).expect("a chunk has 8 bytes at most");
+            Self::new(Tag::CellPart, length, u64::from_ne_bytes(eight))
+        });
+        std::iter::once(first).chain(parts).collect()
     }
 
     fn id(self) -> ProcId {
@@ -200,6 +230,37 @@ struct Watch {
     held: Vec<ProcId>,
     exempt: BTreeSet<ProcId>,
     patience: Patience,
+    cell: Announced,
+    /// Whether the cell was frozen by the supervisor, or is about to be.
+    is_freezing: bool,
+}
+
+/// A path that arrives in parts. It counts once it is whole: nothing is frozen before that was answered.
+#[derive(Debug, Default)]
+struct Announced {
+    bytes: Vec<u8>,
+    length: usize,
+}
+
+impl Announced {
+    fn begin(&mut self, length: u64) {
+        self.bytes.clear();
+        // One that is too long never becomes whole.
+        self.length = usize::try_from(length.min(LONGEST_PATH + 1)).unwrap_or(0);
+    }
+
+    fn add(&mut self, record: Record) {
+        let count = usize::try_from(record.pid).unwrap_or(0).min(8);
+        if self.bytes.len() + count <= self.length && self.length as u64 <= LONGEST_PATH {
+            self.bytes
+                .extend_from_slice(&record.value.to_ne_bytes()[..count]);
+        }
+    }
+
+    fn path(&self) -> Option<&Path> {
+        let is_whole = self.length > 0 && self.bytes.len() == self.length;
+        is_whole.then(|| Path::new(OsStr::from_bytes(&self.bytes)))
+    }
 }
 
 /// Whether to go on.
@@ -246,7 +307,7 @@ impl Watch {
                     Err(Errno::EINTR | Errno::EAGAIN) => {}
                     // The supervisor is gone, or nobody can tell us anything any more.
                     Ok(0) | Err(_) => {
-                        self.release();
+                        self.leave_alone();
                         return;
                     }
                 }
@@ -258,7 +319,7 @@ impl Watch {
                 has_orders = is_orphan && is_readable(stdin.as_fd());
             }
             if is_orphan {
-                self.release();
+                self.leave_alone();
                 return;
             }
             if self.next_look().is_some_and(|at| at <= monotonic()) {
@@ -285,13 +346,17 @@ impl Watch {
 
     fn obey(&mut self, record: Record) -> Next {
         match record.tag() {
-            Some(Tag::Leader) => self.leader = Some(record.id()),
+            Some(Tag::Leader) => self.look_after(record.id()),
             Some(Tag::Hold) => {
                 self.exempt.remove(&record.id());
-                if self.held.is_empty() && !self.is_leased() {
-                    self.patience = Patience::Until(monotonic() + DEFAULT_LEASE);
-                }
+                self.need_a_lease();
                 self.held.push(record.id());
+            }
+            Some(Tag::Cell) => self.cell.begin(record.value),
+            Some(Tag::CellPart) => self.cell.add(record),
+            Some(Tag::Freeze) => {
+                self.need_a_lease();
+                self.is_freezing = true;
             }
             Some(Tag::Exempt) => {
                 self.exempt.insert(record.id());
@@ -299,6 +364,7 @@ impl Watch {
             Some(Tag::Clear) => {
                 self.held.clear();
                 self.exempt.clear();
+                self.is_freezing = false;
                 self.patience = Patience::Unset;
             }
             Some(Tag::Lease) => {
@@ -317,6 +383,31 @@ impl Watch {
         Next::Serve
     }
 
+    /// Another leader is another job: of the one before nothing is kept, and nobody left stopped.
+    fn look_after(&mut self, leader: ProcId) {
+        if self
+            .leader
+            .replace(leader)
+            .is_some_and(|before| before != leader)
+        {
+            self.release();
+            self.held.clear();
+            self.exempt.clear();
+            self.is_freezing = false;
+            self.patience = Patience::Unset;
+        }
+    }
+
+    fn need_a_lease(&mut self) {
+        if !self.holds() && !self.is_leased() {
+            self.patience = Patience::Until(monotonic() + DEFAULT_LEASE);
+        }
+    }
+
+    fn holds(&self) -> bool {
+        !self.held.is_empty() || self.is_freezing
+    }
+
     fn is_leased(&self) -> bool {
         match self.patience {
             Patience::UntilDeath => true,
@@ -326,7 +417,7 @@ impl Watch {
     }
 
     fn next_look(&self) -> Option<Duration> {
-        if self.held.is_empty() {
+        if !self.holds() {
             return None;
         }
         match self.patience {
@@ -335,11 +426,29 @@ impl Watch {
         }
     }
 
-    /// Continues the list, last stopped first, so that no parent sees its children stopped; then whoever
-    /// of the job is still stopped and was not before. Gives how many were stopped.
+    /// The supervisor is gone. A job that runs on keeps its cell; an empty one goes.
+    fn leave_alone(&self) {
+        self.release();
+        if let Some(cell) = self.cell.path() {
+            let _ = std::fs::remove_dir(cell);
+        }
+    }
+
+    /// Thaws the cell; gives whether it was frozen.
+    fn thaw(&self) -> bool {
+        let Some(cell) = self.cell.path().filter(|_| self.is_freezing) else {
+            return false;
+        };
+        let was_frozen = freezer::is_closed(cell);
+        freezer::thaw(cell).is_ok() && was_frozen
+    }
+
+    /// Thaws the cell and continues the list, last stopped first, so that no parent sees its children
+    /// stopped; then whoever of the job is still stopped and was not before. Gives how many were stopped.
     fn release(&self) -> usize {
+        let thawed = usize::from(self.thaw());
         if self.held.is_empty() {
-            return 0;
+            return thawed;
         }
         let mut stopped: BTreeMap<ProcId, ()> = BTreeMap::new();
         for id in self.held.iter().rev() {
@@ -355,7 +464,7 @@ impl Watch {
                 stopped.insert(process.id, ());
             }
         }
-        stopped.len()
+        stopped.len() + thawed
     }
 }
 
@@ -384,6 +493,66 @@ mod tests {
             assert_eq!(got, sent, "cut at {cut}");
             assert!(arrived.is_empty());
         }
+    }
+
+    #[test]
+    fn a_path_that_was_cut_off_is_none_and_a_whole_one_replaces_the_last() {
+        let paths = ["/sys/fs/cgroup/catrain-7-0", "/a", "/exactly", "/äöü €/x y"];
+        let mut watch = Watch::default();
+        for path in paths {
+            let records = Record::of_path(Path::new(path));
+            for cut in 0..records.len() {
+                let mut half = Watch::default();
+                for &record in &records[..cut] {
+                    half.obey(record);
+                }
+                assert_eq!(half.cell.path(), None, "{path} cut at {cut}");
+            }
+            for &record in &records {
+                watch.obey(record);
+            }
+            assert_eq!(watch.cell.path(), Some(Path::new(path)));
+        }
+        for record in Record::of_path(Path::new("")) {
+            watch.obey(record);
+        }
+        assert_eq!(watch.cell.path(), None);
+    }
+
+    #[test]
+    fn a_path_of_nonsense_is_none() {
+        let mut watch = Watch::default();
+        watch.obey(Record::new(Tag::CellPart, 8, 1));
+        watch.obey(Record::new(Tag::Cell, 0, u64::MAX));
+        for _ in 0..10_000 {
+            watch.obey(Record::new(Tag::CellPart, i32::MAX, 1));
+            watch.obey(Record::new(Tag::CellPart, -1, 1));
+        }
+        assert_eq!(watch.cell.path(), None);
+        assert!(watch.cell.bytes.len() as u64 <= LONGEST_PATH);
+    }
+
+    #[test]
+    fn a_cell_that_is_to_be_frozen_has_a_lease_and_loses_it_with_the_list() {
+        let mut watch = Watch::default();
+        watch.obey(Record::new(Tag::Freeze, 0, 0));
+        assert!(watch.next_look().is_some());
+        watch.obey(Record::new(Tag::Clear, 0, 0));
+        watch.obey(Record::new(Tag::Lease, 0, 10));
+        assert_eq!(watch.next_look(), None);
+    }
+
+    #[test]
+    fn another_leader_is_another_job_and_the_same_one_is_not() {
+        let mut watch = Watch::default();
+        watch.obey(Record::new(Tag::Leader, 1 << 30, 1));
+        watch.obey(Record::new(Tag::Exempt, 1 << 30, 2));
+        watch.obey(Record::new(Tag::Hold, 1 << 30, 3));
+        watch.obey(Record::new(Tag::Leader, 1 << 30, 1));
+        assert_eq!((watch.held.len(), watch.exempt.len()), (1, 1));
+        watch.obey(Record::new(Tag::Leader, 1 << 30, 9));
+        assert_eq!((watch.held.len(), watch.exempt.len()), (0, 0));
+        assert!(!watch.holds());
     }
 
     #[test]

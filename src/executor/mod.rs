@@ -6,17 +6,20 @@
 //! | `process` | one process that cannot be mistaken for another |
 //! | `tree` | all processes of the job, wherever they have gone |
 //! | `pause` | everyone stopped and seen stopped, or nobody |
+//! | [`freezer`] | all of it stands still at once, where the kernel lets us |
 //! | [`watchdog`], `guard` | who wakes the job when we cannot: our end, and its process |
 //! | [`readiness`] | waiting for any of this without blocking |
 //! | [`signals`] | what reaches us, and how we stop and die ourselves |
 //!
 //! Three lines of defence stand between a paused job and a dead supervisor. The watchdog continues
 //! its list. The leader has SIGCONT as parent-death signal. And a supervisor that unwinds continues
-//! the job when its [`Job`] is dropped.
+//! the job when its [`Job`] is dropped. A frozen job has no second line, since no signal thaws it;
+//! there the supervisor, which sees at once when its watchdog dies, is the watchdog's.
 //!
 //! Everything here is called from the one thread that decides, so nothing blocks: what takes longer
 //! is done in steps.
 
+pub mod freezer;
 mod guard;
 mod pause;
 mod process;
@@ -45,6 +48,7 @@ pub use watchdog::{Guard, GuardEvent, Lease, Lost, guard_main};
 pub use crate::ledger::entry::Exit;
 
 use crate::fault::{self, Point};
+use freezer::{Cell, Unavailable};
 use process::Sent;
 use spawn::{Command, Terminal};
 use tree::Tree;
@@ -83,6 +87,12 @@ pub struct Job {
     exempt: BTreeSet<ProcId>,
     exit: Option<Exit>,
     used: CpuTime,
+    /// Its own cgroup, which can be frozen.
+    cell: Option<Cell>,
+    /// How many of it are frozen by us.
+    frozen: u32,
+    /// Why it has no cgroup although one was made for it.
+    outside: Option<Unavailable>,
 }
 
 /// Processor time that only grows.
@@ -107,6 +117,31 @@ impl Job {
             exempt: BTreeSet::new(),
             exit: None,
             used: CpuTime::default(),
+            cell: None,
+            frozen: 0,
+            outside: None,
+        }
+    }
+
+    /// Whether it is paused by the freezer: it has a cgroup of its own.
+    pub fn has_freezer(&self) -> bool {
+        self.cell.is_some()
+    }
+
+    /// Why it has no cgroup of its own although one was made for it.
+    pub fn outside(&self) -> Option<&Unavailable> {
+        self.outside.as_ref()
+    }
+
+    /// Tells a guard whom to look after, its cgroup included. A pause does so as well.
+    ///
+    /// # Errors
+    /// When the guard is gone.
+    pub fn introduce(&self, guard: &mut Guard) -> Result<(), Lost> {
+        guard.watch(self.leader)?;
+        match &self.cell {
+            Some(cell) => guard.enclose(cell.path()),
+            None => guard.disclose(),
         }
     }
 
@@ -202,13 +237,19 @@ impl Job {
                 process.id.signal(libc::SIGKILL);
             }
         }
+        // What is frozen dies all the same; who enters now is not to be caught.
+        self.thaw();
         self.held.clear();
         self.exempt.clear();
     }
 
-    /// Whether anyone is stopped by us, or about to be.
+    /// Whether anyone is stopped or frozen by us, or about to be.
     pub fn is_held(&self) -> bool {
-        !self.held.is_empty()
+        !self.held.is_empty() || self.is_frozen_by_us()
+    }
+
+    fn is_frozen_by_us(&self) -> bool {
+        self.cell.as_ref().is_some_and(Cell::is_held)
     }
 
     /// Continues everyone that we stopped and nobody else, children before their parents, so that no
@@ -218,15 +259,30 @@ impl Job {
         fault::at(Point::ResumeBegins);
         let continued = self.continue_held();
         fault::at(Point::AllContinued);
-        // A watchdog that is gone has no list.
-        let _ = guard.clear();
+        // One that could not be thawed stays with the watchdog, which tries again.
+        if !self.is_frozen_by_us() {
+            // A watchdog that is gone has no list.
+            let _ = guard.clear();
+        }
         fault::at(Point::ListCleared);
         continued
     }
 
+    /// Gives how many go on.
+    fn thaw(&mut self) -> u32 {
+        let Some(cell) = self.cell.as_mut().filter(|cell| cell.is_held()) else {
+            return 0;
+        };
+        if cell.thaw().is_err() {
+            return 0;
+        }
+        fault::at(Point::Thawed);
+        std::mem::take(&mut self.frozen)
+    }
+
     fn continue_held(&mut self) -> u32 {
         let half = self.held.len() / 2;
-        let mut continued = 0;
+        let mut continued = self.thaw();
         // Later processes are mostly the children.
         for (index, id) in self.held.iter().rev().enumerate() {
             continued += u32::from(id.signal(libc::SIGCONT) == Sent::Done);

@@ -1,6 +1,9 @@
 //! Pausing: everyone is put on the watchdog's list, stopped, and looked at until all are seen
 //! stopped twice in a row.
 //!
+//! A job that has a cgroup of its own is frozen first, and only who is outside of it is stopped. Where
+//! freezing does not work, the cgroup is thawed and everyone is stopped as if there were none.
+//!
 //! In small steps, each a few milliseconds at most, because the thread that takes them also decides
 //! everything else. A process that was stopped before is left alone for as long as it stays so. One
 //! that waits in the kernel and cannot be interrupted (a vfork parent, a dead file server) counts
@@ -14,6 +17,7 @@ use std::time::Duration;
 use nix::libc;
 
 use super::Job;
+use super::freezer::{self, Cell};
 use super::process::{ProcId, Process, Sent, Standing};
 use super::watchdog::{Guard, Lost};
 use crate::clock::monotonic;
@@ -23,6 +27,9 @@ use crate::fault::{self, Point};
 const GIVE_UP: Duration = Duration::from_secs(2);
 /// How long one that waits in the kernel must stand still to be accepted as stopping.
 const STANDS_STILL: Duration = Duration::from_millis(200);
+/// After this a cgroup that is not frozen yet is thawed again and everyone stopped instead. What waits
+/// in the kernel for a dead file server keeps a cgroup from being frozen, and not from being stopped.
+const FREEZES_WITHIN: Duration = Duration::from_millis(500);
 /// How long one step may take.
 const STEP: Duration = Duration::from_millis(3);
 /// How long between two looks within a step.
@@ -46,12 +53,16 @@ pub struct Pausing {
     quiet_scans: u32,
     /// When those that still ran were last sent another stop.
     reminded: Duration,
+    /// Why it is not frozen although it has a cgroup.
+    fallback: Option<String>,
 }
 
 #[derive(Debug)]
 enum Stage {
     /// The list is with the watchdog, or on its way; who is on it.
     Told { list: Vec<ProcId>, question: u64 },
+    /// The kernel was asked to freeze the cgroup; those on the list are outside of it and run.
+    Freezing { list: Vec<ProcId>, asked: Duration },
     /// The first list was stopped.
     Verifying,
     /// Nothing more will be done.
@@ -65,12 +76,14 @@ pub enum PauseStep {
     Again(Duration),
     /// Everybody is stopped.
     Stopped {
-        /// How many we stopped, `stopping` included.
+        /// How many we stopped or froze, `stopping` included.
         processes: u32,
         /// Those that wait in the kernel and will not run before they are stopped.
         stopping: Vec<Process>,
         /// Since the pause began.
         took: Duration,
+        /// Why the job was stopped by signals although it has a cgroup that can be frozen, in words.
+        fallback: Option<String>,
     },
     /// It failed and everybody was continued.
     Refused(Refusal),
@@ -159,6 +172,7 @@ impl Job {
             stopping: BTreeMap::new(),
             quiet_scans: 0,
             reminded: began,
+            fallback: None,
         }
     }
 
@@ -169,10 +183,12 @@ impl Job {
             match self.advance(pausing, guard) {
                 Ok(Some(stopping)) => {
                     fault::at(Point::Verified);
+                    let stopped = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
                     return PauseStep::Stopped {
-                        processes: u32::try_from(self.held.len()).unwrap_or(u32::MAX),
+                        processes: stopped.saturating_add(self.frozen),
                         stopping,
                         took: monotonic().saturating_sub(pausing.began),
+                        fallback: pausing.fallback.take(),
                     };
                 }
                 Ok(None) => {}
@@ -198,8 +214,9 @@ impl Job {
         if guard.is_lost() || guard.has_released() {
             return Err(Refusal::of(Reason::NoGuard));
         }
-        guard.watch(self.leader)?;
+        self.introduce(guard)?;
         let everyone = self.tree.scan();
+        let inside = self.inside();
         let alive = everyone.iter().filter(|process| !process.has_ended());
         let (stopped, list): (Vec<_>, Vec<_>) = alive
             .filter(|process| !self.held.contains(&process.id))
@@ -209,8 +226,12 @@ impl Job {
         guard.exempt(&exempt)?;
         // Those of a pause that goes on are told again: the watchdog may be a new one.
         let mut list: Vec<ProcId> = list.iter().map(|process| process.id).collect();
+        list.retain(|id| !inside.contains(&id.pid));
         list.splice(0..0, self.held.iter().copied());
         guard.hold(&list)?;
+        if self.cell.is_some() {
+            guard.freeze()?;
+        }
         let question = guard.ask();
         fault::at(Point::ListSent);
         Ok((list, question))
@@ -238,21 +259,93 @@ impl Job {
             Stage::Told { list, .. } => {
                 fault::at(Point::ListConfirmed);
                 let list = list.clone();
-                pausing.stage = Stage::Verifying;
-                for (index, &id) in list.iter().enumerate() {
-                    self.stop(id)?;
-                    if index == 0 {
-                        fault::at(Point::FirstStop);
+                match self.freeze() {
+                    None => {
+                        pausing.stage = Stage::Verifying;
+                        self.stop_list(&list)?;
                     }
-                    if index == list.len() / 2 {
-                        fault::at(Point::HalfStopped);
+                    Some(Ok(())) => {
+                        let asked = monotonic();
+                        pausing.stage = Stage::Freezing { list, asked };
+                    }
+                    Some(Err(error)) => {
+                        self.fall_back(pausing, format!("`cgroup.freeze`: {error}"));
+                        self.stop_list(&list)?;
                     }
                 }
-                fault::at(Point::AllStopped);
+                Ok(None)
+            }
+            Stage::Freezing { list, asked } => {
+                let list = list.clone();
+                if self.is_frozen() {
+                    fault::at(Point::FreezeSeen);
+                    pausing.stage = Stage::Verifying;
+                } else if monotonic().saturating_sub(*asked) > FREEZES_WITHIN {
+                    let why = self.why_not_frozen();
+                    self.fall_back(pausing, why);
+                } else {
+                    return Ok(None);
+                }
+                self.stop_list(&list)?;
                 Ok(None)
             }
             Stage::Verifying => self.verify(pausing, guard, is_late),
         }
+    }
+
+    fn stop_list(&mut self, list: &[ProcId]) -> Result<(), Refusal> {
+        for (index, &id) in list.iter().enumerate() {
+            self.stop(id)?;
+            if index == 0 {
+                fault::at(Point::FirstStop);
+            }
+            if index == list.len() / 2 {
+                fault::at(Point::HalfStopped);
+            }
+        }
+        fault::at(Point::AllStopped);
+        Ok(())
+    }
+
+    /// Asks the kernel to freeze the job's cgroup; `None` if it has none.
+    fn freeze(&mut self) -> Option<std::io::Result<()>> {
+        let cell = self.cell.as_mut()?;
+        fault::at(Point::FreezeConfirmed);
+        let asked = cell.freeze();
+        fault::at(Point::FreezeAsked);
+        Some(asked)
+    }
+
+    fn is_frozen(&self) -> bool {
+        !fault::nobody_freezes() && self.cell.as_ref().is_some_and(Cell::is_frozen)
+    }
+
+    /// Who is in the job's cgroup.
+    fn inside(&self) -> BTreeSet<i32> {
+        (self.cell.as_ref()).map_or_else(BTreeSet::new, |cell| freezer::members(cell.path()))
+    }
+
+    /// Who keeps the cgroup from being frozen, as far as that shows: one that waits in the kernel.
+    fn why_not_frozen(&self) -> String {
+        let inside = self.inside().into_iter().filter_map(Process::read);
+        let waits = inside.into_iter().find(|process| process.state == 'D');
+        let milliseconds = FREEZES_WITHIN.as_millis();
+        match waits {
+            Some(process) => format!(
+                "process {} `{}` waits in the kernel and was not frozen within {milliseconds} ms",
+                process.id.pid,
+                process.name.escape_debug()
+            ),
+            None => format!("the cgroup was not frozen within {milliseconds} ms"),
+        }
+    }
+
+    /// The freezer does not do: those inside are found running, and stopped as late finds.
+    fn fall_back(&mut self, pausing: &mut Pausing, why: String) {
+        self.thaw();
+        pausing.fallback = Some(why);
+        pausing.stage = Stage::Verifying;
+        pausing.quiet_scans = 0;
     }
 
     fn verify(
@@ -269,13 +362,35 @@ impl Job {
                 Ok(None)
             };
         }
+        if self.is_frozen_by_us() && !self.is_frozen() {
+            let why = "somebody else thawed the cgroup, or moved into it".to_owned();
+            self.fall_back(pausing, why);
+        }
         let now = monotonic();
         let mut running = Vec::new();
         let mut stopping = Vec::new();
         let mut all_stand_still = true;
-        for process in self.tree.scan() {
+        let everyone = self.tree.scan();
+        // Frozen ones read as if they slept. After the scan, so that who was forked by one outside and
+        // is outside is not missed.
+        let frozen = match self.is_frozen_by_us() {
+            true => self.inside(),
+            false => BTreeSet::new(),
+        };
+        self.frozen = 0;
+        for process in everyone {
             let id = process.id;
             if process.has_ended() || (self.exempt.contains(&id) && process.is_stopped()) {
+                continue;
+            }
+            if frozen.contains(&id.pid) {
+                if !process.is_stopped() {
+                    self.frozen += 1;
+                } else if !self.held.contains(&id) {
+                    // It stopped itself between the list and the freeze.
+                    guard.exempt(&[id])?;
+                    self.exempt.insert(id);
+                }
                 continue;
             }
             // Being continued wakes every thread, so the main one answers for a group that was seen

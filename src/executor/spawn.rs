@@ -8,20 +8,23 @@
 //! supervisor dies while it is paused, and a job that reads the terminal is not stopped by SIGTTIN.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use super::Job;
-use super::process::ProcId;
+use super::freezer::{Cell, Unavailable};
+use super::process::{self, ProcId};
 use crate::fault::{self, Point};
 
 /// The highest signal number on Linux.
@@ -267,6 +270,27 @@ fn check(path: &Path) -> io::Result<()> {
 /// # Errors
 /// As [`SpawnError`] tells; nothing runs then.
 pub fn spawn(command: &Command<'_>, inherited: &Inherited) -> Result<Job, SpawnError> {
+    start(command, inherited, None)
+}
+
+/// As [`spawn`], and the job lives in this cgroup. If it could not enter it runs outside, and
+/// [`Job::outside`] says why.
+///
+/// # Errors
+/// As [`SpawnError`] tells; nothing runs then.
+pub fn spawn_in(
+    cell: Cell,
+    command: &Command<'_>,
+    inherited: &Inherited,
+) -> Result<Job, SpawnError> {
+    start(command, inherited, Some(cell))
+}
+
+fn start(
+    command: &Command<'_>,
+    inherited: &Inherited,
+    cell: Option<Cell>,
+) -> Result<Job, SpawnError> {
     fault::at(Point::BeforeStart);
     let program = command.argv.first().cloned().unwrap_or_default();
     let shown = program.to_string_lossy().into_owned();
@@ -290,10 +314,20 @@ pub fn spawn(command: &Command<'_>, inherited: &Inherited) -> Result<Job, SpawnE
     let inherited = *inherited;
     let own_session = command.terminal == Terminal::Lent;
     let on_main_thread = nix::unistd::gettid() == nix::unistd::getpid();
-    // SAFETY: between fork and exec only system calls are made, on values that live on the stack;
-    // nothing allocates, locks or unwinds.
+    // Both ends close at exec: whatever is in it then is the reason why the job is outside.
+    let complaints = match cell {
+        Some(_) => Some(io::pipe().map_err(failed)?),
+        None => None,
+    };
+    let way_in = (cell.as_ref().zip(complaints.as_ref()))
+        .map(|(cell, (_, write))| (cell.door().as_raw_fd(), write.as_raw_fd()));
+    // SAFETY: between fork and exec only system calls are made, on values that live on the stack, and
+    // on descriptors that are open until `spawn` has returned; nothing allocates, locks or unwinds.
     unsafe {
         starting.pre_exec(move || {
+            if let Some((door, complain_to)) = way_in {
+                enter(door, complain_to);
+            }
             if own_session {
                 nix::unistd::setsid()?;
             }
@@ -310,7 +344,37 @@ pub fn spawn(command: &Command<'_>, inherited: &Inherited) -> Result<Job, SpawnE
     let pid = child.id().cast_signed();
     // It cannot be gone: even if it has ended, nobody but us can wait for it.
     let leader = ProcId::of(pid).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    Ok(Job::new(leader, command))
+    let mut job = Job::new(leader, command);
+    if let (Some(cell), Some((mut complaint, complain))) = (cell, complaints) {
+        drop(complain);
+        let mut errno = [0; 4];
+        // A child that another thread is starting may hold the other end: that is not waited for.
+        let has_complained =
+            process::is_readable(&complaint) && complaint.read_exact(&mut errno).is_ok();
+        if has_complained {
+            job.outside = Some(Unavailable::NotEntered {
+                path: cell.path().to_owned(),
+                cause: io::Error::from_raw_os_error(i32::from_ne_bytes(errno)).to_string(),
+            });
+        } else {
+            fault::at(Point::CellEntered);
+            job.tree.cell = Some(cell.path().to_owned());
+            job.cell = Some(cell);
+        }
+    }
+    Ok(job)
+}
+
+/// Enters a cgroup through its open `cgroup.procs`, where `0` is whoever writes. A job outside is better
+/// than none. Runs between fork and exec: system calls only.
+fn enter(door: RawFd, complain_to: RawFd) {
+    // SAFETY: both descriptors were open at the fork, and the buffers live through the calls.
+    unsafe {
+        if libc::write(door, b"0".as_ptr().cast(), 1) != 1 {
+            let errno = Errno::last_raw().to_ne_bytes();
+            libc::write(complain_to, errno.as_ptr().cast(), errno.len());
+        }
+    }
 }
 
 /// Makes a helper of ours ready to be started: signals as catrain was started with, and a process

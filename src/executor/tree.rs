@@ -9,8 +9,10 @@
 //! the job and not of the host. Where the kernel lacks these files, all of `/proc` is read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use super::freezer;
 use super::process::{ProcId, Process, all_pids, threads};
 
 /// Watchdogs of this process, dead ones that nobody has waited for included: never part of a job.
@@ -46,6 +48,8 @@ pub(crate) struct Tree {
     leader: ProcId,
     /// Part of the job when last looked at, and still there.
     known: BTreeSet<ProcId>,
+    /// The job's cgroup: whoever is inside is the job's.
+    pub(super) cell: Option<PathBuf>,
 }
 
 impl Tree {
@@ -55,6 +59,7 @@ impl Tree {
             own_session: nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw),
             leader,
             known: BTreeSet::from([leader]),
+            cell: None,
         }
     }
 
@@ -64,15 +69,19 @@ impl Tree {
         let mut found: BTreeSet<i32> = BTreeSet::new();
         let mut all: Vec<Process> = Vec::new();
         let adopted = links.children(self.supervisor, 2);
+        let inside = self.cell.as_deref().map(freezer::members);
+        let inside = inside.unwrap_or_default();
         let roots = std::iter::once(self.leader.pid)
             .chain(adopted)
-            .chain(self.known.iter().map(|id| id.pid));
+            .chain(self.known.iter().map(|id| id.pid))
+            .chain(inside.iter().copied());
         for root in roots.collect::<Vec<_>>() {
             if found.contains(&root) {
                 continue;
             }
             let Some(process) = see(root) else { continue };
-            if !self.is_root(&process) {
+            let is_inside = inside.contains(&root) && !self.is_spared(root);
+            if !is_inside && !self.is_root(&process) {
                 continue;
             }
             found.insert(root);

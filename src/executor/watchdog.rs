@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -87,6 +87,10 @@ pub struct Guard {
     cleared: u64,
     has_released: bool,
     is_lost: bool,
+    /// Whom it looks after.
+    leader: Option<ProcId>,
+    /// The job's cgroup, as it was told.
+    cell: Option<PathBuf>,
 }
 
 impl Guard {
@@ -152,6 +156,8 @@ impl Guard {
             cleared: 0,
             has_released: false,
             is_lost: false,
+            leader: None,
+            cell: None,
         };
         guard.ask();
         fault::at(Point::GuardStarted);
@@ -169,14 +175,45 @@ impl Guard {
         !self.is_lost && self.answered == self.asked
     }
 
-    /// Tells whose session to look through after the supervisor's death.
+    /// Tells whose session to look through after the supervisor's death. Another leader is another
+    /// job: what was said of the one before is forgotten, and whoever of it is still held released.
     ///
     /// # Errors
     /// When the watchdog is gone.
     pub fn watch(&mut self, leader: ProcId) -> Result<(), Lost> {
+        let before = self.leader.replace(leader);
         self.send(&[Record::of(Tag::Leader, leader)])?;
         fault::at(Point::GuardTold);
+        if before.is_some_and(|before| before != leader) {
+            self.clear()?;
+        }
         Ok(())
+    }
+
+    /// Tells of the job's cgroup: it is thawed when the job is released, and after our death removed
+    /// if it is empty.
+    ///
+    /// # Errors
+    /// When the watchdog is gone.
+    pub(crate) fn enclose(&mut self, cell: &Path) -> Result<(), Lost> {
+        if self.cell.as_deref() != Some(cell) {
+            self.send(&Record::of_path(cell))?;
+            self.cell = Some(cell.to_owned());
+        }
+        Ok(())
+    }
+
+    /// There is no cgroup, or none any more.
+    pub(crate) fn disclose(&mut self) -> Result<(), Lost> {
+        if self.cell.take().is_some() {
+            self.send(&Record::of_path(Path::new("")))?;
+        }
+        Ok(())
+    }
+
+    /// The cgroup is about to be frozen.
+    pub(crate) fn freeze(&mut self) -> Result<(), Lost> {
+        self.send(&[Record::new(Tag::Freeze, 0, 0)])
     }
 
     /// Sets the lease anew.

@@ -41,6 +41,8 @@ enum Way {
     Resume,
     /// Let the job end.
     End,
+    /// Of a job with a cgroup of its own: tested with the small supervisor of `freezer`.
+    Freezer,
 }
 
 /// Every place has a way to it: one that is added is missing here, and this does not compile.
@@ -74,6 +76,13 @@ fn way_to(point: Point) -> Way {
         | Point::ResumeDecided
         | Point::ResumeDone => Way::Resume,
         Point::Farewell => Way::End,
+        Point::CellAnnounced
+        | Point::CellMade
+        | Point::CellEntered
+        | Point::FreezeConfirmed
+        | Point::FreezeAsked
+        | Point::FreezeSeen
+        | Point::Thawed => Way::Freezer,
     }
 }
 
@@ -195,6 +204,7 @@ fn killed_at(point: Point, count: usize) -> Duration {
             assert_eq!(scene.job(supervisor), [0; 0]);
             Duration::ZERO
         }
+        Way::Freezer => unreachable!("the driver does not come by"),
         Way::Pause | Way::PauseOfForker | Way::PauseInVain | Way::Resume => {
             let told = pids_in(&scene.folder);
             wait_until(&format!("all run after {point:?}"), SOON, || {
@@ -214,7 +224,10 @@ fn killed_at(point: Point, count: usize) -> Duration {
 fn killed_everywhere_with(count: usize) {
     let mut slowest = Duration::ZERO;
     let mut covered = Vec::new();
-    for &point in Point::ALL {
+    let all: Vec<Point> = (Point::ALL.iter().copied())
+        .filter(|&point| way_to(point) != Way::Freezer)
+        .collect();
+    for &point in &all {
         let took = killed_at(point, count);
         // The machine may be busy with other tests: one more try before it counts as broken.
         let took = if took > Duration::from_secs(1) {
@@ -227,7 +240,7 @@ fn killed_everywhere_with(count: usize) {
         covered.push(point as u16);
     }
     println!("killed at {covered:?} with {count} processes; slowest {slowest:?}");
-    assert_eq!(covered.len(), Point::ALL.len());
+    assert_eq!(covered.len(), all.len());
 }
 
 #[test]

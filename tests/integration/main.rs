@@ -7,6 +7,7 @@ mod executor;
 mod faults;
 mod fixture;
 mod forecast;
+mod freezer;
 mod generated;
 mod guard;
 mod keys;

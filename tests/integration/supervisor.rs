@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use catrain::clock::monotonic;
+use catrain::executor::freezer::{Cell, Freezer};
 use catrain::executor::signals::{Sender, Signals, die_of};
 use catrain::executor::spawn::{self, Inherited, Terminal};
 use catrain::executor::{Exit, Guard, GuardEvent, Job, Lease, PauseStep, To};
@@ -217,6 +218,12 @@ impl Supervisor {
         self.child.wait().unwrap();
     }
 
+    /// There are no more orders: it ends by itself.
+    pub(crate) fn hang_up(&mut self) {
+        self.orders.shutdown(std::net::Shutdown::Both).unwrap();
+        self.child.wait().unwrap();
+    }
+
     pub(crate) fn exit(&mut self) -> std::process::ExitStatus {
         self.child.wait().unwrap()
     }
@@ -261,6 +268,7 @@ fn obey_its_test(socket: &Path) {
     let mut play = Play {
         job: None,
         guard: None,
+        fallback: None,
         helper: None,
         signals: Signals::open(&inherited).unwrap(),
         inherited,
@@ -278,6 +286,8 @@ fn obey_its_test(socket: &Path) {
 struct Play {
     job: Option<Job>,
     guard: Option<Guard>,
+    /// Of the last pause.
+    fallback: Option<String>,
     signals: Signals,
     inherited: Inherited,
     helper: Option<Child>,
@@ -289,6 +299,18 @@ impl Play {
         match words.as_slice() {
             ["spawn", argv @ ..] => self.spawn(argv, Terminal::Lent),
             ["spawn-tty", argv @ ..] => self.spawn(argv, Terminal::Given),
+            ["spawn-in-cell", argv @ ..] => self.spawn_in_cell(argv),
+            ["spawn-in-lost-cell", argv @ ..] => {
+                let freezer = Freezer::find(Path::new("/")).unwrap();
+                let cell = Cell::make(&freezer, self.guard.as_mut()).unwrap();
+                std::fs::remove_dir(cell.path()).unwrap();
+                self.spawn_where(argv, Terminal::Lent, Some(cell))
+            }
+            ["outside"] => {
+                let job = self.job.as_ref().unwrap();
+                job.outside().map_or_else(String::new, |why| why.in_words())
+            }
+            ["fallback"] => format!("{:?}", self.fallback),
             ["guard"] => {
                 let program = Path::new(env!("CARGO_BIN_EXE_catrain"));
                 let mut guard = Guard::start_with(program).unwrap();
@@ -404,7 +426,17 @@ impl Play {
         (self.job.as_mut().unwrap(), self.guard.as_mut().unwrap())
     }
 
+    fn spawn_in_cell(&mut self, argv: &[&str]) -> String {
+        let freezer = Freezer::find(Path::new("/")).unwrap();
+        let cell = Cell::make(&freezer, self.guard.as_mut()).unwrap();
+        self.spawn_where(argv, Terminal::Lent, Some(cell))
+    }
+
     fn spawn(&mut self, argv: &[&str], terminal: Terminal) -> String {
+        self.spawn_where(argv, terminal, None)
+    }
+
+    fn spawn_where(&mut self, argv: &[&str], terminal: Terminal, cell: Option<Cell>) -> String {
         let argv: Vec<OsString> = argv.iter().map(OsString::from).collect();
         let command = spawn::Command {
             argv: &argv,
@@ -412,7 +444,11 @@ impl Play {
             env_remove: &[SOCKET.into()],
             env: &[("CATRAIN_RUN".into(), "r7k2".into())],
         };
-        match spawn::spawn(&command, &self.inherited) {
+        let started = match cell {
+            Some(cell) => spawn::spawn_in(cell, &command, &self.inherited),
+            None => spawn::spawn(&command, &self.inherited),
+        };
+        match started {
             Ok(job) => {
                 let pid = job.leader().pid;
                 self.job = Some(job);
@@ -432,7 +468,9 @@ impl Play {
                     processes,
                     stopping,
                     took,
+                    fallback,
                 } => {
+                    self.fallback = fallback;
                     let (stopping, took) = (stopping.len(), took.as_micros());
                     return format!("stopped {processes} {stopping} {took}");
                 }

@@ -297,7 +297,9 @@ impl Hands {
                 processes,
                 stopping,
                 took,
+                fallback,
             } => {
+                let fallback = fallback.map(|why| format!("not frozen but stopped: {why}"));
                 let notes = stopping.iter().map(|process| {
                     format!(
                         "process {} `{}` waits in the kernel; it stops before it runs again",
@@ -305,7 +307,7 @@ impl Hands {
                         process.name.escape_debug()
                     )
                 });
-                let notes = notes.collect();
+                let notes = notes.chain(fallback).collect();
                 self.happened.push_back(Happening::Paused {
                     processes,
                     took,
