@@ -63,7 +63,7 @@ pub enum Command {
     /// Hold a run until `catrain resume`; the plan does not lift it
     Pause(RunName),
     /// Let a held or paused run go on now
-    Resume(RunName),
+    Resume(ResumeArgs),
     /// End a run: stop signal, then the grace period, then KILL
     Stop(RunName),
     /// List the grid zones that are known
@@ -947,6 +947,18 @@ pub struct StatusArgs {
     /// One JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// `catrain resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Which
+    #[command(flatten)]
+    pub run: RunName,
+
+    /// Only for this long, such as `2h`; then things are as before again
+    #[arg(long = "for", value_name = "DUR", value_parser = parse::positive_duration)]
+    pub time: Option<Duration>,
 }
 
 /// One run.

@@ -57,7 +57,10 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
         Command::Simulate(args) => simulate::run(&args, look, out, now)?,
         Command::Status(args) => status::status(&args, look, out, now, &zone())?,
         Command::Pause(name) => status::send(Word::Pause, name.run.as_deref(), out)?,
-        Command::Resume(name) => status::send(Word::Resume, name.run.as_deref(), out)?,
+        Command::Resume(args) => {
+            let word = Word::Resume { time: args.time };
+            status::send(word, args.run.run.as_deref(), out)?;
+        }
         Command::Stop(name) => status::send(Word::Stop, name.run.as_deref(), out)?,
         Command::Zones(args) => zones::run(&args, look, out)?,
         Command::Key(args) => {

@@ -150,9 +150,9 @@ pub fn send(word: Word, run: Option<&str>, out: &mut dyn Write) -> Result<(), Fa
             "will not pause: it was started so that it cannot be"
         }
         Word::Pause => "held by hand until `catrain resume`",
-        Word::Resume => "goes on",
+        Word::Resume { .. } => "goes on",
         Word::Stop => "was asked to end",
-        Word::Status => "answers",
+        Word::Status | Word::Reload => "answers",
     };
     super::print(out, &format!("{run} {done}\n"))
 }

@@ -256,7 +256,7 @@ pub enum Arrival {
     /// Something worth knowing, in words.
     Note(String),
     /// The run's id and socket are there.
-    Socket(std::os::unix::net::UnixListener),
+    Socket(control::Listener),
     /// Enter was pressed while held.
     Enter,
     /// All that was asked for before the start has come, or will not.
@@ -307,6 +307,8 @@ pub struct Driver<'a, C, E, R, T, M> {
     pub describe: Describe,
     /// Runs the user's commands.
     pub hook: Hook,
+    /// Where requests go to read the configuration anew.
+    pub reloads: mpsc::Sender<Request>,
     /// How long to wait for [`Arrival::Ready`] before the run begins.
     pub patience: Duration,
 }
@@ -488,14 +490,14 @@ where
         let word = match request.word {
             control::Word::Status => None,
             control::Word::Pause => Some(Word::Pause),
-            control::Word::Resume => Some(Word::Resume { time: None }),
+            control::Word::Resume { time } => Some(Word::Resume { time }),
             control::Word::Stop => Some(Word::Stop),
+            control::Word::Reload => return self.reload(request),
         };
         let has_job = !state.machine.phase().has_no_job();
         if word == Some(Word::Pause) && has_job && !state.machine.settings().can_pause {
             let why = "the job has the terminal (--tty) and cannot be paused; Ctrl-Z stops it";
-            let refusal = serde_json::json!({ "ok": false, "error": why });
-            let _ = request.answer.send(refusal.to_string());
+            let _ = request.answer.send(control::refusal(why));
             return;
         }
         if let Some(word) = word {
@@ -508,6 +510,21 @@ where
         if state.finished {
             // The connection is served on this runtime, which is about to end.
             let _ = tokio::time::timeout(LAST_ANSWER, request.written).await;
+        }
+    }
+
+    /// Files are read elsewhere: whoever reads them answers.
+    fn reload(&mut self, request: Request) {
+        let what = What::Operator {
+            word: request.word.as_str().to_owned(),
+            from: request.from.clone(),
+        };
+        self.recorder.record(self.clock.now(), what);
+        if let Err(error) = self.reloads.try_send(request) {
+            let (mpsc::error::TrySendError::Full(request)
+            | mpsc::error::TrySendError::Closed(request)) = error;
+            let why = "there is nothing in this run that could be read anew, or it is being read";
+            let _ = request.answer.send(control::refusal(why));
         }
     }
 

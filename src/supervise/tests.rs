@@ -352,6 +352,7 @@ impl Stage {
                 |view, _| serde_json::json!({ "paused": matches!(view.machine.phase(), Phase::Paused { .. }) }),
             ),
             hook: Box::new(|_, _, _| {}),
+            reloads: mpsc::channel(1).0,
             patience,
         };
         driver.run(machine).await.outcome
@@ -371,7 +372,7 @@ fn place_of(log: &Log, what: &str) -> usize {
 }
 
 /// A socket of the run, and how to ask there.
-fn socket(folder: &tempfile::TempDir) -> (std::os::unix::net::UnixListener, std::path::PathBuf) {
+fn socket(folder: &tempfile::TempDir) -> (control::Listener, std::path::PathBuf) {
     let listener = control::listen(folder.path(), "r7k2").unwrap();
     (listener, control::socket(folder.path(), "r7k2"))
 }
@@ -379,11 +380,16 @@ fn socket(folder: &tempfile::TempDir) -> (std::os::unix::net::UnixListener, std:
 async fn ask(path: &std::path::Path, word: control::Word) -> serde_json::Value {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::UnixStream::connect(path).await.unwrap();
-    let line = format!("{}\n", word.as_str());
-    stream.write_all(line.as_bytes()).await.unwrap();
+    let method = match word {
+        control::Word::Status => "GET",
+        _ => "POST",
+    };
+    let request = format!("{method} /{} HTTP/1.1\r\nhost: x\r\n\r\n", word.as_str());
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    serde_json::from_str(&answer).unwrap()
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    serde_json::from_str(body).unwrap()
 }
 
 /// Pauses by hand after a second, asks how it stands, resumes, and stops a minute later.
@@ -398,7 +404,7 @@ async fn pause_and_resume(
     ask(&path, control::Word::Pause).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     let answer = ask(&path, control::Word::Status).await;
-    ask(&path, control::Word::Resume).await;
+    ask(&path, control::Word::Resume { time: None }).await;
     tokio::time::sleep(Duration::from_mins(1)).await;
     ask(&path, control::Word::Stop).await;
     answer

@@ -147,7 +147,7 @@ fn lead(scene: &Scene, run: &mut Supervised<'_>, way: Way) {
             return false;
         };
         let word = if answer["state"] == "paused" {
-            Word::Resume
+            Word::Resume { time: None }
         } else {
             Word::Pause
         };

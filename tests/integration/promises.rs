@@ -578,7 +578,7 @@ fn a_training_run_that_is_paused_many_times_gives_the_same_weights() {
             let word = if words.is_multiple_of(2) {
                 Word::Pause
             } else {
-                Word::Resume
+                Word::Resume { time: None }
             };
             let _the_run_may_be_over = run.try_word(word);
             words += 1;

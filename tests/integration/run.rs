@@ -425,7 +425,7 @@ fn no_delay_means_no_hold_however_dirty() {
 #[test]
 fn a_word_starts_a_held_run_and_stop_ends_it_before_its_start() {
     for (word, code, signal) in [
-        (Word::Resume, Some(7), None),
+        (Word::Resume { time: None }, Some(7), None),
         (Word::Stop, None, Some(Signal::SIGTERM as i32)),
     ] {
         let sandbox = Sandbox::new();
@@ -540,7 +540,7 @@ fn several_ranks_may_be_held_and_are_not_paused() {
     let mut run = Supervised::start(&sandbox, &mut command);
     // It may be held by today's profile.
     run.id();
-    run.word(Word::Resume);
+    run.word(Word::Resume { time: None });
     run.running.expect("ready", LONG);
     wait_until("it says so", SOON, || {
         run.running.stderr().contains("may be held, is not paused")

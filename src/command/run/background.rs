@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::prepare::{Prepared, UNKNOWN_ZONE};
 use crate::caller::block_on;
 use crate::clock::utc_now;
+use crate::control;
 use crate::forecast::ahead::ahead;
 use crate::forecast::{Knowledge, score};
 use crate::ledger::RunId;
@@ -24,6 +25,9 @@ use crate::supervise::machine::HORIZON_HOURS;
 const ID_PATIENCE: Duration = Duration::from_secs(10);
 /// How long services have before the run plans by what was known before.
 const STAND_IN: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether the socket is still there.
+const SOCKET_LOOK: Duration = Duration::from_secs(30);
 
 type Arrivals = mpsc::Sender<Arrival>;
 
@@ -71,24 +75,26 @@ pub(super) fn gather(sources: Sources, prepared: &Prepared, arrivals: Arrivals) 
     );
 }
 
-/// Opens the control socket.
-pub(super) fn control(run: RunId, arrivals: Arrivals) {
-    let opening = move || {
-        let Some(runtime) = crate::dirs::runtime() else {
-            return;
+/// Opens the control socket, and another where it was taken away.
+pub(super) fn listen(run: RunId, arrivals: Arrivals) {
+    let keeping = move || {
+        let run = run.within(ID_PATIENCE);
+        let is_over = || arrivals.is_closed();
+        let tell = |opened| {
+            let arrival = match opened {
+                Ok(listener) => Arrival::Socket(listener),
+                Err(error) => Arrival::Trouble(format!(
+                    "no control socket, so `catrain status` cannot ask this run: {error}"
+                )),
+            };
+            arrivals.blocking_send(arrival).is_ok()
         };
-        let arrival = match crate::control::listen(&runtime, &run.within(ID_PATIENCE)) {
-            Ok(listener) => Arrival::Socket(listener),
-            Err(error) => Arrival::Trouble(format!(
-                "no control socket, so `catrain status` cannot ask this run: {error}"
-            )),
-        };
-        drop(arrivals.blocking_send(arrival));
+        control::keep(crate::dirs::runtime, &run, SOCKET_LOOK, is_over, tell);
     };
     drop(
         std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(opening),
+            .spawn(keeping),
     );
 }
 

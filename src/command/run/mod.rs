@@ -95,7 +95,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     let setting = news_setting(args, &planned, writer.id());
     let person = Person::new(talk, setting, stderr_is_terminal());
     background::gather(sources, &prepared, arrivals_sender.clone());
-    background::control(writer.id(), arrivals_sender.clone());
+    background::listen(writer.id(), arrivals_sender.clone());
 
     let machine = Machine::new(planned.settings.clone(), begun);
     let trouble = Trouble::default();
@@ -122,6 +122,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
             arrivals,
             describe: describer,
             hook: hooks.into_hook(),
+            reloads: mpsc::channel(1).0,
             patience: planned.patience,
         };
         let over = driver.run(machine).await;

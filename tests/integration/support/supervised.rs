@@ -172,7 +172,7 @@ impl<'a> Supervised<'a> {
     /// `catrain resume`, until it runs.
     #[track_caller]
     pub(crate) fn resume(&self) {
-        self.word(Word::Resume);
+        self.word(Word::Resume { time: None });
         self.wait_for_state("running");
     }
 

@@ -1,0 +1,253 @@
+//! The run's end of the socket.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use nix::unistd::Uid;
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::{Listener, Request, Word, refusal};
+use crate::parse;
+
+/// Connections at a time; more wait in the kernel's queue.
+const CONNECTIONS: usize = 16;
+/// How long a peer may take to send a head, and then a body.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the run may take to answer: a reload reads files for up to two seconds.
+const ANSWER: Duration = Duration::from_secs(3);
+/// A connection is given up after this long, whatever it does.
+const LONGEST: Duration = Duration::from_secs(8);
+/// Bytes of a head.
+const HEAD: usize = 8 << 10;
+/// Bytes of a body.
+const BODY: usize = 4 << 10;
+
+type Requests = mpsc::Sender<Request>;
+type Asked = axum::extract::Request;
+
+/// Who asks.
+#[derive(Clone)]
+struct Peer {
+    /// For the record: `pid 17`.
+    name: String,
+    /// Resolves when the connection is over; there is one request in each.
+    written: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
+}
+
+/// Serves the socket until the receiver of `requests` is dropped, or another socket has taken its
+/// place.
+///
+/// # Errors
+/// The listener cannot be used.
+pub async fn serve(listener: Listener, requests: Requests) -> io::Result<()> {
+    let Listener {
+        socket,
+        mut in_place,
+        _for_good,
+    } = listener;
+    let socket = UnixListener::from_std(socket)?;
+    let router = router(requests.clone());
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return Ok(());
+        };
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = &mut in_place => return Ok(()),
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(_) => {
+                // Out of descriptors, say: wait for one to come free rather than spin.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if requests.is_closed() {
+            return Ok(());
+        }
+        let router = router.clone();
+        tokio::spawn(async move {
+            let _ = timeout(LONGEST, converse(stream, router)).await;
+            drop(place);
+        });
+    }
+}
+
+fn router(requests: Requests) -> Router {
+    Router::new()
+        .route(
+            "/status",
+            get(|to, peer, asked| said(Word::Status, to, peer, asked)),
+        )
+        .route(
+            "/pause",
+            post(|to, peer, asked| said(Word::Pause, to, peer, asked)),
+        )
+        .route("/resume", post(resume))
+        .route(
+            "/stop",
+            post(|to, peer, asked| said(Word::Stop, to, peer, asked)),
+        )
+        .route(
+            "/reload",
+            post(|to, peer, asked| said(Word::Reload, to, peer, asked)),
+        )
+        .fallback(|| async {
+            let there = "there is /status, /pause, /resume, /stop and /reload";
+            no(StatusCode::NOT_FOUND, there)
+        })
+        .method_not_allowed_fallback(|| async {
+            let how = "GET is for /status, POST for all others";
+            no(StatusCode::METHOD_NOT_ALLOWED, how)
+        })
+        .with_state(requests)
+}
+
+async fn converse(stream: UnixStream, router: Router) -> io::Result<()> {
+    let peer = stream.peer_cred()?;
+    if !may_ask(Uid::from_raw(peer.uid()), Uid::effective()) {
+        return turn_away(stream).await;
+    }
+    let (_dropped_at_the_end, written) = oneshot::channel();
+    let peer = Peer {
+        name: peer
+            .pid()
+            .map_or_else(|| "unknown".to_owned(), |pid| format!("pid {pid}")),
+        written: Arc::new(Mutex::new(Some(written))),
+    };
+    let service = TowerToHyperService::new(router.layer(Extension(peer)));
+    hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .map_err(io::Error::other)
+}
+
+/// The user of the run, and root.
+fn may_ask(peer: Uid, own: Uid) -> bool {
+    peer == own || peer.is_root()
+}
+
+/// Tells somebody else no; nothing of what they sent is read.
+async fn turn_away(mut stream: UnixStream) -> io::Result<()> {
+    let body = refusal("this run belongs to another user") + "\n";
+    let head = format!(
+        "HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+/// `?for=2h`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    #[serde(rename = "for")]
+    time: Option<String>,
+}
+
+async fn resume(
+    to: State<Requests>,
+    peer: Extension<Peer>,
+    query: Result<Query<Resume>, QueryRejection>,
+    asked: Asked,
+) -> Response {
+    let bad = |why: String| no(StatusCode::BAD_REQUEST, &why);
+    let time = match query {
+        Ok(Query(Resume { time })) => time,
+        Err(error) => return bad(error.body_text()),
+    };
+    match time.as_deref().map(parse::positive_duration).transpose() {
+        Ok(time) => said(Word::Resume { time }, to, peer, asked).await,
+        Err(why) => bad(format!("for: {why}")),
+    }
+}
+
+/// Hands a word to the run and gives its answer.
+async fn said(
+    word: Word,
+    State(requests): State<Requests>,
+    Extension(peer): Extension<Peer>,
+    asked: Asked,
+) -> Response {
+    // It says nothing to us, but must be out of the way before the answer.
+    match timeout(PATIENCE, axum::body::to_bytes(asked.into_body(), BODY)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(_)) => {
+            let why = format!("a body of up to {BODY} bytes is passed over, and no other");
+            return no(StatusCode::PAYLOAD_TOO_LARGE, &why);
+        }
+        Err(_) => return no(StatusCode::REQUEST_TIMEOUT, "the body did not come"),
+    }
+    let (answer, reply) = oneshot::channel();
+    let written = (peer.written.lock())
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let Some(written) = written else {
+        return no(StatusCode::BAD_REQUEST, "one request a connection");
+    };
+    let request = Request {
+        word,
+        from: peer.name,
+        answer,
+        written,
+    };
+    let answered = timeout(ANSWER, async {
+        requests.send(request).await.ok()?;
+        reply.await.ok()
+    });
+    match answered.await {
+        Ok(Some(text)) => {
+            let is_done = serde_json::from_str::<serde_json::Value>(&text)
+                .is_ok_and(|answer| answer["ok"] == true);
+            match is_done {
+                true => json(StatusCode::OK, text),
+                false => json(StatusCode::CONFLICT, text),
+            }
+        }
+        Ok(None) => no(StatusCode::SERVICE_UNAVAILABLE, "the run is ending"),
+        Err(_) => no(StatusCode::SERVICE_UNAVAILABLE, "the run does not answer"),
+    }
+}
+
+fn no(status: StatusCode, why: &str) -> Response {
+    json(status, refusal(why))
+}
+
+fn json(status: StatusCode, text: String) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (status, kind, text + "\n").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_answers_its_user_and_root_and_nobody_else() {
+        let [root, own, other] = [0, 1000, 1001].map(Uid::from_raw);
+        assert!(may_ask(own, own) && may_ask(root, own) && may_ask(root, root));
+        assert!(!may_ask(other, own) && !may_ask(other, root));
+    }
+}
