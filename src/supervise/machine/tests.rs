@@ -1,6 +1,8 @@
 //! The machine on a clock that moves when told, with a job that does as it is told.
 
 mod accounts;
+mod ending;
+mod pausing;
 mod phases;
 mod plans;
 mod walk;
@@ -202,6 +204,9 @@ struct Run {
     /// Productive time after which the job ends by itself.
     work: Duration,
     watts: f64,
+    ties: Ties,
+    /// Others use its devices.
+    taken: bool,
 }
 
 impl Run {
@@ -214,6 +219,8 @@ impl Run {
             stops: true,
             work: Duration::MAX,
             watts: 300.0,
+            ties: Ties::default(),
+            taken: false,
         }
     }
 
@@ -251,7 +258,18 @@ impl Run {
             for effect in self.machine.on(now, event) {
                 match &effect {
                     Effect::Start { .. } => events.push_back(STARTED),
-                    Effect::Pause if self.stops => events.push_back(CONFIRMED),
+                    Effect::Pause if self.stops => {
+                        let (processes, took) = (3, Duration::from_millis(2));
+                        events.push_back(Event::PauseConfirmed {
+                            processes,
+                            took,
+                            ties: self.ties,
+                        });
+                    }
+                    Effect::LookAtDevices if self.taken => {
+                        let who = "GPU 0 is used by pid 7".to_owned();
+                        events.push_back(Event::Devices(Some(who)));
+                    }
                     Effect::Pause => events.push_back(Event::PauseRefused {
                         why: "it is another user's".into(),
                         for_good: false,

@@ -35,6 +35,14 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         20 => event(CONFIRMED),
         20 => event(RESUMED),
         10 => event(STARTED),
+        20 => event(Event::Saved("it".into())),
+        15 => (0..2, 0..3_u32).prop_map(|(code, left)| {
+            let exit = Some(Exit::Code(code));
+            Step::Event(Event::ChildEnded { exit, left })
+        }),
+        20 => event(Event::AllGone),
+        10 => event(Event::Devices(None)),
+        10 => event(Event::Devices(Some("they are taken".into()))),
         10 => event(Event::PauseRefused { why: "no".into(), for_good: false }),
         10 => event(Event::Typical(HOUR)),
         10 => Just(()).prop_map(|()| Step::Event(Event::Forecast(dirty_first(12)))),
@@ -54,10 +62,52 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
     (later, what)
 }
 
-/// Whether a job is stopped at this moment, by what the machine asked for.
+/// The job at this moment, as far as the machine asked for it.
+#[derive(Default)]
 struct Job {
     exists: bool,
     stopped: bool,
+    /// Others outlive the leader.
+    left: bool,
+}
+
+/// What the job does when asked, and how it is paused.
+#[derive(Clone, Debug)]
+struct Nature {
+    confirms: bool,
+    saves: bool,
+    obeys: bool,
+    settings: Settings,
+}
+
+fn nature() -> impl Strategy<Value = Nature> {
+    let with = prop_oneof![
+        Just(PauseWith::Stop),
+        Just(PauseWith::Checkpoint),
+        Just(PauseWith::Restart),
+        Just(PauseWith::Auto),
+    ];
+    let often = || proptest::bool::weighted(0.8);
+    (with, often(), often(), often(), any::<[bool; 4]>()).prop_map(
+        |(with, confirms, saves, obeys, [has_proof, runs_on, looks, limited])| {
+            let mut settings = due(HOUR, 96.0);
+            settings.pausing.with = with;
+            settings.pausing.has_proof = has_proof || with == PauseWith::Checkpoint;
+            settings.pausing.max_stop = limited.then_some(8 * MINUTE);
+            settings.looks_at_devices = looks;
+            settings.retry.most = 1000;
+            settings.retry.delay = MINUTE;
+            if runs_on {
+                settings.pausing.unproved = Unproved::Run;
+            }
+            Nature {
+                confirms,
+                saves,
+                obeys,
+                settings,
+            }
+        },
+    )
 }
 
 /// Waits while there is time by the deadline, which is three days on.
@@ -81,15 +131,13 @@ fn waits_by_the_guard(now: Timestamp, _: &Policy, s: &Situation<'_>) -> Decision
     }
 }
 
-fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
+fn walk(steps: Vec<(u64, Step)>, nature: Nature) -> Result<(), TestCaseError> {
     let mut clock = ManualClock::at(begin());
-    let mut machine = Machine::new(due(HOUR, 96.0), clock.now());
+    let mut machine = Machine::new(nature.settings, clock.now());
     machine.planner = Arc::new(waits_by_the_guard as Rule);
-    let mut job = Job {
-        exists: false,
-        stopped: false,
-    };
+    let mut job = Job::default();
     let mut stretches: Vec<Stretch> = Vec::new();
+    let ended = std::cell::Cell::new(None);
     let mut feed = |machine: &mut Machine, job: &mut Job, now: Moment, event: Event| {
         let mut events = std::collections::VecDeque::from([event]);
         let mut many = 0;
@@ -99,11 +147,21 @@ fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
                 Event::PauseConfirmed { .. } => job.exists,
                 Event::ResumeConfirmed { .. } => job.exists && !job.stopped,
                 Event::Started { .. } => machine.phase() == Phase::Starting,
+                Event::ChildEnded { .. } => job.exists,
+                Event::AllGone => job.left,
                 _ => true,
             };
             if !possible {
                 continue;
             }
+            if let Event::ChildEnded { left, .. } = event {
+                // Who ends is continued by the executor, and so are those it leaves.
+                *job = Job {
+                    left: left > 0,
+                    ..Job::default()
+                };
+            }
+            job.left &= !matches!(event, Event::AllGone);
             if let (Event::PauseConfirmed { .. }, Phase::Pausing { .. }) = (&event, machine.phase())
             {
                 job.stopped = true;
@@ -117,12 +175,24 @@ fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
                 match effect {
                     Effect::Start { .. } => {
                         prop_assert!(!job.exists, "started twice");
+                        prop_assert!(!job.left, "started beside its former self");
                         job.exists = true;
                         events.push_back(STARTED);
                     }
+                    Effect::Checkpoint => {
+                        prop_assert!(!job.stopped, "who is stopped cannot save");
+                        if nature.saves {
+                            events.push_back(Event::Saved("it".into()));
+                        }
+                    }
+                    Effect::AskToEnd if nature.obeys => events.push_back(ends(0)),
+                    Effect::AskLeftovers if nature.obeys => events.push_back(Event::AllGone),
+                    Effect::Kill if job.exists => events.push_back(ends(1)),
+                    Effect::Kill if job.left => events.push_back(Event::AllGone),
+                    Effect::LookAtDevices => events.push_back(Event::Devices(None)),
                     Effect::Pause => {
                         prop_assert!(!machine.holds().is_empty());
-                        if confirms {
+                        if nature.confirms {
                             events.push_back(CONFIRMED);
                         }
                     }
@@ -132,6 +202,7 @@ fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
                     }
                     Effect::StopSelf => events.push_back(Event::TerminalContinue),
                     Effect::Segment(stretch) => stretches.push(stretch),
+                    Effect::Finish => ended.set(Some(now)),
                     _ => {}
                 }
             }
@@ -144,7 +215,6 @@ fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
         Ok(())
     };
     feed(&mut machine, &mut job, clock.now(), Event::Begin)?;
-    let mut ended = None;
     for (later, step) in steps {
         if let Phase::Ended(_) = machine.phase() {
             break;
@@ -186,25 +256,37 @@ fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
             Step::Sleep(seconds) => clock.suspend(Duration::from_secs(seconds)),
             Step::Nothing => {}
         }
-        if let Phase::Ended(_) = machine.phase() {
-            ended = Some(clock.now());
-        }
         // A second later, as the driver is at the latest, the guard has spoken.
         clock.advance(Duration::from_secs(1));
         feed(&mut machine, &mut job, clock.now(), Event::Wake)?;
         if clock.now().utc >= at(72.0) {
-            prop_assert!(!machine.holds().carbon, "the deadline guard was skipped");
+            let waits = matches!(
+                machine.phase(),
+                Phase::Holding | Phase::Paused { .. } | Phase::Released { .. }
+            );
+            let by_plan = machine.holds().carbon && waits;
+            prop_assert!(!by_plan, "the deadline guard was skipped");
         }
     }
-    let end = ended.unwrap_or(clock.now());
-    feed(&mut machine, &mut job, clock.now(), ends(0))?;
+    let end = ended.get().unwrap_or(clock.now());
+    for last in [Event::Operator(Word::Stop), ends(0), Event::AllGone] {
+        feed(&mut machine, &mut job, clock.now(), last)?;
+    }
+    let is_over = matches!(machine.phase(), Phase::Ended(_));
+    prop_assert!(is_over, "{:?} after the end", machine.phase());
     prop_assert!(!job.stopped, "left stopped at the end");
     let mut reached = Duration::ZERO;
     for stretch in &stretches {
         prop_assert_eq!(stretch.from.elapsed, reached);
         prop_assert!(stretch.to.elapsed > stretch.from.elapsed);
-        let waits = matches!(stretch.part, Part::Held | Part::Paused);
-        prop_assert_eq!(waits, !stretch.causes.is_empty(), "{:?}", stretch);
+        let has_cause = !stretch.causes.is_empty();
+        match stretch.part {
+            Part::Held | Part::Paused => prop_assert!(has_cause, "{:?}", stretch),
+            Part::Running | Part::Overhead | Part::Suspended => {
+                prop_assert!(!has_cause, "{:?}", stretch);
+            }
+            Part::Saving | Part::Restoring => {}
+        }
         reached = stretch.to.elapsed;
     }
     prop_assert_eq!(reached, end.elapsed);
@@ -215,13 +297,13 @@ fn walk(steps: Vec<(u64, Step)>, confirms: bool) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    // 100 walks of 250 steps: more than 20 000 events, not counting answers and wake-ups.
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    // 400 walks of 250 steps: 100 000, not counting answers and wake-ups.
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_no_job_is_left_stopped_and_segments_tile_the_run(
-        steps in proptest::collection::vec(step(), 250), confirms in proptest::bool::weighted(0.8),
+        steps in proptest::collection::vec(step(), 250), nature in nature(),
     ) {
-        walk(steps, confirms)?;
+        walk(steps, nature)?;
     }
 }
