@@ -106,7 +106,7 @@ fn signed(time: Duration) -> SignedDuration {
 }
 
 /// Time lost before the job runs again.
-fn to_be_running(s: &Situation<'_>) -> Duration {
+pub(super) fn to_be_running(s: &Situation<'_>) -> Duration {
     match s.state.is_off() {
         true => s.switching.resume_after(s.state.way()).min(EVER),
         false => Duration::ZERO,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::delay::Room;
+use super::delay::{self, Room};
 use super::exact::{self, Initial, Off, Phase, Problem};
 use super::{Act, Outline, Release, Situation, State, Way};
 use crate::forecast::Span;
@@ -145,7 +145,8 @@ impl Grid {
     pub(super) fn without_room(now: Timestamp, s: &Situation<'_>, estimate: Duration) -> Self {
         let tick = tick_length(estimate);
         let work = ticks_up(estimate, tick);
-        Self::cut(now, s, estimate, tick, work, work)
+        let lost = ticks_up(delay::to_be_running(s), tick);
+        Self::cut(now, s, estimate, tick, work, work + lost)
     }
 
     fn cut(

@@ -122,6 +122,7 @@ impl Outline {
             (1, _) => ", then one pause that releases its memory".to_owned(),
             (all, 0) => format!(", then {all} pauses"),
             (all, some) if all == some => format!(", then {all} pauses that release its memory"),
+            (all, 1) => format!(", then {all} pauses, 1 of which releases its memory"),
             (all, some) => format!(", then {all} pauses, {some} of which release its memory"),
         };
         let done = format!("done about {}", time(self.end));

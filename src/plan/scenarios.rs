@@ -92,6 +92,8 @@ struct Lived {
     /// When it first did not run.
     first_wait: Option<Duration>,
     pauses: u32,
+    /// Of these.
+    releases: u32,
 }
 
 fn start() -> Timestamp {
@@ -103,7 +105,7 @@ fn start() -> Timestamp {
 fn live(grid: Grid, job: &Job, seed: u32) -> Lived {
     let zero = Duration::ZERO;
     let (mut elapsed, mut done, mut delay) = (zero, zero, zero);
-    let (mut first_wait, mut pauses) = (None, 0);
+    let (mut first_wait, mut pauses, mut releases) = (None, 0, 0);
     let mut state = State::Fresh;
     while done < job.work {
         let now = Span::new(start(), elapsed).end;
@@ -165,16 +167,24 @@ fn live(grid: Grid, job: &Job, seed: u32) -> Lived {
             (State::Running(_), Act::Pause) => {
                 first_wait.get_or_insert(elapsed);
                 pauses += 1;
-                let save = job.switching.pause;
+                let save = job.switching.pause_by(decision.way);
                 (elapsed, delay) = (elapsed + save, delay + save);
-                state = State::Paused(zero);
+                state = match decision.way {
+                    Way::Hold => State::Paused(zero),
+                    Way::Release => State::Released(zero),
+                };
+                releases += u32::from(decision.way == Way::Release);
             }
-            (State::Paused(age) | State::Released(age), Act::Pause) => {
+            (State::Paused(age), Act::Pause) => {
                 (elapsed, delay) = (elapsed + step, delay + step);
                 state = State::Paused(age + step);
             }
+            (State::Released(age), Act::Pause) => {
+                (elapsed, delay) = (elapsed + step, delay + step);
+                state = State::Released(age + step);
+            }
             (State::Paused(_) | State::Released(_), Act::Run) => {
-                let restore = job.switching.resume;
+                let restore = job.switching.resume_after(state.way());
                 (elapsed, delay) = (elapsed + restore, delay + restore);
                 state = State::Running(restore);
             }
@@ -185,6 +195,7 @@ fn live(grid: Grid, job: &Job, seed: u32) -> Lived {
         delay,
         first_wait,
         pauses,
+        releases,
     }
 }
 
@@ -197,6 +208,18 @@ const SWITCHING: Switching = Switching {
     min_pause: Duration::from_secs(5 * 60),
     max_pauses: None,
     release: None,
+};
+
+/// With the choice to leave, which is the cheaper from two hours on.
+const EITHER_WAY: Switching = Switching {
+    release: Some(Release {
+        pause: Duration::from_secs(3 * 60),
+        resume: Duration::from_secs(17 * 60),
+        pause_energy: KilowattHours(0.0),
+        resume_energy: KilowattHours(0.0),
+        idle: Watts(0.0),
+    }),
+    ..SWITCHING
 };
 
 fn job(work_hours: f64) -> Job {
@@ -226,6 +249,12 @@ fn policies() -> [Policy; 4] {
 /// said. Whenever the upper estimate fitted at the start, the deadline is kept; no deadline is missed
 /// by waiting.
 fn deadlines_hold(grid: Grid) {
+    for switching in [SWITCHING, EITHER_WAY] {
+        deadlines_hold_by(grid, switching);
+    }
+}
+
+fn deadlines_hold_by(grid: Grid, switching: Switching) {
     let mut planned = 0;
     for (seed, slack_hours) in [0.0, 0.3, 1.0, 1.2, 2.5, 9.0].into_iter().enumerate() {
         for truth in [0.75, 1.0, 1.25] {
@@ -236,6 +265,7 @@ fn deadlines_hold(grid: Grid) {
                     work: Duration::from_secs_f64(said * truth * 3600.0),
                     deadline: Some(deadline),
                     policy,
+                    switching,
                     ..job(said)
                 };
                 let lived = live(grid, &job, seed as u32);
@@ -363,4 +393,46 @@ fn long_jobs_do_use_the_delay_they_earn() {
     };
     let lived = live(Grid::Ordinary, &job, 7);
     assert!(lived.pauses > 0 && lived.delay > HOUR, "{lived:?}");
+}
+
+#[test]
+fn delay_given_is_never_exceeded_with_the_choice_of_ways() {
+    let mut releases = 0;
+    for (seed, hours) in [1.0, 8.0].into_iter().enumerate() {
+        for grid in [Grid::Ordinary, Grid::AlwaysDirty] {
+            for minutes in [0, 8, 24, 28, 40, 240, 700] {
+                for policy in policies() {
+                    let all = minutes * MINUTE;
+                    let job = Job {
+                        said: Some(Duration::from_secs_f64(hours * 3600.0)),
+                        allowance: Allowed::Given(all),
+                        switching: EITHER_WAY,
+                        poll: 5 * MINUTE,
+                        policy,
+                        ..job(hours)
+                    };
+                    let lived = live(grid, &job, seed as u32);
+                    assert!(
+                        lived.delay <= all,
+                        "{policy:?}, {hours} h, {all:?}: {lived:?}"
+                    );
+                    releases += lived.releases;
+                }
+            }
+        }
+    }
+    assert!(releases > 4, "{releases}");
+}
+
+#[test]
+fn a_long_job_uses_both_ways() {
+    let job = Job {
+        said: None,
+        allowance: Allowed::Given(40 * HOUR),
+        switching: EITHER_WAY,
+        ..job(60.0)
+    };
+    let lived = live(Grid::Ordinary, &job, 7);
+    let holds = lived.pauses - lived.releases;
+    assert!(holds > 0 && lived.releases > 0, "{lived:?}");
 }

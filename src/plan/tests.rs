@@ -1,3 +1,5 @@
+mod ways;
+
 use super::*;
 use crate::forecast::{Basis, Kind, Series};
 use crate::units::KilowattHours;

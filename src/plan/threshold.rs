@@ -209,7 +209,19 @@ mod tests {
 
     #[test]
     fn it_fits_the_deadline_and_keeps_the_rules_however_dirty_it_is() {
-        for initial in [Initial::Fresh, Initial::Running(0), Initial::Paused(0)] {
+        let leaves = Off {
+            pause_ticks: 0,
+            resume_ticks: 2,
+            ..FREE
+        };
+        let releases = [None, Some(FREE), Some(leaves)];
+        let initials = [
+            Initial::Fresh,
+            Initial::Running(0),
+            Initial::Paused(0),
+            Initial::Released(0),
+        ];
+        for (initial, release) in initials.into_iter().flat_map(|a| releases.map(|b| (a, b))) {
             for limit in [0.0, 150.0, 250.0, 999.0] {
                 for work_ticks in 1..=7 {
                     let ci = [
@@ -221,6 +233,7 @@ mod tests {
                             resume_ticks: 1,
                             ..FREE
                         },
+                        release,
                         min_run_ticks: 2,
                         min_pause_ticks: 1,
                         ..problem(&ci, work_ticks, initial)
