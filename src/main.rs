@@ -1,4 +1,4 @@
-//! Starts things: the guard if that is what this process is to be, else the command that was typed.
+//! Starts things: the guard or the relay if that is what this process is to be, else the command that was typed.
 
 use std::env;
 use std::io::{self, Write};
@@ -14,6 +14,9 @@ use clap::Parser;
 fn main() -> ExitCode {
     if executor::is_guard() {
         executor::guard_main();
+    }
+    if executor::is_relay() {
+        executor::relay_main();
     }
     let inherited = Inherited::capture();
     let cli = Cli::parse_from(env::args_os());

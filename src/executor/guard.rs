@@ -174,14 +174,7 @@ fn settle() -> io::Result<SignalFd> {
     let mut told = SigSet::all();
     told.remove(Signal::SIGPIPE);
     let signals = SignalFd::with_flags(&told, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-    // Where memory runs short, this is the wrong victim. Without the capability for it, what a
-    // session manager has put on top may at least be taken off again.
-    let adjustment = "/proc/self/oom_score_adj";
-    if std::fs::write(adjustment, "-1000").is_err()
-        && std::fs::read_to_string(adjustment).is_ok_and(|now| !now.starts_with(['-', '0']))
-    {
-        let _ = std::fs::write(adjustment, "0");
-    }
+    be_no_victim();
     // What has been touched stays in memory: when the file system with the program on it hangs is
     // just when it is needed. Needs room under RLIMIT_MEMLOCK; without it nothing changes.
     // SAFETY: takes plain integers.
@@ -191,7 +184,19 @@ fn settle() -> io::Result<SignalFd> {
     Ok(signals)
 }
 
-fn close_above(last: u32) {
+/// Where memory runs short, this is the wrong victim.
+pub(super) fn be_no_victim() {
+    // Without the capability for it, what a session manager has put on top may at least be taken off
+    // again.
+    let adjustment = "/proc/self/oom_score_adj";
+    if std::fs::write(adjustment, "-1000").is_err()
+        && std::fs::read_to_string(adjustment).is_ok_and(|now| !now.starts_with(['-', '0']))
+    {
+        let _ = std::fs::write(adjustment, "0");
+    }
+}
+
+pub(super) fn close_above(last: u32) {
     // SAFETY: takes plain integers; nothing in this process uses a descriptor above 2 yet.
     let done = unsafe { libc::syscall(libc::SYS_close_range, last + 1, u32::MAX, 0) };
     if done == 0 {

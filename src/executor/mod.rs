@@ -8,6 +8,7 @@
 //! | `pause` | everyone stopped and seen stopped, or nobody |
 //! | [`freezer`] | all of it stands still at once, where the kernel lets us |
 //! | [`watchdog`], `guard` | who wakes the job when we cannot: our end, and its process |
+//! | [`relay`] | the job's output on its way through us, copied by a process that outlives us |
 //! | [`readiness`] | waiting for any of this without blocking |
 //! | [`signals`] | what reaches us, and how we stop and die ourselves |
 //!
@@ -24,6 +25,7 @@ mod guard;
 mod pause;
 mod process;
 pub mod readiness;
+pub mod relay;
 pub mod signals;
 pub mod spawn;
 mod tree;
@@ -40,6 +42,7 @@ use nix::libc;
 
 pub use pause::{PauseStep, Pausing, Reason, Refusal};
 pub use process::{ProcId, Process};
+pub use relay::{Relay, relay_main};
 pub use signals::{die_of, end_with};
 pub use spawn::Inherited;
 pub use tree::is_of_job;
@@ -58,6 +61,13 @@ pub fn is_guard() -> bool {
     std::env::args_os()
         .next()
         .is_some_and(|name| name == watchdog::NAME)
+}
+
+/// Whether this process was started to be a relay.
+pub fn is_relay() -> bool {
+    std::env::args_os()
+        .next()
+        .is_some_and(|name| name == relay::NAME)
 }
 
 /// Whom a signal is for.

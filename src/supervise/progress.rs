@@ -22,7 +22,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use patterns::{BadPattern, LONGEST_EXPRESSION, LONGEST_LINE, Patterns};
+pub use patterns::{BadPattern, LONGEST_EXPRESSION, LONGEST_LINE, Patterns, bounded};
 
 /// A rate counts once so much running time was measured (POLICY §5).
 const MEASURED_AFTER: Duration = Duration::from_secs(600);

@@ -101,6 +101,13 @@ const ABOVE: &[(&[&str], &[&str])] = &[
         &["source", "executor", "meter", "ledger", "report"],
     ),
     (
+        &["listen"],
+        &[
+            "executor", "source", "caller", "keys", "meter", "ledger", "report", "command", "cli",
+            "talk", "control",
+        ],
+    ),
+    (
         &["keys"],
         &[
             "source",

@@ -33,11 +33,11 @@ pub enum BadPattern {
     NoGroups,
 }
 
-/// A user's expression, within its limits.
+/// Any expression of a user, within the limits of one; it needs no groups.
 ///
 /// # Errors
-/// As [`BadPattern`] tells, but for groups.
-pub(crate) fn bounded(expression: &str) -> Result<Regex, BadPattern> {
+/// It is too long or too large, or cannot be read.
+pub fn bounded(expression: &str) -> Result<Regex, BadPattern> {
     if expression.len() > LONGEST_EXPRESSION {
         return Err(BadPattern::TooLong);
     }
