@@ -10,7 +10,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -165,6 +165,10 @@ pub struct Command<'a> {
     pub env_remove: &'a [OsString],
     /// Variables that the job is given on top.
     pub env: &'a [(OsString, OsString)],
+    /// What it has as its standard output; none: ours.
+    pub stdout: Option<BorrowedFd<'a>>,
+    /// The same of standard error.
+    pub stderr: Option<BorrowedFd<'a>>,
 }
 
 /// Why the job did not start. The kinds differ in exit code.
@@ -310,6 +314,13 @@ fn start(
     starting.envs(command.env.iter().map(|(name, value)| (name, value)));
     if inherited.stdin == Stdin::Background {
         starting.stdin(Stdio::null());
+    }
+    let own = |end: BorrowedFd<'_>| end.try_clone_to_owned().map(Stdio::from);
+    if let Some(end) = command.stdout {
+        starting.stdout(own(end).map_err(failed)?);
+    }
+    if let Some(end) = command.stderr {
+        starting.stderr(own(end).map_err(failed)?);
     }
     let inherited = *inherited;
     let own_session = command.terminal == Terminal::Lent;

@@ -33,6 +33,8 @@ enum Way {
     Start,
     /// Pause it.
     Pause,
+    /// Have it save its state.
+    Save,
     /// Pause it while it forks all the time.
     PauseOfForker,
     /// Pause it while somebody continues one of its processes all the time.
@@ -103,6 +105,12 @@ impl Scene {
         let folder = self.folder.to_str().unwrap();
         let job = script("trees.py", [shape, folder, &count.to_string()]);
         let options = ["-z", "DE", "--max-delay", "0", "--summary", "none"];
+        let mut options = options.to_vec();
+        if way == Way::Save {
+            // Nobody saves; CONT harms nobody either.
+            let save = ["--pause-with", "checkpoint", "--checkpoint-signal", "CONT"];
+            options.extend(save.into_iter().chain(["--checkpoint-path", "never.pt"]));
+        }
         let mut command = run(&self.sandbox, &options, job);
         command
             .env("CATRAIN_FAULT", fault)
@@ -205,7 +213,7 @@ fn killed_at(point: Point, count: usize) -> Duration {
             Duration::ZERO
         }
         Way::Freezer => unreachable!("the driver does not come by"),
-        Way::Pause | Way::PauseOfForker | Way::PauseInVain | Way::Resume => {
+        Way::Pause | Way::Save | Way::PauseOfForker | Way::PauseInVain | Way::Resume => {
             let told = pids_in(&scene.folder);
             wait_until(&format!("all run after {point:?}"), SOON, || {
                 told.iter().all(|&pid| runs(pid))

@@ -443,6 +443,8 @@ impl Play {
             terminal,
             env_remove: &[SOCKET.into()],
             env: &[("CATRAIN_RUN".into(), "r7k2".into())],
+            stdout: None,
+            stderr: None,
         };
         let started = match cell {
             Some(cell) => spawn::spawn_in(cell, &command, &self.inherited),

@@ -129,7 +129,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
         let Driver {
             executor, teller, ..
         } = driver;
-        executor.finish();
+        executor.finish().await;
         Ok::<_, Failure>((over, teller))
     })?;
     runtime.shutdown_background();

@@ -1,11 +1,14 @@
 //! The operating system's side of a run, for the driver: the job, its guard and the signals as one
 //! stream of happenings.
 
+mod output;
+
 use std::collections::VecDeque;
 use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::libc;
@@ -14,17 +17,20 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use self::output::Output;
 use super::settings;
 use crate::cli::RunArgs;
 use crate::error::{Failure, Kind};
+use crate::executor::freezer::{Cell, Freezer};
 use crate::executor::readiness::Readiness;
 use crate::executor::signals::{Caught, Sender, Signals, stop_self};
-use crate::executor::spawn::{Command, Inherited, Terminal, spawn};
+use crate::executor::spawn::{Command, Inherited, Terminal, spawn, spawn_in};
 use crate::executor::watchdog::usual_lease;
 use crate::executor::{Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
 use crate::keys;
+use crate::listen::Heard;
 use crate::presets::Recipient;
-use crate::supervise::machine::{Meaning, Signal, Ties};
+use crate::supervise::machine::{Meaning, PauseWith, Signal, Ties};
 use crate::supervise::{Arrival, Executor, Happening, StartError, Usage};
 
 /// How long a signal from a process waits for the guard to say that it got it as well: then it was
@@ -50,6 +56,12 @@ pub(super) struct Hands {
     resume_args: Vec<OsString>,
     /// How the job is asked to save, and who of it.
     checkpoint: (i32, To),
+    /// It is asked once it is known what was there before.
+    is_to_save: bool,
+    /// Whether it is to be frozen rather than stopped.
+    freezes: bool,
+    /// What is heard of it.
+    output: Output,
     /// Variables of ours that the job is not to see.
     secret: Vec<OsString>,
     terminal: Terminal,
@@ -92,6 +104,7 @@ impl Hands {
         args: &RunArgs,
         inherited: &Inherited,
     ) -> Result<Self, Failure> {
+        let output = Output::new(args)?;
         let signals_arrive =
             Readiness::of(&signals).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
         Ok(Self {
@@ -102,6 +115,9 @@ impl Hands {
                 to(settings::recipient(args)),
             ),
             secret: keys::secret_variables(env::vars_os().map(|(name, _)| name)),
+            is_to_save: false,
+            freezes: settings::pause_with(args) == PauseWith::Freeze,
+            output,
             terminal: if args.tty {
                 Terminal::Given
             } else {
@@ -122,8 +138,10 @@ impl Hands {
         })
     }
 
-    /// Lets the guard go: the job has ended, or will not start.
-    pub(super) fn finish(self) {
+    /// Lets the guard go: the job has ended, or will not start. What it wrote last is waited for, for a
+    /// moment.
+    pub(super) async fn finish(mut self) {
+        self.output.drain().await;
         if let Some(guarding) = self.guard {
             guarding.guard.farewell();
         }
@@ -308,6 +326,7 @@ impl Hands {
                     )
                 });
                 let notes = notes.chain(fallback).collect();
+                self.output.sleep();
                 self.happened.push_back(Happening::Paused {
                     processes,
                     took,
@@ -321,6 +340,39 @@ impl Hands {
             }
         }
         self.guard_told();
+    }
+
+    /// A place for the job that can be frozen, where that was asked for and is possible.
+    fn cell(&mut self) -> Option<Cell> {
+        if !self.freezes {
+            return None;
+        }
+        let guard = self.guard.as_mut().map(|guarding| &mut guarding.guard);
+        let made = Freezer::find(Path::new("/")).and_then(|freezer| Cell::make(&freezer, guard));
+        made.map_err(|why| {
+            let text = format!("it will be stopped, not frozen: {}", why.in_words());
+            self.happened.push_back(Happening::Trouble(text));
+        })
+        .ok()
+    }
+
+    /// Sends the signal on which the job saves.
+    fn ask_to_save(&mut self) {
+        let (signal, to) = self.checkpoint;
+        if let Some(job) = self.job.as_mut()
+            && std::mem::take(&mut self.is_to_save)
+        {
+            job.relay(signal, to);
+        }
+    }
+
+    fn heard(&mut self, heard: Heard) {
+        self.happened.push_back(match heard {
+            Heard::SnapshotTaken => return self.ask_to_save(),
+            Heard::Progress(reading) => Happening::Progress(reading),
+            Heard::Proved { how } => Happening::Saved(how),
+            Heard::Trouble(text) => Happening::Trouble(text),
+        });
     }
 
     /// When something is due that no descriptor tells.
@@ -384,14 +436,29 @@ impl Executor for Hands {
             OsString::from("CATRAIN_ATTEMPT"),
             attempt.to_string().into(),
         );
+        let cell = self.cell();
+        let (given, trouble) = self.output.prepare();
+        self.happened.extend(trouble.map(Happening::Trouble));
         let command = Command {
             argv: &argv,
             terminal: self.terminal,
             env_remove: &self.secret,
             env: &[number],
+            stdout: given.stdout(),
+            stderr: given.stderr(),
         };
-        match spawn(&command, &self.inherited) {
+        let started = match cell {
+            Some(cell) => spawn_in(cell, &command, &self.inherited),
+            None => spawn(&command, &self.inherited),
+        };
+        drop(given);
+        self.output.started();
+        match started {
             Ok(job) => {
+                if let Some(why) = job.outside() {
+                    let text = format!("it will be stopped, not frozen: {}", why.in_words());
+                    self.happened.push_back(Happening::Trouble(text));
+                }
                 let pid = job.leader().pid;
                 self.job = Some(job);
                 Ok(pid)
@@ -416,6 +483,7 @@ impl Executor for Hands {
 
     fn resume(&mut self) -> u32 {
         self.pausing = None;
+        self.output.wake();
         match (&mut self.job, &mut self.guard) {
             (Some(job), Some(guarding)) => job.resume(&mut guarding.guard),
             _ => 0,
@@ -423,6 +491,9 @@ impl Executor for Hands {
     }
 
     fn relay(&mut self, signal: &Signal) {
+        if signal.meaning == Meaning::Resize {
+            self.output.resize();
+        }
         let to = if signal.from_terminal {
             To::Group
         } else {
@@ -440,13 +511,21 @@ impl Executor for Hands {
     }
 
     fn checkpoint(&mut self) {
-        let (signal, to) = self.checkpoint;
-        if let Some(job) = &mut self.job {
-            job.relay(signal, to);
+        self.is_to_save = true;
+        if self.output.can_prove() {
+            let job = self.job.as_mut().map(Job::processes);
+            let pids = job.unwrap_or_default().into_iter();
+            let pids: Vec<i32> = pids.map(|process| process.id.pid).collect();
+            self.output.want_proof(&pids);
+        } else {
+            self.ask_to_save();
         }
     }
 
-    fn forget_checkpoint(&mut self) {}
+    fn forget_checkpoint(&mut self) {
+        self.is_to_save = false;
+        self.output.forget_proof();
+    }
 
     fn ask_leftovers(&mut self, _: i32) {}
 
@@ -518,6 +597,7 @@ impl Executor for Hands {
             tokio::select! {
                 _ = self.signals_arrive.arrived() => self.signals_arrived(),
                 Some(()) = readable(guard) => self.guard_told(),
+                Some(heard) = self.output.next() => self.heard(heard),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.do_what_is_due(),
             }
         }
