@@ -57,6 +57,7 @@ const PURE_ADAPTERS: &[&str] = &[
     "meter/processors.rs",
     "meter/gpu/device.rs",
     "meter/gpu/gauge.rs",
+    "meter/gpu/others.rs",
     "meter/gpu/share.rs",
     "meter/gpu/visible.rs",
 ];

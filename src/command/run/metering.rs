@@ -9,11 +9,13 @@ use crate::config::Energy;
 use crate::executor::is_of_job;
 use crate::meter::desk::Hire;
 use crate::meter::gpu::nvml::NvmlOpener;
+use crate::meter::gpu::others::others;
 use crate::meter::gpu::visible::Choice;
 use crate::meter::gpu::{self, Gpus};
 use crate::meter::host::{self, Host};
 use crate::meter::rapl::{Disk, ROOT, Rapl};
 use crate::meter::{At, Figures, Meters};
+use crate::report::text::harmless;
 
 /// Meters by flags, configuration and surroundings. In a replay no hardware is looked at: its time is
 /// not that of the machine.
@@ -54,6 +56,36 @@ pub(super) fn meters(
     });
     let read = Arc::new(move || At::from(clock.now()));
     Meters::live(figures, read, host, gpus).wanting_gpus(wants_gpus)
+}
+
+/// Looks who else uses the GPUs that the job may see; what it finds may come late, or never.
+pub(super) fn look_for_others(
+    args: &RunArgs,
+    energy: &Energy,
+) -> impl Fn() -> Option<String> + Send + use<> {
+    let library = energy.nvml.as_ref().map(|set| set.value.clone());
+    let choice = choice(args);
+    move || {
+        let mut opener = NvmlOpener {
+            library: library.clone(),
+            root: Path::new("/").to_owned(),
+        };
+        others(&mut opener, &choice, &who)
+    }
+}
+
+/// A process's name and owner.
+fn who(pid: u32) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let folder = PathBuf::from(format!("/proc/{pid}"));
+    let uid = std::fs::metadata(&folder).ok()?.uid();
+    let name = std::fs::read_to_string(folder.join("comm")).ok()?;
+    let user = nix::unistd::User::from_uid(uid.into());
+    let owner = user
+        .ok()
+        .flatten()
+        .map_or(uid.to_string(), |user| user.name);
+    Some(format!("{} of {}", harmless(name.trim()), harmless(&owner)))
 }
 
 fn choice(args: &RunArgs) -> Choice {

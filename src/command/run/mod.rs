@@ -108,7 +108,8 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     let id = writer.id();
     let (hooks, still_running) = Hooks::new(args, name, id, inherited, arrivals_sender.clone());
     let (over, person) = runtime.block_on(async {
-        let hands = Hands::new(signals, args, inherited)?;
+        let look = Box::new(metering::look_for_others(args, &energy));
+        let hands = Hands::new(signals, args, inherited, look)?;
         let person = person.telling(arrivals_sender);
         let mut driver = Driver {
             clock: &clock,

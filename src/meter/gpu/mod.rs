@@ -6,6 +6,7 @@
 //! | [`gauge`] | the energy of one between two samples |
 //! | [`share`] | whose it is |
 //! | [`device`] | one device, and what waits for a stretch to end |
+//! | [`others`] | who else is on them, before a start |
 //! | [`nvml`] | the driver's library |
 //!
 //! [`Gpus`] is told the time, so that a test can let an hour pass; its thread is the desk's affair.
@@ -13,6 +14,7 @@
 pub mod device;
 pub mod gauge;
 pub mod nvml;
+pub mod others;
 pub mod share;
 pub mod visible;
 
@@ -92,6 +94,8 @@ pub trait Library {
     /// # Errors
     /// It, or the library, does not answer.
     fn look(&mut self, place: &Place) -> Result<Raw, Fault>;
+    /// Processes that compute on it; none where the driver does not tell.
+    fn computing(&mut self, place: &Place) -> Option<Vec<u32>>;
     /// The power limit that is enforced.
     fn limit(&mut self, place: &Place) -> Option<Watts>;
     /// Whether the device of this number is still the same.

@@ -150,6 +150,20 @@ impl Library for Opened {
         })
     }
 
+    fn computing(&mut self, place: &Place) -> Option<Vec<u32>> {
+        let device = self.device(place).ok()?;
+        let instance = match place.instance {
+            Some(index) => Some(device.mig_device_by_index(index).ok()?),
+            None => None,
+        };
+        let user = instance.as_ref().unwrap_or(&device);
+        let all = user.running_compute_processes().ok()?;
+        let mut pids: Vec<u32> = all.iter().map(|process| process.pid).collect();
+        pids.sort_unstable();
+        pids.dedup();
+        Some(pids)
+    }
+
     fn limit(&mut self, place: &Place) -> Option<Watts> {
         let limit = self.device(place).ok()?.enforced_power_limit().ok()?;
         Some(Watts(f64::from(limit) / 1000.0))

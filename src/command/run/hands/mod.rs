@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::libc;
@@ -62,6 +63,9 @@ pub(super) struct Hands {
     freezes: bool,
     /// What is heard of it.
     output: Output,
+    /// Who looks at the devices, and where the answer comes.
+    look: Arc<Look>,
+    devices: (mpsc::Sender<Option<String>>, mpsc::Receiver<Option<String>>),
     /// Variables of ours that the job is not to see.
     secret: Vec<OsString>,
     terminal: Terminal,
@@ -81,6 +85,9 @@ pub(super) struct Hands {
     hang_up: Option<(bool, Instant)>,
     happened: VecDeque<Happening>,
 }
+
+/// Tells who else uses the devices.
+struct Look(Box<dyn Fn() -> Option<String> + Send + Sync>);
 
 /// A signal from a process, which may have been sent to everyone.
 struct Waiting {
@@ -103,6 +110,7 @@ impl Hands {
         signals: Signals,
         args: &RunArgs,
         inherited: &Inherited,
+        look: Box<dyn Fn() -> Option<String> + Send + Sync>,
     ) -> Result<Self, Failure> {
         let output = Output::new(args)?;
         let signals_arrive =
@@ -118,6 +126,8 @@ impl Hands {
             is_to_save: false,
             freezes: settings::pause_with(args) == PauseWith::Freeze,
             output,
+            look: Arc::new(Look(look)),
+            devices: mpsc::channel(1),
             terminal: if args.tty {
                 Terminal::Given
             } else {
@@ -530,7 +540,13 @@ impl Executor for Hands {
     fn ask_leftovers(&mut self, _: i32) {}
 
     fn look_at_devices(&mut self) {
-        self.happened.push_back(Happening::Devices(None));
+        let (look, tell) = (self.look.clone(), self.devices.0.clone());
+        // The driver may take as long as it likes: without an answer the devices count as free.
+        let thread = std::thread::Builder::new().name("devices".to_owned());
+        let asked = thread.spawn(move || drop(tell.blocking_send((look.0)())));
+        if asked.is_err() {
+            self.happened.push_back(Happening::Devices(None));
+        }
     }
 
     fn kill(&mut self) {
@@ -597,6 +613,9 @@ impl Executor for Hands {
             tokio::select! {
                 _ = self.signals_arrive.arrived() => self.signals_arrived(),
                 Some(()) = readable(guard) => self.guard_told(),
+                Some(taken) = self.devices.1.recv() => {
+                    self.happened.push_back(Happening::Devices(taken));
+                }
                 Some(heard) = self.output.next() => self.heard(heard),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.do_what_is_due(),
             }
