@@ -160,8 +160,10 @@ impl Freezer {
         &self.own
     }
 
-    /// Thaws and removes what dead supervisors left here. A job that runs on in one keeps it.
-    fn sweep(&self) {
+    /// Thaws and removes what dead supervisors left here. A job that runs on in one keeps it. Done
+    /// whenever a [`Cell`] is made; worth doing by itself, since a job whose supervisor and watchdog
+    /// were killed in the same moment waits in one.
+    pub fn sweep(&self) {
         let entries = std::fs::read_dir(&self.own).into_iter().flatten();
         for entry in entries.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(supervisor_in) else {

@@ -7,10 +7,13 @@
 //! | `tree` | all processes of the job, wherever they have gone |
 //! | `pause` | everyone stopped and seen stopped, or nobody |
 //! | [`freezer`] | all of it stands still at once, where the kernel lets us |
+//! | `ranks`, `connections` | what in it waits for each other, or for other hosts |
+//! | `attach` | a job that somebody else has started |
 //! | [`watchdog`], `guard` | who wakes the job when we cannot: our end, and its process |
 //! | [`relay`] | the job's output on its way through us, copied by a process that outlives us |
 //! | [`readiness`] | waiting for any of this without blocking |
 //! | [`signals`] | what reaches us, and how we stop and die ourselves |
+//! | [`facts`] | what of this works here, for `doctor` |
 //!
 //! Three lines of defence stand between a paused job and a dead supervisor. The watchdog continues
 //! its list. The leader has SIGCONT as parent-death signal. And a supervisor that unwinds continues
@@ -20,10 +23,14 @@
 //! Everything here is called from the one thread that decides, so nothing blocks: what takes longer
 //! is done in steps.
 
+mod attach;
+mod connections;
+pub mod facts;
 pub mod freezer;
 mod guard;
 mod pause;
 mod process;
+mod ranks;
 pub mod readiness;
 pub mod relay;
 pub mod signals;
@@ -32,16 +39,15 @@ mod tree;
 pub mod watchdog;
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::time::Duration;
 
 use nix::libc;
 
+pub use attach::AttachError;
 pub use pause::{PauseStep, Pausing, Reason, Refusal};
 pub use process::{ProcId, Process};
+pub use ranks::names_a_launcher;
 pub use relay::{Relay, relay_main};
 pub use signals::{die_of, end_with};
 pub use spawn::Inherited;
@@ -51,6 +57,7 @@ pub use watchdog::{Guard, GuardEvent, Lease, Lost, guard_main};
 pub use crate::ledger::entry::Exit;
 
 use crate::fault::{self, Point};
+use attach::Attached;
 use freezer::{Cell, Unavailable};
 use process::Sent;
 use spawn::{Command, Terminal};
@@ -80,6 +87,18 @@ pub enum To {
     Group,
     /// Every process of the job.
     Everyone,
+    /// The main process of each rank, which a launcher does not pass signals on to; the leader if there
+    /// are none.
+    Ranks,
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// So.
+    As(Exit),
+    /// Nobody told us: it was not our child.
+    Unknown,
 }
 
 /// A started job. Dropped while we hold it stopped, it is continued.
@@ -95,8 +114,10 @@ pub struct Job {
     held: BTreeSet<ProcId>,
     /// Stopped before by someone else.
     exempt: BTreeSet<ProcId>,
-    exit: Option<Exit>,
+    ended: Option<Ended>,
     used: CpuTime,
+    /// For one that we have not started.
+    attached: Option<Attached>,
     /// Its own cgroup, which can be frozen.
     cell: Option<Cell>,
     /// How many of it are frozen by us.
@@ -117,16 +138,25 @@ struct CpuTime {
 
 impl Job {
     fn new(leader: ProcId, command: &Command<'_>) -> Self {
+        let mut job = Self::of(leader);
+        job.pidfd = process::pidfd(leader.pid);
+        job.has_own_session = command.terminal == Terminal::Lent;
+        job.is_launcher = names_a_launcher(command.argv);
+        job
+    }
+
+    fn of(leader: ProcId) -> Self {
         Self {
             leader,
-            pidfd: process::pidfd(leader.pid),
-            has_own_session: command.terminal == Terminal::Lent,
-            is_launcher: names_a_launcher(command.argv),
+            pidfd: None,
+            has_own_session: false,
+            is_launcher: false,
             tree: Tree::of(leader),
             held: BTreeSet::new(),
             exempt: BTreeSet::new(),
-            exit: None,
+            ended: None,
             used: CpuTime::default(),
+            attached: None,
             cell: None,
             frozen: 0,
             outside: None,
@@ -167,31 +197,71 @@ impl Job {
         self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
-    /// How the job ended, once it has. Waits for the leader and nobody else. Workers that it leaves
-    /// behind stopped by us are continued.
+    /// How a job that we have started ended, once it has: as [`Job::try_end`], which an attached one
+    /// needs.
     pub fn try_wait(&mut self) -> Option<Exit> {
-        if self.exit.is_none() {
+        match self.try_end()? {
+            Ended::As(exit) => Some(exit),
+            Ended::Unknown => None,
+        }
+    }
+
+    /// How the job ended, once it has. Waits for the leader and nobody else. Workers that it leaves
+    /// behind stopped by us are continued; see [`Job::leftovers`].
+    pub fn try_end(&mut self) -> Option<Ended> {
+        if self.ended.is_none() {
             if self
                 .pidfd()
                 .is_some_and(|handle| !process::is_readable(handle))
             {
                 return None;
             }
-            let (status, used) = wait_for(self.leader.pid)?;
-            self.used.reaped += used;
-            self.exit = Some(if libc::WIFSIGNALED(status) {
-                Exit::Signal(libc::WTERMSIG(status))
+            let ended = if self.attached.is_none() {
+                let (status, used) = wait_for(self.leader.pid)?;
+                self.used.reaped += used;
+                Ended::As(if libc::WIFSIGNALED(status) {
+                    Exit::Signal(libc::WTERMSIG(status))
+                } else {
+                    Exit::Code(libc::WEXITSTATUS(status))
+                })
             } else {
-                Exit::Code(libc::WEXITSTATUS(status))
-            });
+                // Where there is no pidfd, a zombie that its parent does not wait for has ended as well.
+                let now = Process::read(self.leader.pid);
+                if now.is_some_and(|now| now.id == self.leader && !now.has_ended()) {
+                    return None;
+                }
+                Ended::Unknown
+            };
+            self.ended = Some(ended);
             self.continue_held();
         }
-        self.exit
+        self.ended
+    }
+
+    /// Processes of the job that are alive although its leader has ended, adopted ones included. None
+    /// while the leader lives. To be ended before another job is started: what they fork later could be
+    /// taken for the new one's.
+    pub fn leftovers(&mut self) -> Vec<Process> {
+        if self.ended.is_none() {
+            return Vec::new();
+        }
+        self.processes()
+    }
+
+    /// Sends all [leftovers](Self::leftovers) a signal; gives how many got it.
+    pub fn end_leftovers(&mut self, signal: i32) -> u32 {
+        count_sent(self.leftovers().iter().map(|process| process.id), signal)
+    }
+
+    /// Whether any process of the job has a TCP connection to another host. Bounded work: of a very
+    /// large job, or where it cannot be seen, the answer is yes.
+    pub fn remote_connections(&mut self) -> bool {
+        connections::are_remote(&self.processes())
     }
 
     /// Whether the leader was stopped since the last call, by whomever.
     pub fn was_stopped(&mut self) -> bool {
-        if self.exit.is_some() {
+        if self.ended.is_some() {
             return false;
         }
         // SAFETY: all zeroes is a valid siginfo, and it lives through the call. Without WEXITED
@@ -207,28 +277,54 @@ impl Job {
     /// Waits for adopted processes that have ended, one by one and never for "any child": that would
     /// take away the exit of the job or of a helper. To be called on SIGCHLD.
     pub fn reap_adopted(&mut self) {
-        for pid in self.tree.ended_orphans() {
-            if let Some((_, used)) = wait_for(pid) {
+        for (pid, is_of_job) in self.tree.ended_orphans() {
+            if let Some((_, used)) = wait_for(pid)
+                && is_of_job
+            {
                 self.used.reaped += used;
             }
             tree::forget(pid);
         }
     }
 
-    /// Sends a signal. One that stops, continues or ends is sent as any other: what follows from it
-    /// is the caller's affair.
-    pub fn relay(&mut self, signal: i32, to: To) {
+    /// Sends a signal; gives how many processes were sent it, a group counted as one. One that stops,
+    /// continues or ends is sent as any other: what follows from it is the caller's affair.
+    pub fn relay(&mut self, signal: i32, to: To) -> u32 {
         if to == To::Everyone {
-            for process in self.tree.scan() {
-                process.id.signal(signal);
+            return count_sent(self.processes().iter().map(|process| process.id), signal);
+        }
+        if self.ended.is_some() {
+            return 0;
+        }
+        if to == To::Ranks {
+            let ranks = self.main_of_ranks();
+            if !ranks.is_empty() {
+                return count_sent(ranks.into_iter(), signal);
             }
-        } else if to == To::Group && self.has_own_session && self.exit.is_none() {
+        }
+        if to == To::Group && self.has_own_session {
             // SAFETY: takes plain integers. The leader has not been waited for, so the number is
             // its group's.
-            unsafe { libc::kill(-self.leader.pid, signal) };
-        } else if self.exit.is_none() {
-            self.leader.signal(signal);
+            let sent = unsafe { libc::kill(-self.leader.pid, signal) };
+            return u32::from(sent == 0);
         }
+        count_sent(std::iter::once(self.leader), signal)
+    }
+
+    fn main_of_ranks(&mut self) -> Vec<ProcId> {
+        let inherited = ranks::of_ourselves();
+        let all = self.processes();
+        let tree: Vec<_> = all
+            .iter()
+            .map(|process| {
+                let environment = ranks::environment_of(process);
+                (
+                    process,
+                    environment.and_then(|all| ranks::rank_in(&all, &inherited)),
+                )
+            })
+            .collect();
+        ranks::main_ones(&tree)
     }
 
     /// Kills every process of the job, also those that are started meanwhile.
@@ -347,19 +443,27 @@ impl Job {
         if self.is_launcher {
             return true;
         }
-        let mut ranks = BTreeSet::new();
+        let inherited = ranks::of_ourselves();
+        let mut found = Vec::new();
         for process in self.tree.scan() {
-            // Of another user: not ours to read, then the others must tell.
-            let Ok(environment) = std::fs::read(format!("/proc/{}/environ", process.id.pid)) else {
+            // Where that cannot be read, the others must tell.
+            let Some(environment) = ranks::environment_of(&process) else {
                 continue;
             };
-            if says_several(&environment) {
+            if ranks::says_several(&environment) {
                 return true;
             }
-            ranks.extend(rank_in(&environment));
+            found.extend(ranks::rank_in(&environment, &inherited));
         }
-        ranks.len() > 1
+        ranks::are_several(found.into_iter())
     }
+}
+
+/// Sends each of these a signal; gives how many took it.
+fn count_sent(processes: impl Iterator<Item = ProcId>, signal: i32) -> u32 {
+    processes
+        .map(|id| u32::from(id.signal(signal) == Sent::Done))
+        .sum()
 }
 
 impl Drop for Job {
@@ -380,94 +484,4 @@ fn wait_for(pid: i32) -> Option<(i32, Duration)> {
             + Duration::from_micros(time.tv_usec.unsigned_abs())
     };
     (waited == pid).then(|| (status, time(usage.ru_utime) + time(usage.ru_stime)))
-}
-
-/// Programs that start several ranks, as they stand in a command line.
-const LAUNCHERS: [&str; 10] = [
-    "torchrun",
-    "accelerate",
-    "deepspeed",
-    "mpirun",
-    "mpiexec",
-    "orterun",
-    "horovodrun",
-    "torch.distributed.run",
-    "torch.distributed.launch",
-    "accelerate.commands.launch",
-];
-
-/// Whether a command line names a program that starts several ranks.
-pub fn names_a_launcher(argv: &[OsString]) -> bool {
-    argv.iter().any(|argument| {
-        let name = Path::new(argument).file_name().and_then(OsStr::to_str);
-        name.is_some_and(|name| LAUNCHERS.contains(&name))
-    })
-}
-
-/// Rank variables: two processes that agree in all of them are the same rank, such as a rank and
-/// its data loaders, which inherit them.
-const RANKS: [&[u8]; 3] = [b"RANK", b"LOCAL_RANK", b"OMPI_COMM_WORLD_RANK"];
-const SIZES: [&[u8]; 2] = [b"WORLD_SIZE", b"OMPI_COMM_WORLD_SIZE"];
-
-fn variables(environment: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    environment.split(|&byte| byte == 0).filter_map(|entry| {
-        let equals = entry.iter().position(|&byte| byte == b'=')?;
-        Some((&entry[..equals], &entry[equals + 1..]))
-    })
-}
-
-fn rank_in(environment: &[u8]) -> Option<Vec<OsString>> {
-    let mut rank: Vec<OsString> = variables(environment)
-        .filter(|(name, _)| RANKS.contains(name))
-        .map(|(name, value)| {
-            let mut both = OsStr::from_bytes(name).to_owned();
-            both.push("=");
-            both.push(OsStr::from_bytes(value));
-            both
-        })
-        .collect();
-    rank.sort();
-    (!rank.is_empty()).then_some(rank)
-}
-
-fn says_several(environment: &[u8]) -> bool {
-    variables(environment)
-        .filter(|(name, _)| SIZES.contains(name))
-        .filter_map(|(_, value)| std::str::from_utf8(value).ok()?.parse::<u32>().ok())
-        .any(|size| size > 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn argv(words: &str) -> Vec<OsString> {
-        words.split(' ').map(OsString::from).collect()
-    }
-
-    #[test]
-    fn launchers_are_known_by_name_and_path_and_module() {
-        for several in [
-            "torchrun --nproc-per-node 4 train.py",
-            "/opt/venv/bin/accelerate launch train.py",
-            "nice -n 5 mpirun -n 4 ./train",
-            "python -m torch.distributed.run train.py",
-        ] {
-            assert!(names_a_launcher(&argv(several)), "{several}");
-        }
-        for one in ["python train.py", "python train.py --deepspeed ds.json"] {
-            assert!(!names_a_launcher(&argv(one)), "{one}");
-        }
-    }
-
-    #[test]
-    fn data_loaders_of_one_rank_are_not_several_ranks() {
-        let loader = b"HOME=/\0RANK=0\0LOCAL_RANK=0\0WORLD_SIZE=1\0";
-        let rank = b"LOCAL_RANK=0\0RANK=0\0WORLD_SIZE=1\0";
-        assert_eq!(rank_in(loader), rank_in(rank));
-        assert!(!says_several(rank));
-        assert_ne!(rank_in(rank), rank_in(b"RANK=1\0LOCAL_RANK=1\0"));
-        assert!(says_several(b"RANK=0\0WORLD_SIZE=8\0"));
-        assert_eq!(rank_in(b"HOME=/\0"), None);
-    }
 }

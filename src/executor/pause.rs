@@ -111,6 +111,10 @@ pub enum Reason {
     KeepsRunning,
     /// The job has the terminal, and stopping it would stop our own process group.
     HasTerminal,
+    /// It was started by somebody else and does not lead a session of its own.
+    SharesSession,
+    /// It was started by somebody else and is what a terminal's keys go to.
+    Foreground,
 }
 
 impl fmt::Display for Refusal {
@@ -120,6 +124,14 @@ impl fmt::Display for Refusal {
             Reason::NotPermitted => "may not be signalled",
             Reason::KeepsRunning => "could not be stopped within 2 s",
             Reason::HasTerminal => "the job has the terminal",
+            Reason::SharesSession => {
+                "the job shares its session with others, whose shell would take it for stopped by \
+                 hand; use `--pause-with freeze` or `--force`, or start it with `setsid`"
+            }
+            Reason::Foreground => {
+                "the job is in the foreground of a terminal, which would be left without anybody; \
+                 use `--pause-with freeze` or `--force`"
+            }
         };
         let Some(process) = &self.process else {
             return f.write_str(why);
@@ -207,8 +219,8 @@ impl Job {
     }
 
     fn announce(&mut self, guard: &mut Guard) -> Result<(Vec<ProcId>, u64), Refusal> {
-        if !self.has_own_session {
-            return Err(Refusal::of(Reason::HasTerminal));
+        if self.cell.is_none() || self.is_given_terminal() {
+            self.may_be_stopped()?;
         }
         guard.pump();
         if guard.is_lost() || guard.has_released() {
@@ -269,7 +281,7 @@ impl Job {
                         pausing.stage = Stage::Freezing { list, asked };
                     }
                     Some(Err(error)) => {
-                        self.fall_back(pausing, format!("`cgroup.freeze`: {error}"));
+                        self.fall_back(pausing, format!("`cgroup.freeze`: {error}"))?;
                         self.stop_list(&list)?;
                     }
                 }
@@ -282,7 +294,7 @@ impl Job {
                     pausing.stage = Stage::Verifying;
                 } else if monotonic().saturating_sub(*asked) > FREEZES_WITHIN {
                     let why = self.why_not_frozen();
-                    self.fall_back(pausing, why);
+                    self.fall_back(pausing, why)?;
                 } else {
                     return Ok(None);
                 }
@@ -321,7 +333,7 @@ impl Job {
     }
 
     /// Who is in the job's cgroup.
-    fn inside(&self) -> BTreeSet<i32> {
+    pub(super) fn inside(&self) -> BTreeSet<i32> {
         (self.cell.as_ref()).map_or_else(BTreeSet::new, |cell| freezer::members(cell.path()))
     }
 
@@ -341,11 +353,17 @@ impl Job {
     }
 
     /// The freezer does not do: those inside are found running, and stopped as late finds.
-    fn fall_back(&mut self, pausing: &mut Pausing, why: String) {
+    fn fall_back(&mut self, pausing: &mut Pausing, why: String) -> Result<(), Refusal> {
         self.thaw();
+        self.may_be_stopped()?;
         pausing.fallback = Some(why);
         pausing.stage = Stage::Verifying;
         pausing.quiet_scans = 0;
+        Ok(())
+    }
+
+    fn may_be_stopped(&self) -> Result<(), Refusal> {
+        self.objection().map_or(Ok(()), |why| Err(Refusal::of(why)))
     }
 
     fn verify(
@@ -364,7 +382,7 @@ impl Job {
         }
         if self.is_frozen_by_us() && !self.is_frozen() {
             let why = "somebody else thawed the cgroup, or moved into it".to_owned();
-            self.fall_back(pausing, why);
+            self.fall_back(pausing, why)?;
         }
         let now = monotonic();
         let mut running = Vec::new();

@@ -326,7 +326,7 @@ pub(crate) fn is_readable(handle: impl AsFd) -> bool {
 }
 
 #[cfg(not(feature = "fault-points"))]
-fn pidfds_are_forbidden() -> bool {
+pub(super) fn pidfds_are_forbidden() -> bool {
     false
 }
 
@@ -335,7 +335,7 @@ fn pidfds_are_forbidden() -> bool {
 pub(crate) const NO_PIDFD: &str = "CATRAIN_NO_PIDFD";
 
 #[cfg(feature = "fault-points")]
-fn pidfds_are_forbidden() -> bool {
+pub(super) fn pidfds_are_forbidden() -> bool {
     static FORBIDDEN: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *FORBIDDEN.get_or_init(|| std::env::var_os(NO_PIDFD).is_some())
 }

@@ -25,6 +25,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use super::Job;
 use super::freezer::{Cell, Unavailable};
 use super::process::{self, ProcId};
+use super::tree;
 use crate::fault::{self, Point};
 
 /// The highest signal number on Linux.
@@ -355,6 +356,7 @@ fn start(
     let pid = child.id().cast_signed();
     // It cannot be gone: even if it has ended, nobody but us can wait for it.
     let leader = ProcId::of(pid).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    tree::job_started(leader);
     let mut job = Job::new(leader, command);
     if let (Some(cell), Some((mut complaint, complain))) = (cell, complaints) {
         drop(complain);

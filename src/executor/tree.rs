@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::freezer;
 use super::process::{ProcId, Process, all_pids, threads};
@@ -18,11 +18,19 @@ use super::process::{ProcId, Process, all_pids, threads};
 /// Watchdogs of this process, dead ones that nobody has waited for included: never part of a job.
 static GUARDS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
+/// When the first job of this supervisor started. What that one left behind is still adopted while the
+/// next one runs.
+static FIRST_START: OnceLock<u64> = OnceLock::new();
+
 pub(crate) fn exclude(guard: i32) {
     GUARDS
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .insert(guard);
+}
+
+pub(super) fn job_started(leader: ProcId) {
+    FIRST_START.get_or_init(|| leader.start_ticks);
 }
 
 pub(crate) fn forget(guard: i32) {
@@ -32,7 +40,7 @@ pub(crate) fn forget(guard: i32) {
         .remove(&guard);
 }
 
-fn is_guard(pid: i32) -> bool {
+pub(super) fn is_guard(pid: i32) -> bool {
     GUARDS
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -43,6 +51,10 @@ fn is_guard(pid: i32) -> bool {
 #[derive(Debug)]
 pub(crate) struct Tree {
     supervisor: i32,
+    /// Whether it is a child of ours, so that who loses its parent becomes one, too.
+    is_ours: bool,
+    /// Of a job that we have not started: the session that it leads.
+    session: Option<i32>,
     /// The session that the supervisor's own helpers are in.
     own_session: i32,
     leader: ProcId,
@@ -56,10 +68,21 @@ impl Tree {
     pub(crate) fn of(leader: ProcId) -> Self {
         Self {
             supervisor: std::process::id().cast_signed(),
+            is_ours: true,
+            session: None,
             own_session: nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw),
             leader,
             known: BTreeSet::from([leader]),
             cell: None,
+        }
+    }
+
+    /// That of a job that somebody else has started.
+    pub(super) fn attached(leader: ProcId, session: Option<i32>) -> Self {
+        Self {
+            is_ours: false,
+            session,
+            ..Self::of(leader)
         }
     }
 
@@ -74,7 +97,8 @@ impl Tree {
         let roots = std::iter::once(self.leader.pid)
             .chain(adopted)
             .chain(self.known.iter().map(|id| id.pid))
-            .chain(inside.iter().copied());
+            .chain(inside.iter().copied())
+            .chain(self.of_session());
         for root in roots.collect::<Vec<_>>() {
             if found.contains(&root) {
                 continue;
@@ -109,13 +133,27 @@ impl Tree {
         all
     }
 
+    /// Who is in the session that the job leads, wherever the links of its parents lead to. Reads the
+    /// whole host.
+    fn of_session(&self) -> Vec<i32> {
+        let Some(session) = self.session else {
+            return Vec::new();
+        };
+        all_pids()
+            .filter_map(Process::read)
+            .filter(|process| process.session == session)
+            .map(|process| process.id.pid)
+            .collect()
+    }
+
     /// Those that were there when last looked at.
     pub(crate) fn known(&self) -> impl Iterator<Item = i32> {
         self.known.iter().map(|id| id.pid)
     }
 
-    /// Children of ours that ended after we adopted them, and watchdogs that ended.
-    pub(crate) fn ended_orphans(&self) -> Vec<i32> {
+    /// Children of ours that ended after we adopted them, of this job or of one before it, and watchdogs
+    /// that ended; with whether they were this job's.
+    pub(crate) fn ended_orphans(&self) -> Vec<(i32, bool)> {
         let links = Links::open(self.supervisor);
         links
             .children(self.supervisor, 2)
@@ -123,8 +161,11 @@ impl Tree {
             .filter(|&pid| pid != self.leader.pid)
             .filter_map(Process::read)
             .filter(|process| process.has_ended())
-            .filter(|process| is_guard(process.id.pid) || self.is_root(process))
-            .map(|process| process.id.pid)
+            .map(|process| (process.id.pid, self.is_root(&process), process))
+            .filter(|(pid, is_of_job, process)| {
+                *is_of_job || is_guard(*pid) || self.is_of_former(process)
+            })
+            .map(|(pid, is_of_job, _)| (pid, is_of_job))
             .collect()
     }
 
@@ -139,9 +180,23 @@ impl Tree {
             return false;
         }
         self.known.contains(&process.id)
-            || (process.parent == self.supervisor
-                && process.session != self.own_session
-                && process.id.start_ticks >= self.leader.start_ticks)
+            || self
+                .session
+                .is_some_and(|session| process.session == session)
+            || (self.is_ours && self.was_adopted_since(process, self.leader.start_ticks))
+    }
+
+    fn was_adopted_since(&self, process: &Process, start_ticks: u64) -> bool {
+        process.parent == self.supervisor
+            && process.session != self.own_session
+            && process.id.start_ticks >= start_ticks
+    }
+
+    /// Whether a child of ours was left behind by a job that we started before.
+    fn is_of_former(&self, process: &Process) -> bool {
+        FIRST_START
+            .get()
+            .is_some_and(|&first| self.was_adopted_since(process, first))
     }
 }
 

@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 
 use crate::supervisor::{
-    Supervisor, eventually, fixture, has_pending_stop, is_stopped, runs, send, states,
+    Supervisor, eventually, fixture, has_pending_stop, is_stopped, pids_in, runs, send, states,
+    within,
 };
 
 fn all_stopped(pids: &[i32]) {
@@ -202,6 +203,146 @@ fn ranks_are_seen_in_the_environment() {
         assert_eq!(supervisor.ask("ranks"), several, "{count} ranks");
         supervisor.ask("kill");
     }
+}
+
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+fn first_of(supervisor: &mut Supervisor) -> i32 {
+    let processes = supervisor.ask("processes");
+    processes.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_signal_to_the_ranks_reaches_each_once_and_neither_launcher_nor_loaders() {
+    let mut supervisor = Supervisor::start();
+    supervisor.job("ranks", 3);
+    let launcher = first_of(&mut supervisor);
+    let folders = [0, 1, 2].map(|rank| supervisor.folder().join(rank.to_string()));
+    let all: Vec<i32> = folders.iter().flat_map(|folder| pids_in(folder)).collect();
+    let (ranks, loaders): (Vec<i32>, Vec<i32>) = all
+        .iter()
+        .partition(|&&pid| parent_of(pid) == Some(launcher));
+    assert_eq!((ranks.len(), loaders.len()), (3, 3));
+    assert_eq!(supervisor.ask("relay 10 ranks"), "3");
+    eventually("the ranks have it", || {
+        ranks.iter().all(|&pid| states(pid).is_empty())
+    });
+    all_run(&loaders);
+    all_run(&[launcher]);
+    supervisor.ask("kill");
+    eventually("all have ended", || {
+        supervisor.ask("kill");
+        loaders.iter().all(|&pid| states(pid).is_empty())
+    });
+}
+
+#[test]
+fn without_ranks_their_signal_is_for_the_leader() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.job("workers", 3);
+    let leader = first_of(&mut supervisor);
+    assert_eq!(supervisor.ask("relay 10 ranks"), "1");
+    assert_eq!(supervisor.ask("wait"), "signal 10");
+    let workers: Vec<i32> = pids.into_iter().filter(|&pid| pid != leader).collect();
+    all_run(&workers);
+}
+
+#[test]
+fn who_outlives_the_leader_is_found_and_ended() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.job("leaver", 3);
+    assert_eq!(supervisor.ask("wait"), "code 0");
+    let mut left: Vec<i32> = supervisor
+        .ask("leftovers")
+        .split(' ')
+        .map(|pid| pid.parse().unwrap())
+        .collect();
+    left.sort_unstable();
+    let mut alive: Vec<i32> = pids.into_iter().filter(|&pid| runs(pid)).collect();
+    alive.sort_unstable();
+    assert_eq!(
+        (left.len(), &left),
+        (2, &alive),
+        "one of them in its own session"
+    );
+    assert_eq!(supervisor.ask("end-leftovers 15"), "2");
+    eventually("they have ended and are waited for", || {
+        supervisor.ask("reap");
+        left.iter()
+            .all(|pid| !std::fs::exists(format!("/proc/{pid}")).unwrap())
+    });
+    assert_eq!(supervisor.ask("leftovers"), "");
+}
+
+#[test]
+fn a_job_that_runs_has_no_leftovers() {
+    let mut supervisor = Supervisor::start();
+    let pids = supervisor.job("workers", 3);
+    assert_eq!(supervisor.ask("leftovers"), "");
+    assert_eq!(supervisor.ask("end-leftovers 9"), "0");
+    all_run(&pids);
+}
+
+#[test]
+fn the_next_job_of_a_supervisor_knows_nothing_of_the_one_before() {
+    let mut supervisor = Supervisor::start();
+    supervisor.ask("guard");
+    let old = supervisor.job("leaver", 3);
+    assert_eq!(supervisor.ask("wait"), "code 0");
+    let left: Vec<i32> = old.into_iter().filter(|&pid| runs(pid)).collect();
+    // The watchdog hears of them, and that nobody is to be left alone or held.
+    assert!(supervisor.ask("pause").starts_with("stopped 2 0"));
+    let (order, folder) = supervisor.next_order_for("workers", 3);
+    assert!(supervisor.ask(&order).starts_with("started"));
+    eventually("the next job is ready", || folder.join("ready").exists());
+    // The first was dropped, and so continued.
+    all_run(&left);
+    let next = pids_in(&folder);
+    let mut seen: Vec<i32> = supervisor
+        .ask("processes")
+        .split(' ')
+        .map(|pid| pid.parse().unwrap())
+        .collect();
+    seen.sort_unstable();
+    let mut expected = next.clone();
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+    let answer = supervisor.ask("pause");
+    assert!(answer.starts_with("stopped 3 0"), "{answer}");
+    all_run(&left);
+    // Who is left of the first is waited for all the same.
+    for &pid in &left {
+        send(pid, Signal::SIGKILL);
+    }
+    eventually("they are waited for", || {
+        supervisor.ask("reap");
+        left.iter()
+            .all(|pid| !std::fs::exists(format!("/proc/{pid}")).unwrap())
+    });
+    all_stopped(&next);
+    supervisor.kill();
+    let run = within(Duration::from_secs(1), || next.iter().all(|&pid| runs(pid)));
+    assert!(run, "the watchdog looks after the next job");
+}
+
+#[test]
+fn a_connection_within_the_host_is_not_remote() {
+    for shape in ["workers", "loopback", "own-address"] {
+        let mut supervisor = Supervisor::start();
+        supervisor.job(shape, 1);
+        assert_eq!(supervisor.ask("connections"), "false", "{shape}");
+    }
+}
+
+#[test]
+fn a_job_too_large_to_look_through_counts_as_connected() {
+    let mut supervisor = Supervisor::start();
+    supervisor.job("workers", 65);
+    assert_eq!(supervisor.ask("connections"), "true");
 }
 
 /// "The exit is the job's exit: same code, or the same signal."

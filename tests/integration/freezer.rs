@@ -313,6 +313,40 @@ fn a_job_that_cannot_enter_runs_outside_and_is_stopped_by_signals() {
     assert!(pids.iter().all(|&pid| is_stopped(pid)));
 }
 
+/// Prints what a freeze costs. Not part of the normal run: it measures the machine.
+#[test]
+#[ignore = "measures: run with --ignored --nocapture"]
+#[expect(clippy::print_stdout, reason = "a measurement is for reading")]
+fn measure_a_freeze() {
+    if own().is_none() {
+        return;
+    }
+    for in_cell in [true, false] {
+        for count in [1, 64, 512] {
+            let mut supervisor = Supervisor::start();
+            if in_cell {
+                job(&mut supervisor, "workers", count);
+            } else {
+                supervisor.job("workers", count);
+                supervisor.ask("guard");
+            }
+            let mut took: Vec<u64> = (0..100)
+                .map(|_| {
+                    let answer = supervisor.ask("pause");
+                    supervisor.ask("resume");
+                    answer.rsplit_once(' ').unwrap().1.parse().unwrap()
+                })
+                .collect();
+            took.sort_unstable();
+            let how = if in_cell { "frozen" } else { "stopped" };
+            println!(
+                "{count} {how}: median {} µs, 99th percentile {} µs",
+                took[50], took[98]
+            );
+        }
+    }
+}
+
 #[cfg(feature = "fault-points")]
 pub(crate) use faults::OF_CELLS;
 

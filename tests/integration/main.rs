@@ -1,5 +1,6 @@
 //! The integration tests: real processes, real terminals, real files; see `support` for the means.
 
+mod attach;
 mod audit;
 mod day;
 mod executor;

@@ -164,6 +164,17 @@ impl Supervisor {
         self.pids()
     }
 
+    /// The order for another job of the same supervisor, in a folder of its own.
+    pub(crate) fn next_order_for(&self, shape: &str, count: u32) -> (String, PathBuf) {
+        let folder = self.folder().join("next");
+        let script = fixture("trees.py");
+        let (script, shown) = (script.display(), folder.display());
+        (
+            format!("spawn python3 {script} {shape} {shown} {count}"),
+            folder,
+        )
+    }
+
     pub(crate) fn order_for(&self, shape: &str, count: u32) -> String {
         let script = fixture("trees.py");
         let (script, folder) = (script.display(), self.folder().display());
@@ -182,10 +193,7 @@ impl Supervisor {
 
     /// The processes that the job told of.
     pub(crate) fn pids(&self) -> Vec<i32> {
-        let pids = std::fs::read_dir(self.folder().join("pids"));
-        let pids = pids.into_iter().flatten();
-        pids.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok())
-            .collect()
+        pids_in(self.folder())
     }
 
     /// A job of this shape, watched and paused.
@@ -233,10 +241,22 @@ impl Drop for Supervisor {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for pid in self.pids() {
+        for pid in self
+            .pids()
+            .into_iter()
+            .chain(pids_in(&self.folder().join("next")))
+        {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
+}
+
+/// The processes that a job told of in its folder.
+pub(crate) fn pids_in(folder: &Path) -> Vec<i32> {
+    let pids = std::fs::read_dir(folder.join("pids"));
+    let pids = pids.into_iter().flatten();
+    pids.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
@@ -351,13 +371,47 @@ impl Play {
                 let to = match *to {
                     "leader" => To::Leader,
                     "group" => To::Group,
+                    "ranks" => To::Ranks,
                     _ => To::Everyone,
                 };
-                self.job
-                    .as_mut()
-                    .unwrap()
-                    .relay(number.parse().unwrap(), to);
-                "sent".to_owned()
+                let job = self.job.as_mut().unwrap();
+                job.relay(number.parse().unwrap(), to).to_string()
+            }
+            ["attach", pid, force @ ..] => {
+                match Job::attach(pid.parse().unwrap(), !force.is_empty()) {
+                    Ok(job) => {
+                        self.job = Some(job);
+                        "attached".to_owned()
+                    }
+                    Err(error) => format!("{error:?} {error}"),
+                }
+            }
+            ["enclose"] => {
+                let freezer = Freezer::find(Path::new("/")).unwrap();
+                let (job, guard) = self.both();
+                job.enclose(&freezer, guard).unwrap().to_string()
+            }
+            ["ended"] => {
+                let job = self.job.as_mut().unwrap();
+                let mut ended = None;
+                eventually("the job ends", || {
+                    ended = job.try_end();
+                    ended.is_some()
+                });
+                format!("{:?}", ended.unwrap())
+            }
+            ["leftovers"] => {
+                let all = self.job.as_mut().unwrap().leftovers();
+                let pids: Vec<_> = all.iter().map(|one| one.id.pid.to_string()).collect();
+                pids.join(" ")
+            }
+            ["end-leftovers", number] => {
+                let job = self.job.as_mut().unwrap();
+                job.end_leftovers(number.parse().unwrap()).to_string()
+            }
+            ["connections"] => {
+                let job = self.job.as_mut().unwrap();
+                job.remote_connections().to_string()
             }
             ["wake-with", number] => {
                 let (job, guard) = self.both();
