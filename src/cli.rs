@@ -59,6 +59,10 @@ pub enum Command {
     /// What policies would have saved on past intensities
     Simulate(Box<SimulateArgs>),
     /// Show the runs of this user
+    ///
+    /// Each run also answers HTTP at a Unix socket of its own in the runtime directory, for this user
+    /// alone: GET /status, POST /pause, POST /resume (or /resume?for=2h), POST /stop, POST /reload.
+    /// Answers are JSON.
     Status(StatusArgs),
     /// Hold a run until `catrain resume`; the plan does not lift it
     Pause(RunName),
@@ -66,6 +70,19 @@ pub enum Command {
     Resume(ResumeArgs),
     /// End a run: stop signal, then the grace period, then KILL
     Stop(RunName),
+    /// Have a run read its configuration anew; all live runs where none is named
+    ///
+    /// The configuration is checked as a whole: with anything wrong in it nothing is changed. Sources
+    /// and how they are asked apply at once, all else to new runs.
+    Reload(RunName),
+    /// Start a run again that ended before its job did: held, or waiting for a restart
+    ///
+    /// The directory, the options and the command are those that were recorded, the environment is
+    /// that of the caller. Times such as +36h mean what they meant, and a duration counts less what
+    /// has run already. Where the recorded command was redacted it is to be given again.
+    Continue(ContinueArgs),
+    /// Print what a detached run and its job wrote
+    Logs(LogsArgs),
     /// List the grid zones that are known
     Zones(ZonesArgs),
     /// Keep the keys of sources, encrypted
@@ -98,6 +115,8 @@ pub enum Command {
       starts when the grid is clean enough and ends in time
   catrain run -z PL -d 8h --max-delay 10h --power 700 -- torchrun train.py
       waits and pauses for ten hours at most
+  catrain run -D -d 8h --max-delay 10h -- python train.py
+      prints its id and goes on without the terminal; `catrain logs -f` shows its output
   catrain run --replay DE@2021-11-09T16:00 --speed 3600 -d 8h -- python train.py
       lives out another day, an hour a second: for trying settings")]
 pub struct RunArgs {
@@ -359,6 +378,18 @@ pub struct RunArgs {
         help_heading = "Output"
     )]
     pub progress: ProgressWhen,
+
+    /// Supervise from a session of its own, with the output in a file: prints the run's id and returns
+    #[arg(short = 'D', long, conflicts_with = "tty", help_heading = "Job")]
+    pub detach: bool,
+
+    /// Started by `--detach`, with this file for the output.
+    #[arg(long, hide = true, value_name = "PATH")]
+    pub detached: Option<PathBuf>,
+
+    /// Started by `continue`, in the place of this run.
+    #[arg(long, hide = true, value_name = "RUN")]
+    pub continues: Option<String>,
 
     /// The command and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
@@ -947,6 +978,36 @@ pub struct StatusArgs {
     /// One JSON document
     #[arg(long)]
     pub json: bool,
+
+    /// Go on and show it again whenever there is something new, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `catrain continue`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  catrain continue r7k2
+  catrain continue r7k2 -- python train.py --api-key KEY")]
+pub struct ContinueArgs {
+    /// The run's id, or the beginning of it
+    pub run: String,
+
+    /// The command, where something in it was redacted; it must be the same
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+/// `catrain logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// The run's id, or the beginning of it; may be left out for the only one that is live, else the
+    /// latest
+    pub run: Option<String>,
+
+    /// Go on until the run is over
+    #[arg(short, long)]
+    pub follow: bool,
 }
 
 /// `catrain resume`.

@@ -32,14 +32,21 @@ pub fn config() -> Option<PathBuf> {
 /// What lives as long as a run: its control socket. Without a runtime directory of the user's,
 /// one per host in the state directory, since state directories may be shared between hosts.
 pub fn runtime() -> Option<PathBuf> {
+    runtimes().into_iter().next()
+}
+
+/// Where there may be sockets, best first: a runtime directory may come with a login and go with a
+/// logout while a run goes on.
+pub fn runtimes() -> Vec<PathBuf> {
     if let Some(given) = given("CATRAIN_RUNTIME_DIR") {
-        return Some(given);
+        return vec![given];
     }
-    if let Some(xdg) = absolute("XDG_RUNTIME_DIR").filter(|path| path.is_dir()) {
-        return Some(xdg.join("catrain"));
-    }
-    let host = gethostname().ok()?.to_string_lossy().into_owned();
-    Some(state()?.join(format!("run-{host}")))
+    let xdg = absolute("XDG_RUNTIME_DIR").filter(|path| path.is_dir());
+    let host = gethostname().map(|host| host.to_string_lossy().into_owned());
+    let in_state = state().zip(host.ok());
+    let in_state = in_state.map(|(state, host)| state.join(format!("run-{host}")));
+    let xdg = xdg.map(|xdg| xdg.join("catrain"));
+    xdg.into_iter().chain(in_state).collect()
 }
 
 fn own(variable: &str, xdg: &str, below_home: &str) -> Option<PathBuf> {

@@ -2,13 +2,16 @@
 
 pub mod forecast;
 pub mod key;
+pub mod logs;
 pub mod man;
 pub mod report;
+pub mod resume_run;
 pub mod run;
 mod settle;
 pub mod simulate;
 pub mod sources;
 pub mod status;
+pub mod tell;
 pub mod zones;
 
 mod verify;
@@ -41,7 +44,7 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Run(args) => {
             let look = look_of(cli.color, &io::stderr());
-            match run::run(&args, inherited, look)? {
+            match run::run(&args, inherited, look, out)? {
                 run::Ending::Code(code) => end_with(code),
                 run::Ending::Signal(signal) => die_of(signal),
             }
@@ -55,13 +58,16 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
             report::run(&args, look, out, now, &zone(), &state)?;
         }
         Command::Simulate(args) => simulate::run(&args, look, out, now)?,
-        Command::Status(args) => status::status(&args, look, out, now, &zone())?,
-        Command::Pause(name) => status::send(Word::Pause, name.run.as_deref(), out)?,
+        Command::Status(args) => status::status(&args, look, out, &utc_now, &zone())?,
+        Command::Pause(name) => tell::tell(Word::Pause, name.run.as_deref(), out)?,
         Command::Resume(args) => {
             let word = Word::Resume { time: args.time };
-            status::send(word, args.run.run.as_deref(), out)?;
+            tell::tell(word, args.run.run.as_deref(), out)?;
         }
-        Command::Stop(name) => status::send(Word::Stop, name.run.as_deref(), out)?,
+        Command::Stop(name) => tell::tell(Word::Stop, name.run.as_deref(), out)?,
+        Command::Reload(name) => tell::reload(name.run.as_deref(), out)?,
+        Command::Continue(args) => return resume_run::resume(&args),
+        Command::Logs(args) => logs::logs(&args, out)?,
         Command::Zones(args) => zones::run(&args, look, out)?,
         Command::Key(args) => {
             let settled = Settled::load(true)?;

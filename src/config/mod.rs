@@ -187,6 +187,21 @@ pub fn load(
     load_from(files.into_iter().flatten(), variable)
 }
 
+/// The same while a run goes on: the file of the working directory is left out, since whoever made it
+/// may have changed it since.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_own(
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<(Config, Vec<String>), Problems> {
+    let files = [
+        Some(Layer::System(PathBuf::from(SYSTEM))),
+        dirs::config().map(|own| Layer::User(own.join("config.toml"))),
+    ];
+    load_from(files.into_iter().flatten(), variable)
+}
+
 fn load_from(
     files: impl IntoIterator<Item = Layer>,
     variable: impl Fn(&str) -> Option<OsString>,

@@ -69,13 +69,10 @@ pub async fn serve(listener: Listener, requests: Requests) -> io::Result<()> {
             accepted = socket.accept() => accepted,
             _ = &mut in_place => return Ok(()),
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(_) => {
-                // Out of descriptors, say: wait for one to come free rather than spin.
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors, say: wait for one to come free rather than spin.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
         };
         if requests.is_closed() {
             return Ok(());

@@ -25,6 +25,7 @@
 
 mod attach;
 mod connections;
+mod detach;
 pub mod facts;
 pub mod freezer;
 mod guard;
@@ -45,6 +46,7 @@ use std::time::Duration;
 use nix::libc;
 
 pub use attach::AttachError;
+pub use detach::in_own_session;
 pub use pause::{PauseStep, Pausing, Reason, Refusal};
 pub use process::{ProcId, Process};
 pub use ranks::names_a_launcher;

@@ -129,7 +129,7 @@ impl Inherited {
     }
 
     /// Puts mask and dispositions back. Runs between fork and exec: system calls only.
-    fn restore(&self) -> io::Result<()> {
+    pub(super) fn restore(&self) -> io::Result<()> {
         for signal in 1..=LAST_SIGNAL {
             let to = if self.ignores(signal) {
                 libc::SIG_IGN

@@ -125,7 +125,7 @@ pub enum What {
     },
     /// An operator's word over the control socket or the terminal.
     Operator {
-        /// `pause`, `resume`, `stop`.
+        /// `pause`, `resume`, `stop`, `reload`.
         word: String,
         /// Who.
         from: String,
@@ -227,6 +227,17 @@ pub struct Begin {
     /// Digest of the exact command, for whoever knows it and wants to show that this was it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub command_digest: Option<CommandDigest>,
+    /// Whether the command as it stands here is not the one that was started: something in it was
+    /// redacted, or is no text.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub is_redacted: bool,
+    /// What was typed between `run` and `--`, redacted likewise, with times that depend on the day as
+    /// what they meant; none in records of versions that did not keep it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub options: Option<Vec<String>>,
+    /// The run that ended before its job did, and whose job this is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub continues: Option<String>,
     /// Where it was started.
     pub directory: String,
     /// Host name.

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! [`entry`] is the format and pure. [`runs`] makes, lists and finds the directories of runs.
-//! [`Writer`] appends from a thread of its own, so that no decision ever waits for a disk.
+//! [`standing`] is how far a run came. [`Writer`] appends from a thread of its own, so that no decision ever waits for a disk.
 //! [`read()`] gives back everything up to the last whole line. [`redact`] keeps secrets out.
 //!
 //! Each line ends with a digest of all before it ([`chain`]); the last one of a finished run, its
@@ -19,6 +19,7 @@ pub mod heads;
 pub mod redact;
 pub mod runs;
 pub mod sign;
+pub mod standing;
 
 mod adding;
 mod line;

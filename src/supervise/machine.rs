@@ -397,6 +397,11 @@ impl Machine {
         self.attempt
     }
 
+    /// How the job ended, the last time that it did.
+    pub fn last_exit(&self) -> Option<Exit> {
+        self.last.exit
+    }
+
     /// How the present pause is made, or the last was.
     pub fn way(&self) -> Way {
         self.way

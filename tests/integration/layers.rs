@@ -35,6 +35,7 @@ const CORE: &[&str] = &[
     "ledger/pace.rs",
     "ledger/possible.rs",
     "ledger/redact.rs",
+    "ledger/standing.rs",
     "caller/limits.rs",
     "caller/limits",
     "caller/wire.rs",

@@ -2,6 +2,7 @@
 
 mod attach;
 mod audit;
+mod control;
 mod day;
 mod executor;
 #[cfg(feature = "fault-points")]

@@ -41,8 +41,14 @@ pub(super) struct Sources {
     pub(super) account_with: Option<Name>,
 }
 
-/// Gathers intensities as long as the run listens.
-pub(super) fn gather(sources: Sources, prepared: &Prepared, arrivals: Arrivals) {
+/// Gathers intensities as long as the run listens. Other sources may be given it at any time: it asks
+/// those at once.
+pub(super) fn gather(
+    sources: Sources,
+    prepared: &Prepared,
+    arrivals: Arrivals,
+) -> mpsc::Sender<Sources> {
+    let (anew, others) = mpsc::channel(1);
     let zone = prepared.zone.clone();
     let now = prepared.now;
     let replayed: Option<Knowledge> = prepared.replay.as_ref().map(|day| day.knowledge.clone());
@@ -57,7 +63,7 @@ pub(super) fn gather(sources: Sources, prepared: &Prepared, arrivals: Arrivals) 
                 telling: Telling::default(),
                 account_failed: false,
             };
-            match block_on(gathering.go_on()) {
+            match block_on(gathering.go_on(others)) {
                 Ok(()) => return,
                 Err(error) => {
                     let text = format!("sources cannot be asked: {error}");
@@ -73,6 +79,7 @@ pub(super) fn gather(sources: Sources, prepared: &Prepared, arrivals: Arrivals) 
             .name("gather".to_owned())
             .spawn(gathering),
     );
+    anew
 }
 
 /// Opens the control socket, and another where it was taken away.
@@ -113,7 +120,7 @@ struct Over;
 
 impl Gathering {
     /// Asks when there is something new, until the run is over.
-    async fn go_on(mut self) {
+    async fn go_on(mut self, mut others: mpsc::Receiver<Sources>) {
         // Whoever hangs costs a moment, not the plan: what was known before stands in.
         let first = {
             let round = self.round();
@@ -142,8 +149,15 @@ impl Gathering {
             tokio::select! {
                 () = sleep(spread(next)) => {}
                 () = self.arrivals.closed() => return,
+                Some(others) = others.recv() => self.sources = others,
             }
-            gathered = self.round().await;
+            gathered = loop {
+                tokio::select! {
+                    gathered = self.round() => break gathered,
+                    // Nobody waits for those before.
+                    Some(others) = others.recv() => self.sources = others,
+                }
+            };
         }
     }
 

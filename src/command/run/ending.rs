@@ -24,7 +24,7 @@ use crate::talk::Talk;
 const WORTH_REMEMBERING: Duration = Duration::from_mins(1);
 
 /// Longest wait for the last record, the summary and the memory once the job has ended.
-const END_PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const END_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn finish(
     args: &RunArgs,

@@ -186,7 +186,9 @@ fn facts(
     ];
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));
     add("CATRAIN_PID", view.pid.map(|pid| pid.to_string()));
-    if occasion != Occasion::End {
+    if occasion != Occasion::End && machine.holds().operator {
+        add("CATRAIN_REASON", Some("by hand".to_owned()));
+    } else if occasion != Occasion::End {
         let reason = decision.map(|decision| {
             let zone = jiff::tz::TimeZone::UTC;
             decision.reason.words(decision.until, now.utc, &zone)

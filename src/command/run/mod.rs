@@ -1,7 +1,9 @@
 //! `catrain run`: from what was typed to a supervised job, and its end.
 
 mod background;
+mod detach;
 mod ending;
+mod existence;
 mod hands;
 mod hooks;
 mod memory;
@@ -9,15 +11,18 @@ mod metering;
 mod paper;
 mod person;
 mod prepare;
+mod reload;
 mod settings;
+mod typed;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
+use super::resume_run::claim;
 use super::sources::Settled;
 use crate::cli::{ProgressWhen, RunArgs};
 use crate::clock::{Clock, Moment, Replay, SystemClock};
@@ -32,6 +37,9 @@ use crate::supervise::news::Setting;
 use crate::supervise::{Describe, Driver};
 use crate::talk::{Talk, stderr_is_terminal};
 use crate::words::Look;
+use detach::Launched;
+pub(super) use detach::output;
+use existence::{Existence, Waiting};
 use hands::Hands;
 use hooks::Hooks;
 use paper::{Paper, Trouble};
@@ -51,22 +59,42 @@ pub enum Ending {
 ///
 /// # Errors
 /// Wrong usage, and failures before the job starts. Once it runs, its end is the answer.
-pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, Failure> {
+pub fn run(
+    args: &RunArgs,
+    inherited: &Inherited,
+    look: Look,
+    out: &mut dyn Write,
+) -> Result<Ending, Failure> {
     settings::check(args)?;
     if let Some(program) = args.command.first() {
         look_up(program)
             .map_err(|error| Failure::new(error.kind(), error).hint("nothing was started"))?;
     }
+    let launched = match &args.detached {
+        None if args.detach => return detach::launch(inherited, out),
+        None => None,
+        Some(output) => {
+            let launched = Launched::arrive(output.clone());
+            Some(launched.map_err(|error| Failure::new(Kind::BeforeStart, error))?)
+        }
+    };
     // Before there is any thread that could take a signal.
     let signals =
         Signals::open(inherited).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
     let settled = Settled::load(args.offline)?;
-    let prepared = prepare::prepare(args, &settled.config)?;
+    let mut prepared = prepare::prepare(args, &settled.config)?;
+    let claim = match (&args.continues, &prepared.state) {
+        (Some(before), Some(state)) => Some(claim(state, before)?),
+        _ => None,
+    };
+    prepared.ran_before = claim.as_ref().map_or(Duration::ZERO, |claim| claim.ran);
     let passed_by = settled.passed_by.clone();
     let figures = settings::figures(args, &settled.config);
     let recording = paper::options(args, &settled.config);
     let energy = settled.config.energy.clone();
-    let sources = prepare::sources(args, settled, &prepared)?;
+    let asking = prepare::Asking::of(args, &prepared);
+    let config = settled.config.clone();
+    let sources = asking.sources(settled)?;
     let planned = settings::plan(args, &prepared, &figures, inherited)?;
     let speed = args.speed;
     let replay = prepared.replay.as_ref().map(|day| Replay {
@@ -93,8 +121,15 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
         ));
     }
     let setting = news_setting(args, &planned, writer.id());
-    let person = Person::new(talk, setting, stderr_is_terminal());
-    background::gather(sources, &prepared, arrivals_sender.clone());
+    let existence = Existence::new(Waiting {
+        launched,
+        claim,
+        state: prepared.state.clone(),
+        run: writer.id(),
+    });
+    let person = Person::new(talk, setting, stderr_is_terminal(), existence.clone());
+    let anew = background::gather(sources, &prepared, arrivals_sender.clone());
+    let reloads = reload::reload(asking, config, anew);
     background::listen(writer.id(), arrivals_sender.clone());
 
     let machine = Machine::new(planned.settings.clone(), begun);
@@ -117,13 +152,14 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
             recorder: Paper {
                 writer: writer.clone(),
                 trouble: trouble.clone(),
+                existence: existence.clone(),
             },
             teller: person,
             meter: metering::meters(args, &energy, figures, clock),
             arrivals,
             describe: describer,
             hook: hooks.into_hook(),
-            reloads: mpsc::channel(1).0,
+            reloads,
             patience: planned.patience,
         };
         let over = driver.run(machine).await;
@@ -135,6 +171,7 @@ pub fn run(args: &RunArgs, inherited: &Inherited, look: Look) -> Result<Ending, 
     })?;
     runtime.shutdown_background();
     still_running.wait();
+    existence.settle(ending::END_PATIENCE);
     let talk = person.finish();
     let trouble = trouble.take();
     ending::finish(args, &prepared, over, clock.now(), writer, trouble, talk)

@@ -9,14 +9,15 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::background::Sources;
+use super::existence::Existence;
 use super::prepare::Prepared;
-use super::settings;
+use super::{settings, typed};
 use crate::cli::RunArgs;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::executor::ProcId;
 use crate::forecast::Basis;
-use crate::ledger::entry::{Begin, FORMAT, ReplayOf, What};
+use crate::ledger::entry::{Action, Begin, FORMAT, ReplayOf, What};
 use crate::ledger::redact::{command_digest, redact, redact_label, redact_shapes};
 use crate::ledger::{Options, Sync, Ticket, Writer};
 use crate::meter::Figures;
@@ -62,12 +63,10 @@ pub(super) fn record_begin(
     figures: &Figures,
     sources: &Sources,
 ) {
-    let argv: Vec<String> = args
-        .command
-        .iter()
-        .map(|part| part.to_string_lossy().into_owned())
-        .collect();
+    let (argv, is_whole) = typed::texts(&args.command);
     let command = redact(&argv);
+    let deadline = settings::given_deadline(args, prepared).ok().flatten();
+    let (options, _) = typed::texts(&typed::options(std::env::args_os().skip(1), deadline));
     let program = command.first().cloned().unwrap_or_default();
     let own = nix::unistd::getpid().as_raw();
     let begin = Begin {
@@ -78,7 +77,10 @@ pub(super) fn record_begin(
         name: name_of(args),
         labels: labels_of(args),
         program,
+        is_redacted: !is_whole || command != argv,
         command,
+        options: Some(redact(&options)),
+        continues: args.continues.clone(),
         // Without randomness there is no salt, and without one the digest would tell short secrets.
         command_digest: salt()
             .map(|salt| command_digest(salt, args.command.iter().map(|word| word.as_bytes()))),
@@ -162,6 +164,8 @@ pub(super) struct Paper {
     pub(super) writer: Rc<Writer>,
     /// The last trouble, for `status` and the end.
     pub(super) trouble: Trouble,
+    /// Told once the job is started.
+    pub(super) existence: Existence,
 }
 
 /// What was last wrong with the record; told more than once, unlike [`Writer::trouble`].
@@ -169,6 +173,13 @@ pub(super) type Trouble = Rc<RefCell<Option<String>>>;
 
 impl Recorder for Paper {
     fn record(&mut self, now: Moment, what: What) -> Ticket {
+        if let What::Confirmed {
+            action: Action::Start,
+            ..
+        } = what
+        {
+            self.existence.begins();
+        }
         let sync = match what {
             What::Segment(_) | What::Intensity { .. } | What::Meters { .. } => Sync::Later,
             _ => Sync::Now,

@@ -11,6 +11,7 @@ use crate::supervise::news::{self, Setting};
 use crate::supervise::{Arrival, Teller, View};
 use crate::talk::Talk;
 
+use super::existence::Existence;
 use super::hands;
 
 /// Tells what happens.
@@ -20,6 +21,8 @@ pub(super) struct Person {
     /// The job writes to the same terminal: lines wait for a pause or the end.
     pub(super) shares_terminal: bool,
     waiting: Vec<String>,
+    /// Told once the run is held.
+    existence: Existence,
     /// The hold or pause that a countdown is shown for, and when it began.
     counting: Option<(Phase, Duration)>,
     /// Where Enter is told, until the job starts.
@@ -29,12 +32,18 @@ pub(super) struct Person {
 }
 
 impl Person {
-    pub(super) fn new(talk: Talk, setting: Setting, shares_terminal: bool) -> Self {
+    pub(super) fn new(
+        talk: Talk,
+        setting: Setting,
+        shares_terminal: bool,
+        existence: Existence,
+    ) -> Self {
         Self {
             talk,
             setting,
             shares_terminal,
             waiting: Vec::new(),
+            existence,
             counting: None,
             arrivals: None,
             enter: None,
@@ -80,6 +89,7 @@ impl Teller for Person {
 
     fn countdown(&mut self, now: Moment, run: &View<'_>) {
         let phase = run.machine.phase();
+        self.existence.begins();
         if self.counting.is_none_or(|(shown, _)| shown != phase) {
             self.counting = Some((phase, now.elapsed));
         }

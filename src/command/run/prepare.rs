@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::{Failure, Kind};
 use crate::forecast::zones::{self, Unresolved};
 use crate::plan::Policy;
-use crate::source::{self, ReplayDay, SourceError};
+use crate::source::{self, Name, ReplayDay, SourceError};
 use crate::surroundings;
 
 /// Stands in the records where no zone is known.
@@ -43,6 +43,8 @@ pub(super) struct Prepared {
     pub(super) died_after_resume: bool,
     pub(super) surroundings: surroundings::Surroundings,
     pub(super) directory: PathBuf,
+    /// How long the job has run already, where this run continues another.
+    pub(super) ran_before: Duration,
 }
 
 pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failure> {
@@ -66,7 +68,7 @@ pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failu
     let (zone, zone_notice) = match &replay {
         Some(day) => (day.zone.clone(), None),
         None => {
-            let told = args.source.iter().find_map(source::Name::zone);
+            let told = args.source.iter().find_map(Name::zone);
             let set = config.zone.as_ref().map(|set| set.value.as_str());
             zone_of(args.zone.as_deref().or(told.as_deref()).or(set), &memory)?
         }
@@ -87,37 +89,57 @@ pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failu
         fingerprint,
         surroundings: surroundings::look(|name| std::env::var(name).ok()),
         directory,
+        ran_before: Duration::ZERO,
     })
 }
 
-/// The sources of the run, as they were named or configured.
-///
-/// # Errors
-/// The second account would be of the same numbers as the first.
-pub(super) fn sources(
-    args: &RunArgs,
-    settled: Settled,
-    prepared: &Prepared,
-) -> Result<Sources, Failure> {
-    let names = settled.names(&args.source);
-    let Settled { config, chain, .. } = settled;
-    let set = config.account_with.map(|set| set.value);
-    let account_with = args.account_with.clone().or(set);
-    let account_with = account_with.filter(|_| prepared.replay.is_none());
-    if let Some(name) = &account_with {
-        let second = chain.basis(std::slice::from_ref(name), &prepared.zone);
-        if second == chain.basis(&names, &prepared.zone) {
-            return Err(Failure::usage(format!(
-                "`--account-with {name}` accounts by the same signal as the plan: {second}"
-            ))
-            .hint("name a source of another signal, such as watttime beside an average"));
+/// What a run asks for, whatever the configuration says.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    names: Vec<Name>,
+    account_with: Option<Name>,
+    pub(super) offline: bool,
+    zone: String,
+    /// Then no source is asked.
+    is_replay: bool,
+}
+
+impl Asking {
+    pub(super) fn of(args: &RunArgs, prepared: &Prepared) -> Self {
+        Self {
+            names: args.source.clone(),
+            account_with: args.account_with.clone(),
+            offline: args.offline,
+            zone: prepared.zone.clone(),
+            is_replay: prepared.replay.is_some(),
         }
     }
-    Ok(Sources {
-        chain,
-        names,
-        account_with,
-    })
+
+    /// The sources of the run, as they were named or are configured.
+    ///
+    /// # Errors
+    /// The second account would be of the same numbers as the first.
+    pub(super) fn sources(&self, settled: Settled) -> Result<Sources, Failure> {
+        let names = settled.names(&self.names);
+        let Settled { config, chain, .. } = settled;
+        let set = config.account_with.map(|set| set.value);
+        let account_with = self.account_with.clone().or(set);
+        let account_with = account_with.filter(|_| !self.is_replay);
+        if let Some(name) = &account_with {
+            let second = chain.basis(std::slice::from_ref(name), &self.zone);
+            if second == chain.basis(&names, &self.zone) {
+                return Err(Failure::usage(format!(
+                    "`--account-with {name}` accounts by the same signal as the plan: {second}"
+                ))
+                .hint("name a source of another signal, such as watttime beside an average"));
+            }
+        }
+        Ok(Sources {
+            chain,
+            names,
+            account_with,
+        })
+    }
 }
 
 fn source_failure(error: SourceError) -> Failure {

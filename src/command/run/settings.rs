@@ -383,13 +383,21 @@ pub(super) fn plan(
     })
 }
 
-fn given_deadline(args: &RunArgs, prepared: &Prepared) -> Result<Option<Timestamp>, Failure> {
+/// The deadline as a time.
+///
+/// # Errors
+/// It cannot be read, or has passed.
+pub(super) fn given_deadline(
+    args: &RunArgs,
+    prepared: &Prepared,
+) -> Result<Option<Timestamp>, Failure> {
     let Some(text) = &args.deadline else {
         return Ok(None);
     };
     let deadline = crate::parse::time(text, prepared.now, &TimeZone::system())
         .map_err(|why| Failure::usage(format!("--deadline {text}: {why}")))?;
-    if deadline <= prepared.now {
+    // Of a run that is continued it was to be met then; now the job runs, and that it is late is said.
+    if deadline <= prepared.now && args.continues.is_none() {
         let at = words::time(deadline, prepared.now, &TimeZone::system());
         return Err(Failure::usage(format!("the deadline {at} has passed"))
             .hint("a time of today may need its day: --deadline 'tomorrow 09:00'; nothing was started"));
@@ -411,7 +419,7 @@ fn expected(
             GIVEN_MARGIN
         };
         return Some(Expected {
-            duration,
+            duration: left_of(duration, prepared),
             margin,
             given: true,
         });
@@ -424,8 +432,15 @@ fn expected(
         ));
     }
     Some(Expected {
-        duration: usual,
+        duration: left_of(usual, prepared),
         margin: 0.5,
         given: false,
     })
+}
+
+/// Without what the runs before have run already, of one that is continued.
+fn left_of(duration: Duration, prepared: &Prepared) -> Duration {
+    let left = duration.saturating_sub(prepared.ran_before);
+    // What took longer than expected is over soon, not at once.
+    left.max(Duration::from_secs(1)).min(duration)
 }

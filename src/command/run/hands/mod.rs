@@ -27,7 +27,7 @@ use crate::executor::readiness::Readiness;
 use crate::executor::signals::{Caught, Sender, Signals, stop_self};
 use crate::executor::spawn::{Command, Inherited, Terminal, spawn, spawn_in};
 use crate::executor::watchdog::usual_lease;
-use crate::executor::{Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
+use crate::executor::{Ended, Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
 use crate::keys;
 use crate::listen::Heard;
 use crate::presets::Recipient;
@@ -47,6 +47,8 @@ const WITNESSED: Duration = Duration::from_secs(1);
 const HANG_UP: Duration = Duration::from_secs(5);
 /// A job that is over sooner needs no guard, and does not wait for one to start.
 const BEFORE_FIRST_GUARD: Duration = Duration::from_millis(20);
+/// How often it is looked whether somebody outlives the leader.
+const LINGER_LOOK: Duration = Duration::from_millis(200);
 /// A guard that could not be started is tried again after this long.
 const GUARD_AGAIN: Duration = Duration::from_secs(30);
 
@@ -61,6 +63,10 @@ pub(super) struct Hands {
     is_to_save: bool,
     /// Whether it is to be frozen rather than stopped.
     freezes: bool,
+    /// When to look again whether somebody outlives the leader, once it has ended.
+    lingers: Option<Instant>,
+    /// What earlier starts of it have used.
+    used_before: Duration,
     /// What is heard of it.
     output: Output,
     /// Who looks at the devices, and where the answer comes.
@@ -125,6 +131,8 @@ impl Hands {
             secret: keys::secret_variables(env::vars_os().map(|(name, _)| name)),
             is_to_save: false,
             freezes: settings::pause_with(args) == PauseWith::Freeze,
+            lingers: None,
+            used_before: Duration::ZERO,
             output,
             look: Arc::new(Look(look)),
             devices: mpsc::channel(1),
@@ -175,11 +183,16 @@ impl Hands {
             return;
         };
         job.reap_adopted();
-        if let Some(exit) = job.try_wait() {
-            self.happened.push_back(Happening::Ended {
-                exit: Some(exit),
-                left: 0,
-            });
+        if self.lingers.is_some() {
+            self.look_whether_all_are_gone();
+        } else if let Some(ended) = job.try_end() {
+            let left = u32::try_from(job.leftovers().len()).unwrap_or(u32::MAX);
+            self.lingers = Some(Instant::now() + LINGER_LOOK);
+            let exit = match ended {
+                Ended::As(exit) => Some(exit),
+                Ended::Unknown => None,
+            };
+            self.happened.push_back(Happening::Ended { exit, left });
         } else if self.terminal == Terminal::Given && job.was_stopped() {
             // The shell looks at us alone: it gets its terminal back when we stop as well.
             self.happened.push_back(Happening::TerminalStop);
@@ -341,7 +354,10 @@ impl Hands {
                     processes,
                     took,
                     notes,
-                    ties: Ties::default(),
+                    ties: Ties {
+                        ranks: job.ranks(),
+                        hosts: job.remote_connections(),
+                    },
                 });
             }
             PauseStep::Refused(refusal) => {
@@ -350,6 +366,20 @@ impl Hands {
             }
         }
         self.guard_told();
+    }
+
+    /// Tells once that nobody is left of a job whose leader has ended.
+    fn look_whether_all_are_gone(&mut self) {
+        let Some(job) = &mut self.job else {
+            self.lingers = None;
+            return;
+        };
+        if job.leftovers().is_empty() {
+            self.lingers = None;
+            self.happened.push_back(Happening::AllGone);
+        } else {
+            self.lingers = Some(Instant::now() + LINGER_LOOK);
+        }
     }
 
     /// A place for the job that can be frozen, where that was asked for and is possible.
@@ -389,7 +419,7 @@ impl Hands {
     fn due(&self) -> Option<Instant> {
         let step = self.pausing.as_ref().map(|(_, at)| *at);
         let witness = self.waiting.iter().map(|waiting| waiting.until).min();
-        [step, witness, self.guard_again]
+        [step, witness, self.guard_again, self.lingers]
             .into_iter()
             .flatten()
             .min()
@@ -416,6 +446,9 @@ impl Hands {
         }
         if self.guard_again.is_some_and(|at| at <= now) {
             self.start_guard();
+        }
+        if self.lingers.is_some_and(|at| at <= now) {
+            self.look_whether_all_are_gone();
         }
     }
 
@@ -470,6 +503,11 @@ impl Executor for Hands {
                     self.happened.push_back(Happening::Trouble(text));
                 }
                 let pid = job.leader().pid;
+                self.lingers = None;
+                if let Some(before) = self.job.take() {
+                    let mut before = before;
+                    self.used_before += before.cpu_time();
+                }
                 self.job = Some(job);
                 Ok(pid)
             }
@@ -537,7 +575,11 @@ impl Executor for Hands {
         self.output.forget_proof();
     }
 
-    fn ask_leftovers(&mut self, _: i32) {}
+    fn ask_leftovers(&mut self, signal: i32) {
+        if let Some(job) = &mut self.job {
+            job.end_leftovers(signal);
+        }
+    }
 
     fn look_at_devices(&mut self) {
         let (look, tell) = (self.look.clone(), self.devices.0.clone());
@@ -598,7 +640,7 @@ impl Executor for Hands {
     fn usage(&mut self) -> Usage {
         let (processor, resident) = self.job.as_mut().map(Job::usage).unwrap_or_default();
         Usage {
-            processor,
+            processor: self.used_before + processor,
             resident,
         }
     }
@@ -633,7 +675,7 @@ fn to(recipient: Recipient) -> To {
     match recipient {
         Recipient::Leader => To::Leader,
         Recipient::Group => To::Group,
-        Recipient::Ranks => To::Everyone,
+        Recipient::Ranks => To::Ranks,
     }
 }
 

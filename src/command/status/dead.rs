@@ -1,0 +1,389 @@
+//! Runs that do not answer: what became of them, as far as their records and the kernel tell, and
+//! the command that goes on from there.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::unistd::{SysconfVar, Uid, sysconf};
+use serde_json::{Value, json};
+
+use super::continued::continued_as;
+use crate::clock::utc_now;
+use crate::executor::Process;
+use crate::ledger::entry::{Begin, Exit};
+use crate::ledger::runs::is_id;
+use crate::ledger::standing::{self, Standing};
+use crate::ledger::{self, Ledger, ReadError, ledger_path};
+use crate::patience::within;
+
+/// A run that did not end well is shown for so long.
+const SHOWN_FOR: Duration = Duration::from_hours(7 * 24);
+/// How long it is looked for runs without a socket: their directory may be on a slow disk.
+const LOOKING: Duration = Duration::from_millis(500);
+/// The job's start, by the record and by the kernel, may be this far apart: its record is made after
+/// it, and clocks of two kinds are compared.
+const TOLERANCE_S: f64 = 30.0;
+/// Bytes at the end of a record in which its last entry stands, if it has one.
+const TAIL: u64 = 16 << 10;
+
+/// What became of a run that does not answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::command) enum Fate {
+    /// It is over, as it should be.
+    Ended {
+        /// How the job ended; none when it never started.
+        exit: Option<Exit>,
+        /// In words, when it did not simply end.
+        why: Option<String>,
+    },
+    /// Its supervisor is there and silent.
+    Silent {
+        /// Ctrl-Z, say.
+        is_stopped: bool,
+    },
+    /// Its supervisor was killed while there was no job: `catrain continue` starts it.
+    Waiting {
+        /// The job had left, or failed, and was to be started again.
+        has_run: bool,
+    },
+    /// Its supervisor was killed, and the job runs on.
+    JobRuns(i32),
+    /// Its supervisor was killed, and the job is gone.
+    JobGone,
+    /// Only that host can tell.
+    Elsewhere(String),
+    /// What can be said of it, in words.
+    Unknown(&'static str),
+    /// Its record was changed.
+    Damaged,
+}
+
+/// What became of a run, by its record, which is read as far as it goes.
+pub(in crate::command) fn fate(read: &Result<Ledger, ReadError>, is_being_written: bool) -> Fate {
+    let ledger = match read {
+        Ok(ledger) => ledger,
+        Err(ReadError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
+            return Fate::Unknown("there is no record of it");
+        }
+        Err(error) if error.is_damage() => return Fate::Damaged,
+        Err(_) => return Fate::Unknown("its record cannot be read"),
+    };
+    let standing = standing::of(ledger);
+    if let Standing::Ended { exit, why } = standing {
+        return Fate::Ended { exit, why };
+    }
+    let Some((_, begin)) = ledger.begin() else {
+        return Fate::Unknown("its record is empty and does not tell how far it came");
+    };
+    if begin.host != host() {
+        return Fate::Elsewhere(begin.host.clone());
+    }
+    let is_this_boot = begin.boot_id == boot_id();
+    let supervisor = Process::read(begin.pid)
+        .filter(|process| is_this_boot && process.id.start_ticks == begin.start_ticks)
+        .filter(|process| process.state != 'Z');
+    if supervisor.is_some() || is_being_written {
+        let is_stopped = supervisor.is_some_and(|process| process.is_stopped());
+        return Fate::Silent { is_stopped };
+    }
+    match standing {
+        Standing::NotStarted => Fate::Waiting { has_run: false },
+        Standing::Left { .. } => Fate::Waiting { has_run: true },
+        Standing::Starting { at_s, has_run } => match started(begin, at_s) {
+            Some(pid) if is_this_boot => Fate::JobRuns(pid),
+            _ => Fate::Waiting { has_run },
+        },
+        Standing::Started {
+            pid: Some(pid),
+            at_s,
+        } if is_this_boot && is_job(pid, begin, at_s) => Fate::JobRuns(pid),
+        Standing::Started { .. } => Fate::JobGone,
+        Standing::Unknown | Standing::Ended { .. } => {
+            Fate::Unknown("its record does not tell how far it came")
+        }
+    }
+}
+
+/// The job's leader, where the supervisor was killed between its start and the record of it: a
+/// process that leads a session, and was started then and there.
+fn started(begin: &Begin, at_s: f64) -> Option<i32> {
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let mut leaders = pids.filter(|pid| {
+        let is_there = fs::read_link(format!("/proc/{pid}/cwd"))
+            .is_ok_and(|cwd| cwd == Path::new(&begin.directory));
+        is_there
+            && Process::read(*pid).is_some_and(|process| process.session == *pid)
+            && is_job(*pid, begin, at_s)
+    });
+    leaders.next()
+}
+
+/// Whether the process of this number is the job's leader: numbers are given anew.
+fn is_job(pid: i32, begin: &Begin, at_s: f64) -> bool {
+    let Some(process) = Process::read(pid).filter(|process| process.state != 'Z') else {
+        return false;
+    };
+    let owner = fs::metadata(format!("/proc/{pid}")).map(|facts| {
+        use std::os::unix::fs::MetadataExt;
+        facts.uid()
+    });
+    let is_ours = owner.is_ok_and(|uid| uid == Uid::effective().as_raw());
+    let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64;
+    let after = (process.id.start_ticks as f64 - begin.start_ticks as f64) / hertz;
+    // A replay's seconds are not the kernel's.
+    let is_then = begin.replay.is_some() || (after - at_s).abs() < TOLERANCE_S;
+    is_ours && after >= 0.0 && is_then
+}
+
+fn host() -> String {
+    nix::unistd::gethostname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+/// In words, and the command that goes on from there.
+pub(super) fn words(run: &str, fate: &Fate) -> (String, Option<String>) {
+    let goes_on = |verb: &str| Some(format!("catrain {verb} {run}"));
+    match fate {
+        Fate::Ended { exit, why } => (ended(*exit, why.as_deref()), None),
+        Fate::Silent { is_stopped: true } => {
+            let what = "stopped at its terminal; `fg` there continues it";
+            (what.to_owned(), None)
+        }
+        Fate::Silent { is_stopped: false } => ("does not answer".to_owned(), None),
+        Fate::Waiting { has_run: false } => {
+            let what = "ended before its start: its supervisor was killed";
+            (what.to_owned(), goes_on("continue"))
+        }
+        Fate::Waiting { has_run: true } => {
+            let what = "ended waiting for its restart: its supervisor was killed";
+            (what.to_owned(), goes_on("continue"))
+        }
+        Fate::JobRuns(pid) => {
+            let what = format!("supervisor was killed; the job runs on as pid {pid}");
+            (what, goes_on("attach"))
+        }
+        Fate::JobGone => {
+            let what = "ended: its supervisor was killed, and how the job ended is not known";
+            (what.to_owned(), None)
+        }
+        Fate::Elsewhere(host) => (format!("does not answer; it was started on {host}"), None),
+        Fate::Unknown(what) => (format!("supervisor was killed; {what}"), None),
+        Fate::Damaged => (
+            "does not answer, and its record is damaged".to_owned(),
+            Some(format!("catrain report {run} --verify")),
+        ),
+    }
+}
+
+fn ended(exit: Option<Exit>, why: Option<&str>) -> String {
+    match (exit, why) {
+        (Some(Exit::Code(code)), _) => format!("ended with {code}"),
+        (Some(Exit::Signal(signal)), _) => format!("ended by signal {signal}"),
+        (None, Some(why)) => why.to_owned(),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// A run that does not answer, as a member of `runs` in `catrain.status/1`; `is_refused`: there is a
+/// socket and nobody behind it.
+pub(super) fn dead(state: Option<&Path>, run: &str) -> Value {
+    let path = state.map(|state| ledger_path(state, run));
+    // Before it is read: what ends in between has its end in what is read.
+    let is_being_written =
+        (path.as_ref()).is_some_and(|path| ledger::is_being_written(path) == Some(true));
+    let read = path.map(|path| ledger::read(&path));
+    let fate = match &read {
+        Some(read) => fate(read, is_being_written),
+        None => Fate::Unknown("there is no record of it"),
+    };
+    let begin = match &read {
+        Some(Ok(ledger)) => ledger.begin().map(|(_, begin)| begin),
+        _ => None,
+    };
+    let ended_at = match (&read, &fate) {
+        (Some(Ok(ledger)), Fate::Ended { .. }) => {
+            ledger.entries.last().map(|last| last.at.to_string())
+        }
+        _ => None,
+    };
+    let next = state.and_then(|state| continued_as(state, run));
+    let (mut words, mut goes_on) = words(run, &fate);
+    if let Some(next) = &next {
+        words = format!("continued as {next}");
+        goes_on = None;
+    }
+    let exit = match fate {
+        Fate::Ended { exit, .. } => exit,
+        _ => None,
+    };
+    json!({
+        "id": run,
+        "name": begin.map(|begin| begin.name.clone()),
+        "state": words,
+        "exit": exit,
+        "ended_at": ended_at,
+        "continued_as": next,
+        "continues": begin.and_then(|begin| begin.continues.clone()),
+        "next": goes_on,
+        "ok": false,
+    })
+}
+
+/// Runs of the last days whose records have no end, those in `known` left out: after a reboot, or
+/// where the runtime directory was removed, no socket tells of them. Gives up after a moment.
+pub(super) fn unfinished(known: &BTreeSet<String>) -> Vec<String> {
+    let Some(state) = crate::dirs::state() else {
+        return Vec::new();
+    };
+    let known = known.clone();
+    let found = within(LOOKING, move || {
+        let runs = fs::read_dir(state.join("runs"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let ids = runs.filter_map(|run| run.file_name().into_string().ok());
+        let mut ids: Vec<String> = ids
+            .filter(|id| is_id(id) && !known.contains(id))
+            .filter(|id| has_no_end(&ledger_path(&state, id)))
+            .filter(|id| continued_as(&state, id).is_none())
+            .collect();
+        ids.sort();
+        ids
+    });
+    found.unwrap_or_default()
+}
+
+fn has_no_end(path: &Path) -> bool {
+    let tail = || -> io::Result<Option<Vec<u8>>> {
+        let facts = fs::symlink_metadata(path)?;
+        let now = utc_now();
+        let written = jiff::Timestamp::try_from(facts.modified()?).unwrap_or(now);
+        let age = now.duration_since(written).unsigned_abs();
+        if !facts.is_file() || age > SHOWN_FOR {
+            return Ok(None);
+        }
+        let mut file: File = crate::dirs::open_own(path, fs::OpenOptions::new().read(true))?;
+        file.seek(SeekFrom::Start(facts.len().saturating_sub(TAIL)))?;
+        let mut tail = Vec::new();
+        file.take(TAIL).read_to_end(&mut tail)?;
+        Ok(Some(tail))
+    };
+    let ends = [&br#""entry":"end""#[..], &br#""entry":"settlement""#[..]];
+    let has = |tail: &[u8]| {
+        ends.iter()
+            .any(|end| tail.windows(end.len()).any(|it| it == *end))
+    };
+    matches!(tail(), Ok(Some(tail)) if !tail.is_empty() && !has(&tail))
+}
+
+/// A run whose socket nobody serves is shown for a while, then forgotten.
+pub(super) fn forget_if_old(socket: &Path) {
+    let modified = fs::symlink_metadata(socket).and_then(|facts| facts.modified());
+    let age = modified.ok().and_then(|at| at.elapsed().ok());
+    if age.is_some_and(|age| age > SHOWN_FOR) {
+        let _ = fs::remove_file(socket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V2: &str = include_str!("../../../tests/fixtures/ledger_v2.jsonl");
+
+    /// What is told of a run with this record on this host, where a process of its supervisor's
+    /// number never was.
+    fn told_of(text: Option<&str>) -> String {
+        let here = tempfile::tempdir().unwrap();
+        let path = ledger_path(here.path(), "r7k2");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if let Some(text) = text {
+            fs::write(&path, text).unwrap();
+        }
+        let run = dead(Some(here.path()), "r7k2");
+        let next = run["next"]
+            .as_str()
+            .map_or(String::new(), |next| format!(" → {next}"));
+        format!("{}{next}", run["state"].as_str().unwrap())
+    }
+
+    /// The first lines of a record, made on this host before it was started anew.
+    fn lines(count: usize) -> String {
+        let own = format!("\"host\":\"{}\"", host());
+        let text: String = V2.split_inclusive('\n').take(count).collect();
+        let begin: Value = serde_json::from_str(V2.lines().next().unwrap()).unwrap();
+        text.replace(&format!("\"host\":{}", begin["host"]), &own)
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_not_guessed_from_a_record_that_does_not_tell() {
+        let killed = |what: &str| format!("supervisor was killed; {what}");
+        let empty = killed("its record is empty and does not tell how far it came");
+        assert_eq!(told_of(None), killed("there is no record of it"));
+        assert_eq!(told_of(Some("")), empty);
+        assert_eq!(told_of(Some("{\"seq\":0,")), empty);
+        let damaged = lines(20).replacen("\"seq\":3,", "\"seq\":", 1);
+        assert_eq!(
+            told_of(Some(&damaged)),
+            "does not answer, and its record is damaged → catrain report r7k2 --verify"
+        );
+        let lost = format!(
+            "{}{{\"seq\":1,\"at\":\"2026-11-24T17:00:00Z\",\"elapsed_s\":1.0,\"entry\":\"gap\",\"lost\":3}}\n",
+            lines(1)
+        );
+        assert_eq!(
+            told_of(Some(&lost)),
+            killed("its record does not tell how far it came")
+        );
+    }
+
+    #[test]
+    fn a_run_without_a_supervisor_is_told_with_the_command_that_goes_on() {
+        assert_eq!(
+            told_of(Some(&lines(1))),
+            "ended before its start: its supervisor was killed → catrain continue r7k2"
+        );
+        assert_eq!(
+            told_of(Some(&lines(20))),
+            "ended: its supervisor was killed, and how the job ended is not known"
+        );
+        let left = format!(
+            "{}{{\"seq\":1,\"at\":\"2026-11-24T17:00:00Z\",\"elapsed_s\":1.0,\"entry\":\"left\",\"attempt\":1,\
+             \"exit\":{{\"code\":0}},\"why\":\"released\"}}\n",
+            lines(1)
+        );
+        assert_eq!(
+            told_of(Some(&left)),
+            "ended waiting for its restart: its supervisor was killed → catrain continue r7k2"
+        );
+        let elsewhere = V2.lines().next().unwrap().to_owned() + "\n";
+        assert!(told_of(Some(&elsewhere)).starts_with("does not answer; it was started on "));
+        assert_eq!(told_of(Some(&lines(usize::MAX))), "ended with 0");
+    }
+
+    #[test]
+    fn a_record_with_an_end_is_not_read_whole_to_know_that() {
+        let here = tempfile::tempdir().unwrap();
+        let path = here.path().join("ledger.jsonl");
+        for (text, expected) in [
+            (lines(20), true),
+            (lines(usize::MAX), false),
+            (String::new(), false),
+        ] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(has_no_end(&path), expected);
+        }
+        assert!(!has_no_end(&here.path().join("none")));
+    }
+}

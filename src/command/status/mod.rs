@@ -1,0 +1,184 @@
+//! `catrain status`: the runs of this user, live.
+//!
+//! A live run answers over its socket, all of them at the same time. A socket that nobody answers, and
+//! a record without an end, belong to a run whose supervisor was killed: [`dead`] tells what became
+//! of it and how to go on.
+
+pub(super) mod continued;
+pub(super) mod dead;
+mod describe;
+mod details;
+mod table;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use crate::cli::StatusArgs;
+use crate::control::{self, Word};
+use crate::error::Failure;
+use crate::ledger::ledger_path;
+use crate::ledger::runs::is_id;
+use crate::words::Look;
+pub(super) use describe::describe;
+
+/// `catrain status [RUN] [--json] [--watch]`.
+///
+/// # Errors
+/// There is no such run, or the answer cannot be written.
+pub fn status(
+    args: &StatusArgs,
+    look: Look,
+    out: &mut dyn Write,
+    now: &dyn Fn() -> Timestamp,
+    zone: &TimeZone,
+) -> Result<(), Failure> {
+    if args.watch {
+        return watch::watch(args, look, out, now, zone);
+    }
+    let runs = runs(args)?;
+    super::print(out, &look.text(&page(args, &runs, now(), zone)))
+}
+
+/// The runs that were asked for.
+fn runs(args: &StatusArgs) -> Result<Vec<Value>, Failure> {
+    match &args.run {
+        Some(wanted) => Ok(vec![find(wanted)?]),
+        None => Ok(all()),
+    }
+}
+
+fn page(args: &StatusArgs, runs: &[Value], now: Timestamp, zone: &TimeZone) -> String {
+    if args.json {
+        let document = json!({ "schema": "catrain.status/1", "runs": runs });
+        format!("{document:#}\n")
+    } else if args.run.is_some() {
+        (runs.iter())
+            .map(|run| details::details(run, now, zone))
+            .collect()
+    } else {
+        table::table(runs, now, zone)
+    }
+}
+
+/// Runs that have a socket, by id.
+pub(super) fn sockets() -> BTreeMap<String, PathBuf> {
+    let mut found = BTreeMap::new();
+    for directory in crate::dirs::runtimes() {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".sock"));
+            if let Some(id) = id.filter(|id| is_id(id)) {
+                found.entry(id.to_owned()).or_insert_with(|| entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// What each run says to a word, in the order of the ids. None of those that gave no answer is
+/// left out.
+pub(super) fn ask_all(
+    sockets: &BTreeMap<String, PathBuf>,
+    word: Word,
+) -> Vec<(String, io::Result<Value>)> {
+    let paths: Vec<PathBuf> = sockets.values().cloned().collect();
+    let answers = control::ask_all(&paths, word).unwrap_or_else(|error| {
+        let why = || io::Error::new(error.kind(), error.to_string());
+        paths.iter().map(|_| Err(why())).collect()
+    });
+    let read = |answer: io::Result<String>| {
+        let value: Value = serde_json::from_str(&answer?).map_err(io::Error::other)?;
+        Ok(value)
+    };
+    sockets
+        .keys()
+        .cloned()
+        .zip(answers.into_iter().map(read))
+        .collect()
+}
+
+/// Every run that is live, or did not end well in the last days.
+fn all() -> Vec<Value> {
+    let sockets = sockets();
+    let state = crate::dirs::state();
+    let known: BTreeSet<String> = sockets.keys().cloned().collect();
+    let mut runs: Vec<(String, Value)> = ask_all(&sockets, Word::Status)
+        .into_iter()
+        .filter_map(|(id, answer)| {
+            let value = answered(&id, answer, &sockets[&id], state.as_deref());
+            // Shown as the run that it has become.
+            value["continued_as"].is_null().then_some((id, value))
+        })
+        .collect();
+    let others = dead::unfinished(&known).into_iter();
+    runs.extend(others.map(|id| {
+        let value = dead::dead(state.as_deref(), &id);
+        (id, value)
+    }));
+    runs.sort_by(|a, b| a.0.cmp(&b.0));
+    runs.into_iter().map(|(_, run)| run).collect()
+}
+
+/// A run as it answers, or as its record tells.
+fn answered(id: &str, answer: io::Result<Value>, socket: &Path, state: Option<&Path>) -> Value {
+    match answer {
+        Ok(answer) if answer["ok"] == true => answer,
+        Ok(_) => dead::dead(state, id),
+        Err(error) => {
+            if error.kind() == io::ErrorKind::ConnectionRefused {
+                dead::forget_if_old(socket);
+            }
+            dead::dead(state, id)
+        }
+    }
+}
+
+fn find(wanted: &str) -> Result<Value, Failure> {
+    let sockets = sockets();
+    let live: Vec<String> = sockets.keys().cloned().collect();
+    let state = crate::dirs::state();
+    let not_there = match one_of(wanted, &live) {
+        Ok(id) => {
+            let socket = &sockets[&id];
+            let answer = control::ask(socket, Word::Status)
+                .and_then(|text| serde_json::from_str(&text).map_err(io::Error::other));
+            return Ok(answered(&id, answer, socket, state.as_deref()));
+        }
+        Err(failure) => failure,
+    };
+    match state {
+        Some(state) if is_id(wanted) && ledger_path(&state, wanted).exists() => {
+            Ok(dead::dead(Some(&state), wanted))
+        }
+        _ => Err(not_there),
+    }
+}
+
+/// Which of these runs is meant.
+///
+/// # Errors
+/// None begins so, or several do.
+pub(super) fn one_of(wanted: &str, live: &[String]) -> Result<String, Failure> {
+    let mut fitting = live.iter().filter(|run| run.starts_with(wanted));
+    match (fitting.next(), fitting.next()) {
+        (Some(run), None) => Ok(run.clone()),
+        (Some(_), Some(_)) if live.iter().any(|run| run == wanted) => Ok(wanted.to_owned()),
+        (Some(_), Some(_)) => Err(Failure::usage(format!(
+            "several live runs begin with `{wanted}`"
+        ))),
+        (None, _) => {
+            let failure = Failure::usage(format!("no live run `{wanted}`"));
+            Err(match live {
+                [] => failure.hint("no run is live"),
+                live => failure.hint(format!("live: {}", live.join(", "))),
+            })
+        }
+    }
+}
