@@ -81,6 +81,8 @@ pub enum Command {
     /// that of the caller. Times such as +36h mean what they meant, and a duration counts less what
     /// has run already. Where the recorded command was redacted it is to be given again.
     Continue(ContinueArgs),
+    /// Supervise a process that is already running; it offers less, and says so
+    Attach(Box<AttachArgs>),
     /// Print what a detached run and its job wrote
     Logs(LogsArgs),
     /// List the grid zones that are known
@@ -120,6 +122,40 @@ pub enum Command {
   catrain run --replay DE@2021-11-09T16:00 --speed 3600 -d 8h -- python train.py
       lives out another day, an hour a second: for trying settings")]
 pub struct RunArgs {
+    /// What is typed before the command.
+    #[command(flatten)]
+    pub options: RunOptions,
+
+    /// The command and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+
+    /// The process that runs already, in place of a command to start.
+    #[arg(skip)]
+    pub attach: Option<Attach>,
+}
+
+impl std::ops::Deref for RunArgs {
+    type Target = RunOptions;
+    fn deref(&self) -> &RunOptions {
+        &self.options
+    }
+}
+
+/// A process that runs already.
+#[derive(Clone, Debug)]
+pub struct Attach {
+    /// Which one.
+    pub pid: i32,
+    /// Pause it even where others would notice.
+    pub force: bool,
+    /// Where it runs.
+    pub directory: PathBuf,
+}
+
+/// The options of `catrain run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
     /// Grid zone, as `catrain zones` lists them [default: guessed from the system's time zone]
     #[arg(
         short,
@@ -390,10 +426,36 @@ pub struct RunArgs {
     /// Started by `continue`, in the place of this run.
     #[arg(long, hide = true, value_name = "RUN")]
     pub continues: Option<String>,
+}
 
-    /// The command and its arguments
-    #[arg(required = true, last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
-    pub command: Vec<OsString>,
+/// `catrain attach`.
+#[derive(Args, Debug)]
+#[command(
+    after_long_help = "What cannot be had of a process that catrain did not start:
+  its exit code, where the kernel does not tell (catrain ends with 0 then);
+  holding its start, trying it again, releasing it and starting it again;
+  pausing it while it shares its session with others or is what a terminal's keys go to,
+  unless --pause-with freeze works or --force is given.
+TERM, INT or HUP to catrain leave it: whatever is stopped goes on, and it runs on.
+
+Examples:
+  catrain attach 4711
+  catrain attach r7k2
+      the job of a run whose supervisor was killed
+  catrain attach -z DE -d 6h --deadline 'tomorrow 09:00' --pause-with freeze 4711"
+)]
+pub struct AttachArgs {
+    /// As for `run`
+    #[command(flatten)]
+    pub options: RunOptions,
+
+    /// Pause it even if it shares its session with others, or has a terminal
+    #[arg(long)]
+    pub force: bool,
+
+    /// The process, or the run whose job it is
+    #[arg(value_name = "PID|RUN")]
+    pub target: String,
 }
 
 /// `--policy`.

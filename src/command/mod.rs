@@ -1,5 +1,6 @@
 //! One short composition function a subcommand; the only place that names concrete adapters.
 
+pub mod attach;
 pub mod forecast;
 pub mod key;
 pub mod logs;
@@ -66,6 +67,13 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
         }
         Command::Stop(name) => tell::tell(Word::Stop, name.run.as_deref(), out)?,
         Command::Reload(name) => tell::reload(name.run.as_deref(), out)?,
+        Command::Attach(args) => {
+            let look = look_of(cli.color, &io::stderr());
+            match attach::attach(*args, inherited, look, out)? {
+                run::Ending::Code(code) => end_with(code),
+                run::Ending::Signal(signal) => die_of(signal),
+            }
+        }
         Command::Continue(args) => return resume_run::resume(&args),
         Command::Logs(args) => logs::logs(&args, out)?,
         Command::Zones(args) => zones::run(&args, look, out)?,

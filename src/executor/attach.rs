@@ -168,6 +168,11 @@ impl Job {
         Ok(count)
     }
 
+    /// Why the job may not be stopped by signals, in words.
+    pub fn objection_in_words(&self) -> Option<String> {
+        self.objection().map(|reason| reason.to_string())
+    }
+
     /// Whether its keys reach it without us: it is in our own session and process group.
     pub(super) fn is_given_terminal(&self) -> bool {
         self.attached.is_none() && !self.has_own_session

@@ -117,24 +117,30 @@ pub enum Reason {
     Foreground,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.reason {
-            Reason::NoGuard => "the watchdog does not answer",
-            Reason::NotPermitted => "may not be signalled",
-            Reason::KeepsRunning => "could not be stopped within 2 s",
-            Reason::HasTerminal => "the job has the terminal",
-            Reason::SharesSession => {
+        f.write_str(match self {
+            Self::NoGuard => "the watchdog does not answer",
+            Self::NotPermitted => "may not be signalled",
+            Self::KeepsRunning => "could not be stopped within 2 s",
+            Self::HasTerminal => "the job has the terminal",
+            Self::SharesSession => {
                 "the job shares its session with others, whose shell would take it for stopped by \
                  hand; use `--pause-with freeze` or `--force`, or start it with `setsid`"
             }
-            Reason::Foreground => {
+            Self::Foreground => {
                 "the job is in the foreground of a terminal, which would be left without anybody; \
                  use `--pause-with freeze` or `--force`"
             }
-        };
+        })
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = self.reason;
         let Some(process) = &self.process else {
-            return f.write_str(why);
+            return write!(f, "{why}");
         };
         write!(f, "process {} `{}`", process.id.pid, process.name)?;
         if let Some(uid) = self.owner_uid {

@@ -282,6 +282,7 @@ pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
 
     let outcome = match exit {
         _ if ended_at.is_none() => Err(NotCompared::Unfinished),
+        None if attempts > 0 => Err(NotCompared::Stopped),
         None => Err(NotCompared::NeverStarted),
         // Being stopped explains a failure, not the other way round.
         Some(_) if was_stopped => Err(NotCompared::Stopped),

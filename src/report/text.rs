@@ -123,6 +123,7 @@ pub(super) fn outcome(summary: &Summary) -> String {
         (None, _) if summary.is_running() => "is running".to_owned(),
         (None, _) if summary.attempts == 0 => "has no recorded start or end".to_owned(),
         (None, _) => "has no recorded end".to_owned(),
+        (Some(_), None) if summary.attempts > 0 => "is over".to_owned(),
         (Some(_), None) => "never started".to_owned(),
         (Some(_), Some(Exit::Code(code))) => format!("ended with {code}"),
         (Some(_), Some(Exit::Signal(signal))) => {

@@ -42,7 +42,8 @@ pub(super) fn finish(
     let closed = Rc::into_inner(writer).map_or_else(Closed::default, |w| w.finish(END_PATIENCE));
     let summary = summary(prepared, &run, &closed, &remembered, now);
     let good = matches!(outcome, Outcome::Job(Exit::Code(0)));
-    if let (Outcome::Job(_), Some(summary)) = (&outcome, &summary) {
+    let has_run = matches!(outcome, Outcome::Job(_) | Outcome::Unknown | Outcome::Left);
+    if let Some(summary) = summary.as_ref().filter(|_| has_run) {
         print_summary(args, summary, &talk, now);
     }
     if let Some(warning) = of_record(&run, &closed, trouble) {

@@ -66,7 +66,9 @@ pub fn run(
     out: &mut dyn Write,
 ) -> Result<Ending, Failure> {
     settings::check(args)?;
-    if let Some(program) = args.command.first() {
+    if let Some(program) = args.command.first()
+        && args.attach.is_none()
+    {
         look_up(program)
             .map_err(|error| Failure::new(error.kind(), error).hint("nothing was started"))?;
     }

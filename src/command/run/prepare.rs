@@ -50,7 +50,10 @@ pub(super) struct Prepared {
 pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failure> {
     let wall = utc_now();
     let state = crate::dirs::state();
-    let directory = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let directory = match &args.attach {
+        Some(attach) => attach.directory.clone(),
+        None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+    };
     // The job waits for this disk only where what it holds is of use.
     let is_of_use =
         (args.zone.is_none() && config.zone.is_none()) || settings::policy(args) != Policy::Now;

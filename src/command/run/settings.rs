@@ -337,6 +337,14 @@ pub(super) fn plan(
                 .to_owned(),
         );
     }
+    if let Some(attach) = &args.attach {
+        // It runs: there is no start to hold, and none to come again.
+        may_hold = false;
+        notices.push(format!(
+            "attached to process {}: how it ends may not be told; when catrain leaves, it runs on",
+            attach.pid
+        ));
+    }
     let duration = expected(args, prepared, by_hand, &mut notices);
     let earned = !by_hand && args.duration.is_none();
     let replay_poll = REPLAY_POLL.mul_f64(args.speed);
@@ -365,7 +373,7 @@ pub(super) fn plan(
             seed: fastrand::u64(..),
         },
         looks_at_devices: args.replay.is_none() && args.gpus.iter().all(|gpu| gpu != "none"),
-        is_attached: false,
+        is_attached: args.attach.is_some(),
         // Outside a replay the speed is 1.
         poll: POLL.max(replay_poll),
         replan: POLL.max(replay_poll),

@@ -63,7 +63,9 @@ impl Machine {
         left: u32,
         effects: &mut Vec<Effect>,
     ) {
-        let why = None;
+        let why = exit
+            .is_none()
+            .then(|| "how it ended is not known: it was not started by catrain".to_owned());
         self.last = Last { exit, why, left };
         let is_good = exit == Some(Exit::Code(0));
         match self.phase {

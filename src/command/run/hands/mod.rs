@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::output::Output;
 use super::settings;
-use crate::cli::RunArgs;
+use crate::cli::{Attach, RunArgs};
 use crate::error::{Failure, Kind};
 use crate::executor::freezer::{Cell, Freezer};
 use crate::executor::readiness::Readiness;
@@ -55,6 +55,8 @@ const GUARD_AGAIN: Duration = Duration::from_secs(30);
 /// The job, its guard and the signals.
 pub(super) struct Hands {
     argv: Vec<OsString>,
+    /// What runs already, in place of a command to start.
+    attach: Option<Attach>,
     /// What is added to it when the job is started again.
     resume_args: Vec<OsString>,
     /// How the job is asked to save, and who of it.
@@ -123,6 +125,7 @@ impl Hands {
             Readiness::of(&signals).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
         Ok(Self {
             argv: args.command.clone(),
+            attach: args.attach.clone(),
             resume_args: resume_args(args),
             checkpoint: (
                 settings::checkpoint_signal(args),
@@ -396,6 +399,46 @@ impl Hands {
         .ok()
     }
 
+    /// Takes a process that runs already as the job; says what that means for pauses.
+    fn attach_to(&mut self, attach: &Attach) -> Result<i32, StartError> {
+        let mut job = Job::attach(attach.pid, attach.force).map_err(|error| StartError {
+            kind: Kind::Failed,
+            what: error.to_string(),
+        })?;
+        // Nothing of its output goes through us: there is nothing to prepare for it.
+        let (_, trouble) = self.output.prepare();
+        self.happened.extend(trouble.map(Happening::Trouble));
+        let mut is_frozen = false;
+        if self.freezes {
+            let enclosed = self.enclose(&mut job);
+            is_frozen = enclosed.is_ok();
+            self.happened.extend(enclosed.err().map(Happening::Trouble));
+        }
+        if let Some(why) = job.objection_in_words().filter(|_| !is_frozen) {
+            let text = format!("it will not be paused: {why}");
+            self.happened.push_back(Happening::Trouble(text));
+        }
+        let pid = job.leader().pid;
+        self.job = Some(job);
+        Ok(pid)
+    }
+
+    fn enclose(&mut self, job: &mut Job) -> Result<(), String> {
+        let not = |why: String| format!("it will be stopped, not frozen: {why}");
+        if self.guard.is_none() {
+            let started = self.try_start_guard();
+            self.guard = Some(started.map_err(|error| not(error.to_string()))?);
+            self.has_asked_for_guard = true;
+        }
+        let guarding = self
+            .guard
+            .as_mut()
+            .ok_or_else(|| not("no guard".to_owned()))?;
+        let freezer = Freezer::find(Path::new("/")).map_err(|why| not(why.in_words()))?;
+        let enclosed = job.enclose(&freezer, &mut guarding.guard);
+        enclosed.map(drop).map_err(|why| not(why.in_words()))
+    }
+
     /// Sends the signal on which the job saves.
     fn ask_to_save(&mut self) {
         let (signal, to) = self.checkpoint;
@@ -471,6 +514,9 @@ impl Hands {
 
 impl Executor for Hands {
     fn start(&mut self, attempt: u32) -> Result<i32, StartError> {
+        if let Some(attach) = self.attach.clone() {
+            return self.attach_to(&attach);
+        }
         let mut argv = self.argv.clone();
         if attempt > 1 {
             argv.extend(self.resume_args.iter().cloned());
