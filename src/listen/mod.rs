@@ -308,6 +308,8 @@ fn hear_lines(
 ) -> Result<(), Over> {
     let mut wanted = None;
     let mut is_asleep = false;
+    // A bar that stands still says the same at each look.
+    let mut told = None;
     // At once: what is there now was there before the job.
     let mut next = Duration::ZERO;
     loop {
@@ -344,7 +346,9 @@ fn hear_lines(
             }
         });
         for reading in readings.0 {
-            mouth.say(Said::Progress(reading))?;
+            if told.replace(reading) != Some(reading) {
+                mouth.say(Said::Progress(reading))?;
+            }
         }
         if let (Some(number), Some(text)) = (wanted, proof) {
             wanted = None;

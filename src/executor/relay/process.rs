@@ -30,6 +30,9 @@ pub(super) const TORN: &str = "torn";
 const LIFE: i32 = 3;
 /// What it holds in its hands at most. A pipe holds as much.
 const BLOCK: usize = 64 << 10;
+/// What it writes at once: the kernel's account of it, by which the supervisor sees bytes flow, grows
+/// when a write is done, and a slow reader may take long over a large one.
+const PIECE: usize = 1 << 10;
 
 /// What the program does when it is called [`NAME`]. Never returns.
 pub fn relay_main() -> ! {
@@ -86,7 +89,7 @@ fn relay(from: BorrowedFd<'_>, to: BorrowedFd<'_>, copy: &mut Offer<'_>) -> u8 {
         };
         let mut rest = &block[..length];
         while !rest.is_empty() {
-            match write(to, rest) {
+            match write(to, &rest[..rest.len().min(PIECE)]) {
                 Ok(written) => rest = &rest[written..],
                 Err(Errno::EINTR) => {}
                 // Somebody else who has the same open file wants it so.

@@ -1,5 +1,6 @@
 //! What lines of progress look like: the usual frameworks' own, or a user's expression.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex, RegexBuilder};
@@ -149,9 +150,17 @@ impl Patterns {
     /// How far the job is by this line, without its end; none if it does not say.
     pub fn read(&mut self, line: &str) -> Option<Reading> {
         let line = &line[..line.floor_char_boundary(LONGEST_LINE)];
-        let line = &*ESCAPES.replace_all(line, "");
+        let plain = match line.contains('\x1b') {
+            true => ESCAPES.replace_all(line, ""),
+            false => Cow::Borrowed(line),
+        };
+        let line = &*plain;
         if let Some(own) = &self.own {
             return own.read(line);
+        }
+        // Most lines say nothing, and a job may write many.
+        if !line.contains('/') && !line.contains(" of ") && !line.contains("poch") {
+            return None;
         }
         if let Some(found) = TRAINER_EPOCHS.captures(line) {
             self.epochs = number(&found, 1);
