@@ -109,7 +109,8 @@ impl Job {
         {
             return Err(AttachError::OtherUser { pid, uid });
         }
-        if !process.id.exists() {
+        // As long as the handle's process lives nobody else has its pid: what was read is of it.
+        if !process.id.exists() || handle.as_ref().is_some_and(process::is_readable) {
             return Err(AttachError::Ended(pid));
         }
         let own_session = nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw);

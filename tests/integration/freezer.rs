@@ -313,6 +313,39 @@ fn a_job_that_cannot_enter_runs_outside_and_is_stopped_by_signals() {
     assert!(pids.iter().all(|&pid| is_stopped(pid)));
 }
 
+#[test]
+fn a_cgroup_of_somebody_else_is_not_delegated_and_works_once_it_is() {
+    let Some(own) = own() else { return };
+    if !nix::unistd::geteuid().is_root() {
+        return; // Needs root to become another user.
+    }
+    let delegated = own.join(format!("test-{}", std::process::id()));
+    fs::create_dir(&delegated).unwrap();
+    let give = |places: &[&str]| {
+        for place in places {
+            std::os::unix::fs::chown(delegated.join(place), Some(65534), None).unwrap();
+        }
+    };
+    let words = {
+        let mut supervisor = Supervisor::start();
+        fs::write(delegated.join("cgroup.procs"), supervisor.pid().to_string()).unwrap();
+        let as_root = supervisor.ask("freezer");
+        supervisor.ask("become 65534");
+        let refused = supervisor.ask("freezer");
+        // As systemd does for `Delegate=yes`.
+        give(&["", "cgroup.procs"]);
+        [as_root, refused, supervisor.ask("freezer")]
+    };
+    eventually("the cgroup is removed", || {
+        fs::remove_dir(&delegated).is_ok()
+    });
+    assert_eq!((words[0].as_str(), words[2].as_str()), ("works", "works"));
+    assert!(
+        words[1].contains("not delegated") && words[1].contains("Delegate=yes"),
+        "{words:?}"
+    );
+}
+
 /// Prints what a freeze costs. Not part of the normal run: it measures the machine.
 #[test]
 #[ignore = "measures: run with --ignored --nocapture"]

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use catrain::clock::monotonic;
-use catrain::executor::freezer::{Cell, Freezer};
+use catrain::executor::freezer::{self, Cell, Freezer};
 use catrain::executor::signals::{Sender, Signals, die_of};
 use catrain::executor::spawn::{self, Inherited, Terminal};
 use catrain::executor::{Exit, Guard, GuardEvent, Job, Lease, PauseStep, To};
@@ -326,6 +326,10 @@ impl Play {
                 std::fs::remove_dir(cell.path()).unwrap();
                 self.spawn_where(argv, Terminal::Lent, Some(cell))
             }
+            ["freezer"] => match freezer::try_out(Path::new("/")) {
+                Ok(()) => "works".to_owned(),
+                Err(why) => why.in_words(),
+            },
             ["outside"] => {
                 let job = self.job.as_ref().unwrap();
                 job.outside().map_or_else(String::new, |why| why.in_words())
