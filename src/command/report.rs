@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::settle::{Settling, tell};
+use super::status::continued::continued_as;
 use super::verify;
 use crate::cli::{FunctionalUnit, ReportArgs, ReportFormat as Format};
 use anyhow::Context;
@@ -115,6 +116,8 @@ fn summary(
         ),
     })?;
     summary.record = Some(Record::of(ledger, is_written));
+    let state = run.path.ancestors().nth(3);
+    summary.continued_as = state.and_then(|state| continued_as(state, &run.id));
     Ok(summary)
 }
 

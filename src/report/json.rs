@@ -44,6 +44,10 @@ struct Run<'a> {
     ended_at: Option<Timestamp>,
     exit: Option<Exit>,
     why: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continues: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continued_as: Option<&'a str>,
     duration_s: Shown,
     pauses: u32,
     attempts: u32,
@@ -267,6 +271,8 @@ impl<'a> Run<'a> {
             ended_at: summary.ended_at,
             exit: summary.exit,
             why: &summary.why,
+            continues: begin.continues.as_deref(),
+            continued_as: summary.continued_as.as_deref(),
             duration_s: Shown::of(summary.duration_s, MILLI),
             pauses: summary.pauses,
             attempts: summary.attempts,

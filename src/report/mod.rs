@@ -100,6 +100,8 @@ pub struct Summary {
     pub record: Option<Record>,
     /// Whether not one line of it could be written: there is nothing to report of later.
     pub is_unrecorded: bool,
+    /// The run that went on with its job, where it ended before that did.
+    pub continued_as: Option<String>,
     /// Entries that the writer gave up.
     pub lost: u64,
     /// Bytes of a line that was cut off.
@@ -360,6 +362,7 @@ pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
         asked_for_sci: ask.units.unit.is_some(),
         record: None,
         is_unrecorded: false,
+        continued_as: None,
         lost: ledger.lost,
         torn: ledger.torn,
     })

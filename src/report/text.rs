@@ -472,6 +472,15 @@ pub(super) fn kept(
 /// What makes the numbers worth less than they look.
 pub(super) fn cautions(summary: &Summary) -> Vec<String> {
     let mut cautions = Vec::new();
+    if let Some(before) = &summary.begin.continues {
+        let before = harmless(before);
+        cautions.push(format!(
+            "continues {before}: what that used is not in these sums"
+        ));
+    }
+    if let Some(next) = &summary.continued_as {
+        cautions.push(format!("continued as {}", harmless(next)));
+    }
     if summary.is_unfinished() {
         let is_written = summary.record.as_ref().and_then(|record| record.is_written);
         cautions.push(

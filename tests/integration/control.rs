@@ -390,6 +390,11 @@ fn a_run_that_was_killed_while_held_is_continued_with_what_was_recorded() {
     });
     let refused = sandbox.catrain(["continue", &first]).output().unwrap();
     assert_eq!(refused.status.code(), Some(2), "{}", both(&refused));
+    let report = said(&sandbox, &["report", &first]);
+    assert!(
+        report.contains(&format!("continued as {second}")),
+        "{report}"
+    );
     let all = said(&sandbox, &["status"]);
     assert!(all.contains(&second) && !all.contains(&first), "{all}");
 
@@ -399,6 +404,29 @@ fn a_run_that_was_killed_while_held_is_continued_with_what_was_recorded() {
     assert_eq!(sandbox.read("told"), format!("{}\nhello\n", home.display()));
     let over = sandbox.catrain(["continue", &second]).output().unwrap();
     assert!(both(&over).contains("is over"), "{}", both(&over));
+}
+
+#[test]
+fn what_was_detached_is_detached_again_when_it_is_continued() {
+    let sandbox = Sandbox::new();
+    let options = held(&sandbox);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let first = detached(&sandbox, &options, &["echo", "at last"]);
+    let status = wait_for_state(&sandbox, &first, "held");
+    let supervisor: Pid = status["supervisor_pid"]
+        .as_i64()
+        .unwrap()
+        .try_into()
+        .unwrap();
+    process::kill(supervisor);
+    wait_until("it is dead", SOON, || !process::is_alive(supervisor));
+    let second = said(&sandbox, &["continue", &first]).trim().to_owned();
+    wait_for_state(&sandbox, &second, "held");
+    assert_eq!(begin_of(&sandbox, &second).continues, Some(first.clone()));
+    said(&sandbox, &["resume", &second]);
+    wait_for_end(&sandbox, &second);
+    assert!(said(&sandbox, &["logs", &second]).contains("at last\n"));
+    assert!(!said(&sandbox, &["logs", &first]).contains("at last\n"));
 }
 
 #[test]

@@ -427,7 +427,7 @@ fn expected(
             GIVEN_MARGIN
         };
         return Some(Expected {
-            duration: left_of(duration, prepared),
+            duration: left_of(duration, prepared.ran_before),
             margin,
             given: true,
         });
@@ -440,15 +440,30 @@ fn expected(
         ));
     }
     Some(Expected {
-        duration: left_of(usual, prepared),
+        duration: left_of(usual, prepared.ran_before),
         margin: 0.5,
         given: false,
     })
 }
 
 /// Without what the runs before have run already, of one that is continued.
-fn left_of(duration: Duration, prepared: &Prepared) -> Duration {
-    let left = duration.saturating_sub(prepared.ran_before);
+fn left_of(duration: Duration, ran_before: Duration) -> Duration {
+    let left = duration.saturating_sub(ran_before);
     // What took longer than expected is over soon, not at once.
     left.max(Duration::from_secs(1)).min(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_run_before_is_not_to_be_run_again() {
+        let left =
+            |hours, ran| left_of(Duration::from_hours(hours), Duration::from_hours(ran)).as_secs();
+        assert_eq!(left(6, 0), 6 * 3600);
+        assert_eq!(left(6, 4), 2 * 3600);
+        // It took longer than expected, and is not over.
+        assert_eq!(left(6, 7), 1);
+    }
 }

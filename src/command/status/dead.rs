@@ -287,11 +287,12 @@ fn has_no_end(path: &Path) -> bool {
     matches!(tail(), Ok(Some(tail)) if !tail.is_empty() && !has(&tail))
 }
 
-/// A run whose socket nobody serves is shown for a while, then forgotten.
-pub(super) fn forget_if_old(socket: &Path) {
+/// Takes a socket away that nobody serves: at once where the run has its end, else after a while, in
+/// which the run is shown.
+pub(super) fn forget(socket: &Path, is_over: bool) {
     let modified = fs::symlink_metadata(socket).and_then(|facts| facts.modified());
     let age = modified.ok().and_then(|at| at.elapsed().ok());
-    if age.is_some_and(|age| age > SHOWN_FOR) {
+    if is_over || age.is_some_and(|age| age > SHOWN_FOR) {
         let _ = fs::remove_file(socket);
     }
 }

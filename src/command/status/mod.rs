@@ -118,9 +118,10 @@ fn all() -> Vec<Value> {
         })
         .collect();
     let others = dead::unfinished(&known).into_iter();
-    runs.extend(others.map(|id| {
+    // Whose end stands before a long last line has ended all the same.
+    runs.extend(others.filter_map(|id| {
         let value = dead::dead(state.as_deref(), &id);
-        (id, value)
+        value["ended_at"].is_null().then_some((id, value))
     }));
     runs.sort_by(|a, b| a.0.cmp(&b.0));
     runs.into_iter().map(|(_, run)| run).collect()
@@ -132,10 +133,11 @@ fn answered(id: &str, answer: io::Result<Value>, socket: &Path, state: Option<&P
         Ok(answer) if answer["ok"] == true => answer,
         Ok(_) => dead::dead(state, id),
         Err(error) => {
+            let run = dead::dead(state, id);
             if error.kind() == io::ErrorKind::ConnectionRefused {
-                dead::forget_if_old(socket);
+                dead::forget(socket, !run["ended_at"].is_null());
             }
-            dead::dead(state, id)
+            run
         }
     }
 }
