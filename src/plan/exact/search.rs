@@ -17,7 +17,7 @@ const UNIT_BITS: u32 = 49;
 /// A state that cannot be reached. Sums onto it stay above every reachable cost and below overflow.
 const NEVER: i64 = 1 << 62;
 
-/// How grams become costs. Good for 6,000 ticks and more.
+/// How grams become costs. Good for 4,000 ticks.
 struct Scale {
     units_per_gram: f64,
     /// Bits at the low end of a cost that count pauses.
@@ -490,5 +490,48 @@ impl Backwards {
     fn forwards(mut self) -> Vec<(Phase, u32)> {
         self.0.reverse();
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_pause_more_outweighs_any_number_of_releases_and_no_count_spills_over() {
+        let off = Off {
+            pause_ticks: 0,
+            resume_ticks: 0,
+            pause_kwh: 0.0,
+            resume_kwh: 0.0,
+            idle_kw: 0.0,
+            may_begin: true,
+        };
+        for ticks in [1, 2, 12, 600, 4000] {
+            let problem = Problem {
+                tick_min: 5.0,
+                run_kw: 1.0,
+                wait_kw: 0.0,
+                hold: off,
+                release: Some(off),
+                min_run_ticks: 0,
+                min_pause_ticks: 0,
+                max_pauses: None,
+                latest_start_tick: None,
+                initial: Initial::Running(1),
+                ci_g_per_kwh: vec![300.0; ticks as usize],
+                deadline_ticks: ticks,
+                work_ticks: 1,
+            };
+            let scale = Scale::new(&problem, &ways(&problem, None));
+            let (hold, release) = (scale.mark(Way::Hold), scale.mark(Way::Release));
+            // Paused every other tick, from the first on.
+            let most = i64::from(ticks.div_ceil(2));
+            assert!(hold < release);
+            assert!(hold * most > release * (most - 1), "{ticks}");
+            assert_eq!(scale.units(release * most), 0, "{ticks}");
+            let dearest = scale.cost(1.0 / 12.0, 300.0) * i64::from(ticks);
+            assert!(dearest + release * most < NEVER, "{ticks}");
+        }
     }
 }

@@ -570,3 +570,52 @@ fn a_checked_plan_keeps_to_one_way_for_each_pause() {
     let released = [(Run, 2), (Paused(Release), 1), (Run, 4)];
     assert_eq!(check(&problem, &released), not_allowed);
 }
+
+prop_compose! {
+    /// Many short pauses in both ways that cost the same.
+    fn tied()(
+        (hold, release) in (tied_off(), tied_off()),
+        initial in initial(),
+        max_pauses in prop_oneof![4 => Just(None), 1 => (1..5_u32).prop_map(Some)],
+        ci in prop::collection::vec(prop::sample::select(vec![0.0, 70.0, 210.0]), 8..13),
+        beyond in 3..8_u32,
+    ) -> Problem {
+        Problem {
+            hold,
+            release: Some(release),
+            initial,
+            max_pauses,
+            run_kw: 0.3,
+            work_ticks: (ci.len() as u32).saturating_sub(beyond),
+            ..plain(&ci, 0)
+        }
+    }
+}
+
+prop_compose! {
+    fn tied_off()(
+        (pause_tenths, resume_tenths, idle_tenths) in (0..3_u32, 0..3_u32, 0..3_u32),
+    ) -> Off {
+        Off {
+            pause_kwh: f64::from(pause_tenths) / 10.0,
+            resume_kwh: f64::from(resume_tenths) / 10.0,
+            idle_kw: f64::from(idle_tenths) / 10.0,
+            ..FREE
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn of_equal_plans_the_first_to_end_then_fewest_pauses_then_fewest_releases(problem in tied()) {
+        let found = solve(&problem).map(|plan| {
+            (plan.end_tick as usize, plan.pauses, releases(&problem, &plan.phases))
+        });
+        let expected = Exhaustive::least(&problem).map(|(_, end, pauses, released)| {
+            (end, pauses, released)
+        });
+        prop_assert_eq!(found, expected);
+    }
+}
