@@ -459,8 +459,7 @@ mod tests {
     #[test]
     fn of_a_bar_that_grows_only_the_ends_are_passed_on() {
         let mut readings = Readings::default();
-        let all = [1.0, 2.0, 3.0, 9.0, 10.0, 0.0, 1.0, 2.0];
-        for done in all {
+        for done in [1.0, 2.0, 3.0, 9.0, 10.0, 0.0, 1.0, 2.0] {
             readings.take(reading(done, 10.0));
         }
         readings.take(reading(1.0, 3.0));

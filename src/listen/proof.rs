@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use glob::MatchOptions;
+use glob::Pattern;
 
 /// Files and folders that are looked at, those within matching folders included.
 const MOST_ENTRIES: usize = 10_000;
@@ -38,16 +38,13 @@ pub(super) type Seen = BTreeMap<PathBuf, Look>;
 /// # Errors
 /// There is too much of it, in words.
 pub(super) fn look(pattern: &str) -> Result<Seen, String> {
-    let options = MatchOptions {
-        require_literal_leading_dot: true,
-        ..MatchOptions::default()
-    };
-    let paths = glob::glob_with(pattern, options)
+    let paths = glob::glob(pattern)
         .map_err(|error| format!("`{pattern}` is no pattern of paths: {error}"))?;
     let mut left = MOST_ENTRIES;
     let mut seen = Seen::new();
     // What may not be read, or is gone again, is no proof.
-    for path in paths.flatten().filter(|path| !is_temporary(path)) {
+    let counts = |path: &PathBuf| !is_temporary(path) && !is_hidden(path, pattern);
+    for path in paths.flatten().filter(counts) {
         let look = spend(&mut left).and_then(|()| {
             let now = fs::metadata(&path)?;
             of(&path, &now, &mut left)
@@ -125,6 +122,20 @@ fn spend(left: &mut usize) -> io::Result<()> {
 fn is_temporary(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     [".tmp", ".part", "~"].iter().any(|end| name.ends_with(end))
+}
+
+/// Whether some part of it has a name with a dot in front that the pattern does not name with one. Not
+/// left to the walk, whose option for it drops those that are named as well, and panics at a name that
+/// is no UTF-8.
+fn is_hidden(path: &Path, pattern: &str) -> bool {
+    let is_dotted = |name: &str| name.starts_with('.') && name != "." && name != "..";
+    let named: Vec<Pattern> = (pattern.split('/').filter(|part| is_dotted(part)))
+        .filter_map(|part| Pattern::new(part).ok())
+        .collect();
+    path.components().any(|part| {
+        let part = part.as_os_str().to_string_lossy();
+        is_dotted(&part) && !named.iter().any(|pattern| pattern.matches(&part))
+    })
 }
 
 /// What a match is to the state before.
@@ -247,6 +258,9 @@ fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     fn file(inode: u64, size: u64, modified: i64) -> Look {
@@ -325,6 +339,8 @@ mod tests {
         for name in ["a.pt", "b.pt.tmp", "c.pt.part", "d.pt~", ".e.pt"] {
             fs::write(folder.path().join(name), "x").unwrap();
         }
+        let odd = OsStr::from_bytes(b"\xff.pt");
+        fs::write(folder.path().join(odd), "x").unwrap();
         let pattern = |end| folder.path().join(end).to_string_lossy().into_owned();
         let names = |seen: Seen| -> Vec<String> {
             let names = seen.keys().map(|path| path.file_name().unwrap());

@@ -174,7 +174,8 @@ static BECOME_SUPERVISOR: extern "C" fn() = {
 };
 
 fn answer(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    let line = format!("{text}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 fn supervise(job: &OsString) {

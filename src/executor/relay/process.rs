@@ -159,26 +159,30 @@ mod tests {
             is_taken: true,
         };
         let mut sent = 0_u32;
-        for _ in 0..2000 {
+        for _ in 0..4000 {
             // Cut anywhere.
             let text = format!("step {sent}/9000\nstep {}/90", sent + 1);
             offer.give(text.as_bytes());
             offer.give(b"00\n");
             sent += 2;
         }
-        assert!(offer.is_torn, "the pipe is full");
         let mut got = vec![0; 1 << 20];
         let length = taken.read(&mut got).unwrap();
         offer.give(b"ends another\nstep 1/2\n");
-        assert!(!offer.is_torn);
+        assert!(!offer.is_torn, "there is room again");
         got.truncate(length);
         let more = &mut [0; 1024];
         let length = taken.read(more).unwrap();
         got.extend_from_slice(&more[..length]);
+        assert!(got.contains(&0), "the pipe was full");
         let lines: Vec<&[u8]> = got.split(|&byte| byte == b'\n').collect();
         let whole = lines.iter().filter(|line| !line.contains(&0));
         let odd = whole.filter(|line| !line.is_empty() && !line.ends_with(b"/9000"));
-        assert_eq!(odd.collect::<Vec<_>>(), [b"step 1/2"]);
+        let odd: Vec<_> = odd.map(|line| String::from_utf8_lossy(line)).collect();
+        assert!(
+            odd == ["step 1/2"] || odd == ["ends another", "step 1/2"],
+            "{odd:?}"
+        );
     }
 
     #[test]
