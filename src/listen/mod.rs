@@ -450,6 +450,8 @@ fn look_for_proof(pattern: &str, orders: &Receiver<Order>, mut mouth: Mouth) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn reading(done: f64, total: f64) -> Reading {
@@ -475,6 +477,49 @@ mod tests {
             readings.take(reading(f64::from(done % 2), 10.0));
         }
         assert_eq!(readings.0.len(), MOST_READINGS);
+    }
+
+    /// A thread that hears lines of this file; the first orders are there before it is.
+    fn hears(path: &Path, first: Option<Order>) -> (Sender<Order>, mpsc::Receiver<Said>) {
+        let (sender, orders) = channel();
+        if let Some(order) = first {
+            sender.send(order).ok().unwrap();
+        }
+        let (say, said) = mpsc::channel(32);
+        let tail = Tail::new(Ear::File(path.to_owned()));
+        std::thread::spawn(move || {
+            let _ = hear_lines(tail, Patterns::built_in(), None, &orders, Mouth::new(say));
+        });
+        (sender, said)
+    }
+
+    async fn soon(said: &mut mpsc::Receiver<Said>) -> Said {
+        let limit = Duration::from_secs(20);
+        let said = tokio::time::timeout(limit, said.recv()).await;
+        said.expect("it is said soon").unwrap()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_looked_at_while_the_job_is_paused() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, clock] = ["log", "clock"].map(|name| folder.path().join(name));
+        // Whoever looks at this complains.
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (orders, mut said) = hears(&path, Some(Order::Sleep));
+        let (awake, mut other) = hears(&clock, None);
+        // Until another has had its turns.
+        let (number, pids) = (0, Vec::new());
+        awake.send(Order::Want { number, pids }).ok().unwrap();
+        soon(&mut other).await;
+        for step in 1..=3 {
+            std::fs::write(&clock, format!("step {step}/9\n").repeat(step)).unwrap();
+            soon(&mut other).await;
+        }
+        std::fs::remove_file(&path).unwrap();
+        let (number, pids) = (1, Vec::new());
+        orders.send(Order::Want { number, pids }).ok().unwrap();
+        let first = soon(&mut said).await;
+        assert!(matches!(first, Said::Ready(1, Who::Tail)), "{first:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -150,31 +150,6 @@ fn an_inherited_stream_is_read_beside_and_not_touched() {
 }
 
 #[test]
-fn nothing_is_looked_at_while_the_job_is_paused() {
-    let sandbox = Sandbox::new();
-    let [path, clock] = ["log", "clock"].map(|name| sandbox.write(name, ""));
-    let mut ears = Ears::of(Some(Ear::File(path.clone())), None, None);
-    let mut other = Ears::of(Some(Ear::File(clock.clone())), None, None);
-    ears.want_proof(&[]);
-    other.want_proof(&[]);
-    ears.listener.forget_proof();
-    other.listener.forget_proof();
-    ears.listener.sleep();
-    // Orders are taken one after the other: by the time of these looks that one is.
-    fs::remove_file(&path).unwrap();
-    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    for step in 1..=3 {
-        append(&clock, &format!("step {step}/9000\n"));
-        assert_eq!(other.next(), progress(f64::from(step), 9000.0));
-    }
-    fs::remove_file(&path).unwrap();
-    fs::write(&path, "step 1/9000\n").unwrap();
-    ears.listener.wake();
-    // It would have told of the pipe before.
-    assert_eq!(ears.next(), progress(1.0, 9000.0));
-}
-
-#[test]
 fn a_copy_is_heard_and_another_may_take_its_place() {
     for another in [false, true] {
         let mut pipes = [(); 2].map(|()| std::io::pipe().unwrap());
