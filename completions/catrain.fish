@@ -37,6 +37,10 @@ complete -c catrain -n "__fish_catrain_needs_command" -f -a "status" -d 'Show th
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "pause" -d 'Hold a run until `catrain resume`; the plan does not lift it'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "resume" -d 'Let a held or paused run go on now'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "stop" -d 'End a run: stop signal, then the grace period, then KILL'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "reload" -d 'Have a run read its configuration anew; all live runs where none is named'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "continue" -d 'Start a run again that ended before its job did: held, or waiting for a restart'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "attach" -d 'Supervise a process that is already running; it offers less, and says so'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "logs" -d 'Print what a detached run and its job wrote'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "zones" -d 'List the grid zones that are known'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "key" -d 'Keep the keys of sources, encrypted'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
@@ -58,8 +62,38 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l threshold -d 'Fo
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-run -d 'Least time from a start or resume to the next pause' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-pause -d 'Least time paused' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l pause-with -d 'How the job is paused [default: stop, or the preset\'s]' -r -f -a "stop\t'Stop every process, and continue them later'
+freeze\t'Freeze the job\'s control group; falls back to `stop` where that is not possible'
+checkpoint\t'Have the job save its state, see the proof, then stop it'
+restart\t'Have the job save its state and leave; start the command again later'
+auto\t'`stop` or `restart`, as the plan finds cheaper for each pause'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: stopped and continued'
+torchrun\t'torchrun: its ranks are asked to save'
+lightning\t'PyTorch Lightning'
+huggingface\t'Hugging Face Trainer and accelerate'
+submitit\t'submitit'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l max-stop -d 'Longest stop of a job that has not saved its state [default: 8m for several ranks, else none]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-signal -d 'How the job is asked to save its state [default: USR1, or the preset\'s]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-to -d 'Who of the job is asked to [default: leader, or the preset\'s]' -r -f -a "leader\t'The process that was started'
+group\t'Its process group'
+ranks\t'Each rank, not the launcher'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-path -d 'Proof of a save: a file that matches is new, or changed, and complete' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-line -d 'Proof of a save: a line that matches, where progress is read from' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-timeout -d 'How long a save may take' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l unproved -d 'What follows when nothing proves a save in time' -r -f -a "stop\t'Stop it all the same; it keeps its memory'
+run\t'Let it run on'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l resume-args -d 'Arguments to add when a job that has left is started again, such as `--resume latest`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress-pattern -d 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l stop-signal -d 'How the job is asked to end by `catrain stop`' -r
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l grace -d 'How long the job may take to end before it is killed' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l grace -d 'How long the job may take to end before it is killed [default: 30s, or the preset\'s]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l leftovers -d 'What becomes of processes that outlive the job\'s first one' -r -f -a "end\t'They have the grace period to end by themselves, then are ended'
+leave\t'They run on'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l retries -d 'How often a job that fails is started again' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l retry-delay -d 'How long to wait before that; twice as long each time, with jitter' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l on-pause -d 'Run CMD by `sh -c` when the job is paused; CATRAIN_RUN, CATRAIN_EVENT and more tell it why' -r -f -a "(__fish_complete_command)"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l on-resume -d 'The same when it goes on' -r -f -a "(__fish_complete_command)"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l on-end -d 'The same when the run is over' -r -f -a "(__fish_complete_command)"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l power -d 'Power of the job while running, in watts, where nothing is measured' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l idle-power -d 'Power that stays on while paused, in watts' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l gpus -d 'GPUs to meter: indices, UUIDs or MIG ids, `all` or `none` [default: those that the job may see]' -r
@@ -74,6 +108,8 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l summary-file -d 
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress -d 'A countdown while held or paused' -r -f -a "auto\t'On a terminal'
 always\t'Also elsewhere'
 never\t'Never'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l detached -d 'Started by `--detach`, with this file for the output' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l continues -d 'Started by `continue`, in the place of this run' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -81,6 +117,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l offline -d 'Ask 
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l duration-exact -d 'The duration is sure: plan without a safety margin'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
+complete -c catrain -n "__fish_catrain_using_subcommand run" -s D -l detach -d 'Supervise from a session of its own, with the output in a file: prints the run\'s id and returns'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s z -l zone -d 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several' -r
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s s -l source -d 'Where intensities come from, in order of preference: a service\'s name, file:PATH, built-in' -r
@@ -168,11 +205,13 @@ complete -c catrain -n "__fish_catrain_using_subcommand status" -l color -d 'Col
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand status" -l json -d 'One JSON document'
-complete -c catrain -n "__fish_catrain_using_subcommand status" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand status" -l watch -d 'Go on and show it again whenever there is something new, until Ctrl-C'
+complete -c catrain -n "__fish_catrain_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand pause" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand resume" -l for -d 'Only for this long, such as `2h`; then things are as before again' -r
 complete -c catrain -n "__fish_catrain_using_subcommand resume" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
@@ -181,6 +220,94 @@ complete -c catrain -n "__fish_catrain_using_subcommand stop" -l color -d 'Colou
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand reload" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand continue" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand continue" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -s z -l zone -d 'Grid zone, as `catrain zones` lists them [default: guessed from the system\'s time zone]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -s s -l source -d 'Sources in order of preference: `neso`, `energy-charts`, `energi-data-service`, `electricity-maps`, `watttime`, `carbon-aware-sdk`, `file:PATH` (a trace or issued forecasts), `built-in` [default: the configured chain, else those without a key that serve the zone]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l account-with -d 'Keep a second, complete account by another signal, such as `watttime`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l replay -d 'Live out a recorded day: a trace file or a built-in zone, from TIME on' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l speed -d 'How many times faster the replayed day passes' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -s d -l duration -d 'Uninterrupted running time of the whole job, such as `6h` or `2d 4h` [default: the median of the last five good runs of the same command here, else unknown]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l deadline -d 'Finish by: RFC 3339, `2026-11-25 09:00`, `tomorrow 09:00`, or `+36h`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l max-delay -d 'Most time spent not progressing, in all; `0` never holds and never pauses [default: 12h with a duration, else half the time run so far]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l policy -d 'How to choose when to run' -r -f -a "plan\t'Least emissions within deadline and delay'
+threshold\t'Run while the intensity is at or below a limit'
+window\t'One uninterrupted run at the cleanest time'
+budget\t'The earliest end within `--carbon-budget`'
+now\t'At once, never paused'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l threshold -d 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l min-run -d 'Least time from a start or resume to the next pause' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l min-pause -d 'Least time paused' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l pause-with -d 'How the job is paused [default: stop, or the preset\'s]' -r -f -a "stop\t'Stop every process, and continue them later'
+freeze\t'Freeze the job\'s control group; falls back to `stop` where that is not possible'
+checkpoint\t'Have the job save its state, see the proof, then stop it'
+restart\t'Have the job save its state and leave; start the command again later'
+auto\t'`stop` or `restart`, as the plan finds cheaper for each pause'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: stopped and continued'
+torchrun\t'torchrun: its ranks are asked to save'
+lightning\t'PyTorch Lightning'
+huggingface\t'Hugging Face Trainer and accelerate'
+submitit\t'submitit'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l max-stop -d 'Longest stop of a job that has not saved its state [default: 8m for several ranks, else none]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-signal -d 'How the job is asked to save its state [default: USR1, or the preset\'s]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-to -d 'Who of the job is asked to [default: leader, or the preset\'s]' -r -f -a "leader\t'The process that was started'
+group\t'Its process group'
+ranks\t'Each rank, not the launcher'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-path -d 'Proof of a save: a file that matches is new, or changed, and complete' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-line -d 'Proof of a save: a line that matches, where progress is read from' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-timeout -d 'How long a save may take' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l unproved -d 'What follows when nothing proves a save in time' -r -f -a "stop\t'Stop it all the same; it keeps its memory'
+run\t'Let it run on'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l resume-args -d 'Arguments to add when a job that has left is started again, such as `--resume latest`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress-pattern -d 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l stop-signal -d 'How the job is asked to end by `catrain stop`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l grace -d 'How long the job may take to end before it is killed [default: 30s, or the preset\'s]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l leftovers -d 'What becomes of processes that outlive the job\'s first one' -r -f -a "end\t'They have the grace period to end by themselves, then are ended'
+leave\t'They run on'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l retries -d 'How often a job that fails is started again' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l retry-delay -d 'How long to wait before that; twice as long each time, with jitter' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l on-pause -d 'Run CMD by `sh -c` when the job is paused; CATRAIN_RUN, CATRAIN_EVENT and more tell it why' -r -f -a "(__fish_complete_command)"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l on-resume -d 'The same when it goes on' -r -f -a "(__fish_complete_command)"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l on-end -d 'The same when the run is over' -r -f -a "(__fish_complete_command)"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l power -d 'Power of the job while running, in watts, where nothing is measured' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l idle-power -d 'Power that stays on while paused, in watts' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l gpus -d 'GPUs to meter: indices, UUIDs or MIG ids, `all` or `none` [default: those that the job may see]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l share -d 'Whose energy is counted where others use the machine too [default: job]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l pue -d 'Facility energy divided by IT energy [default: IT equipment only]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l name -d 'Name for status and reports [default: the program\'s name]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l label -d 'Label for reports; may be repeated' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l summary -d 'What is printed at the end, to stderr' -r -f -a "text\t'A few lines'
+json\t'One JSON document'
+none\t'Nothing'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l summary-file -d 'Write the summary to a file as well' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress -d 'A countdown while held or paused' -r -f -a "auto\t'On a terminal'
+always\t'Also elsewhere'
+never\t'Never'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l detached -d 'Started by `--detach`, with this file for the output' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l continues -d 'Started by `continue`, in the place of this run' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l offline -d 'Ask nobody: cache, files and built-in data only'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l duration-exact -d 'The duration is sure: plan without a safety margin'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -s D -l detach -d 'Supervise from a session of its own, with the output in a file: prints the run\'s id and returns'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l force -d 'Pause it even if it shares its session with others, or has a terminal'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand logs" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand logs" -s f -l follow -d 'Go on until the run is over'
+complete -c catrain -n "__fish_catrain_using_subcommand logs" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::run::{self, Ending};
 use super::status::dead::{Fate, fate};
-use super::status::sockets;
+use super::status::{sockets, supervisor_of};
 use crate::cli::{Attach, AttachArgs, LeftoverFate, PauseMode, ProgressFrom, RunArgs};
 use crate::control::{self, Word};
 use crate::error::{Failure, Kind};
@@ -31,6 +31,13 @@ pub fn attach(
         Ok(pid) => pid,
         Err(_) => job_of(&args.target)?,
     };
+    if let Some(run) = supervisor_of(pid) {
+        return Err(
+            Failure::usage(format!("process {pid} is supervised already, by {run}")).hint(format!(
+                "`catrain status {run}` shows how it stands; nothing was done"
+            )),
+        );
+    }
     // Looked at before anything is begun; nobody is touched by that.
     drop(Job::attach(pid, args.force).map_err(|error| {
         Failure::new(Kind::Failed, error).hint("nothing was done; it runs on as before")

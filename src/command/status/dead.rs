@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::continued::continued_as;
 use crate::clock::utc_now;
 use crate::executor::Process;
+use crate::executor::freezer::Freezer;
 use crate::ledger::entry::{Begin, Exit};
 use crate::ledger::runs::is_id;
 use crate::ledger::standing::{self, Standing};
@@ -227,8 +228,19 @@ pub(super) fn dead(state: Option<&Path>, run: &str) -> Value {
         Fate::Ended { exit, .. } => exit,
         _ => None,
     };
+    let job = match fate {
+        Fate::JobRuns(pid) => Some(pid),
+        _ => None,
+    };
+    if job.is_some() {
+        // Supervisor and guard may have been killed at once, and no signal thaws what they froze.
+        if let Ok(freezer) = Freezer::find(Path::new("/")) {
+            freezer.sweep();
+        }
+    }
     json!({
         "id": run,
+        "pid": job,
         "name": begin.map(|begin| begin.name.clone()),
         "state": words,
         "exit": exit,

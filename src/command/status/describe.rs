@@ -71,6 +71,7 @@ pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name
         "can_pause": settings.can_pause,
         "pauses": machine.pauses(),
         "saves_g": plan.map(|plan| (plan.run_now_grams - plan.grams).0),
+        "ways": plan.map(|plan| plan.ways.clone()),
         "plan": plan.map(|plan| plan.phases.iter().map(|(act, until)| {
             json!({ "act": act, "until": until.to_string() })
         }).collect::<Vec<_>>()),

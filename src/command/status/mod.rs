@@ -124,7 +124,25 @@ fn all() -> Vec<Value> {
         value["ended_at"].is_null().then_some((id, value))
     }));
     runs.sort_by(|a, b| a.0.cmp(&b.0));
-    runs.into_iter().map(|(_, run)| run).collect()
+    let supervised: BTreeSet<i64> = (runs.iter())
+        .filter(|(_, run)| run["ok"] == true)
+        .filter_map(|(_, run)| run["pid"].as_i64())
+        .collect();
+    // The job of a run whose supervisor was killed may be another's by now.
+    let is_anothers = |run: &Value| {
+        let pid = run["pid"].as_i64();
+        run["ok"] != true && pid.is_some_and(|pid| supervised.contains(&pid))
+    };
+    let runs = runs.into_iter().map(|(_, run)| run);
+    runs.filter(|run| !is_anothers(run)).collect()
+}
+
+/// The live run that supervises a process, if one does.
+pub(super) fn supervisor_of(pid: i32) -> Option<String> {
+    let answers = ask_all(&sockets(), Word::Status).into_iter();
+    let mut found = answers.filter_map(|(id, answer)| Some((id, answer.ok()?)));
+    let is_it = |(_, run): &(String, Value)| run["pid"].as_i64() == Some(i64::from(pid));
+    found.find(is_it).map(|(id, _)| id)
 }
 
 /// A run as it answers, or as its record tells.

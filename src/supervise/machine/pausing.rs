@@ -387,7 +387,11 @@ impl Machine {
         effects.push(confirmed(Action::Resume, processes, took, None));
         effects.push(Effect::Hook(Occasion::Resume));
         self.resumed_at = Some(now.elapsed);
-        self.restored_at = now.elapsed + self.settings.switching.resume;
+        // What was only stopped restores nothing, though it was to leave.
+        self.restored_at = match self.settings.pausing.with {
+            PauseWith::Restart => now.elapsed,
+            _ => now.elapsed + self.settings.switching.resume,
+        };
         self.enter(now, Phase::Running { since: now.elapsed }, effects);
         self.steer(now, effects);
     }

@@ -220,17 +220,12 @@ impl Output {
     /// What is heard next; none at once where nothing ever will be. A relay that was killed is
     /// replaced meanwhile.
     pub(super) async fn next(&mut self) -> Option<Heard> {
-        loop {
+        while self.listener.is_some() || self.relay.is_some() {
             let events = self.relay.as_ref().and_then(|it| it.events.as_ref());
             tokio::select! {
                 heard = hear(self.listener.as_mut()) => match heard {
                     Some(heard) => return Some(heard),
-                    None => {
-                        self.listener = None;
-                        if self.relay.is_none() {
-                            return None;
-                        }
-                    }
+                    None => self.listener = None,
                 },
                 Some(()) = arrived(events) => {
                     if let Some(text) = self.relay.as_mut().and_then(Relaying::look) {
@@ -240,6 +235,7 @@ impl Output {
                 else => return None,
             }
         }
+        None
     }
 
     /// Waits a moment for output that is on its way.
