@@ -788,7 +788,10 @@ impl Machine {
     fn turn_segment(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         let (part, causes) = match self.phase {
             Phase::Holding if self.decision.is_some() => (Part::Held, self.holds.causes()),
-            Phase::Starting if self.attempt > 1 => (Part::Restoring, Vec::new()),
+            // By whom it was paused, by that it restores.
+            Phase::Starting if self.attempt > 1 => {
+                (Part::Restoring, self.segments.open().1.to_vec())
+            }
             Phase::Holding | Phase::Starting | Phase::Ended(_) => (Part::Overhead, Vec::new()),
             Phase::Running { .. } if self.is_restoring(now) => {
                 (Part::Restoring, self.segments.open().1.to_vec())

@@ -2,6 +2,7 @@
 
 mod attach;
 mod audit;
+mod calamities;
 mod control;
 mod day;
 mod executor;

@@ -160,13 +160,14 @@ fn a_job_that_ignores_term_is_killed_after_the_grace_period() {
 }
 
 #[test]
-fn what_leaves_the_job_s_group_outlives_it_as_without_catrain() {
+fn what_leaves_the_job_s_group_outlives_it_where_that_is_asked_for() {
     let sandbox = Sandbox::new();
     let file = sandbox.path("file");
     let words = ["leave-group", file.to_str().unwrap()];
+    let options = [&AT_ONCE[..], &["--leftovers", "leave"]].concat();
     let mut run = Supervised::start(
         &sandbox,
-        &mut run(&sandbox, &AT_ONCE, script("job.py", words)),
+        &mut run(&sandbox, &options, script("job.py", words)),
     );
     assert_eq!(run.end().code(), Some(0));
     wait_until("the child writes", SOON, || file.exists());

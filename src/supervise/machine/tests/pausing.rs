@@ -118,6 +118,23 @@ fn a_job_that_has_saved_may_leave_by_itself_and_is_started_again() {
 }
 
 #[test]
+fn restoring_after_a_restart_is_put_down_to_who_paused() {
+    let mut settings = with(PauseWith::Restart);
+    settings.switching.resume = 2 * MINUTE;
+    let mut run = Run::by(waits, settings).begin(dirty_first(24));
+    run.on(saved());
+    run.on(ends(0));
+    run.decide_by(runs);
+    run.pass(2 * HOUR);
+    let stretches = run.stretches();
+    let restoring = stretches
+        .iter()
+        .find(|s| s.part == Part::Restoring)
+        .unwrap();
+    assert_eq!(restoring.causes, [Cause::Carbon]);
+}
+
+#[test]
 fn a_job_that_has_saved_and_stays_is_asked_to_end_and_then_killed() {
     let mut run = asked(with(PauseWith::Restart));
     run.on(saved());
