@@ -6,7 +6,8 @@
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -28,6 +29,8 @@ use crate::words;
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one that was killed may take to be gone.
+const LAST_BREATH: Duration = Duration::from_secs(5);
 /// The run's id is waited for no longer than this, by the command's own thread.
 const ID_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -41,18 +44,37 @@ pub(super) struct Hooks {
     inherited: Inherited,
     /// Where it is told that one failed.
     arrivals: Sender<Arrival>,
-    /// Closed by each that has ended.
-    done: mpsc::Sender<()>,
+    /// Whether nobody listens there any more.
+    is_over: Arc<AtomicBool>,
+    /// Told by each that has ended what nobody has heard of it, and closed by the last.
+    done: mpsc::Sender<Option<String>>,
 }
 
 /// Those that may still run.
-pub(super) struct StillRunning(mpsc::Receiver<()>);
+pub(super) struct StillRunning(mpsc::Receiver<Option<String>>);
 
 impl StillRunning {
-    /// Waits until all have ended; each has its own limit.
-    pub(super) fn wait(self) {
-        while self.0.recv_timeout(2 * PATIENCE).is_ok() {}
+    /// Waits until all have ended, each within its own limit; what went wrong with them after the
+    /// run was over, in words.
+    pub(super) fn wait(self) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Ok(unheard) = self.0.recv_timeout(patience() + LAST_BREATH) {
+            told.extend(unheard);
+        }
+        told
     }
+}
+
+/// How long a command may take; in tests what they ask for, so that they need not wait for long.
+fn patience() -> Duration {
+    #[cfg(feature = "fault-points")]
+    if let Some(asked) = std::env::var("CATRAIN_TEST_HOOK_MS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        return Duration::from_millis(asked);
+    }
+    PATIENCE
 }
 
 impl Hooks {
@@ -72,6 +94,7 @@ impl Hooks {
             run,
             inherited: *inherited,
             arrivals,
+            is_over: Arc::default(),
             done,
         };
         (hooks, StillRunning(still_running))
@@ -83,6 +106,9 @@ impl Hooks {
     }
 
     fn run(&self, now: Moment, occasion: Occasion, view: &View<'_>) {
+        if occasion == Occasion::End {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
         let (flag, command) = match occasion {
             Occasion::Pause => ("--on-pause", &self.pause),
             Occasion::Resume => ("--on-resume", &self.resume),
@@ -94,14 +120,17 @@ impl Hooks {
         let facts = facts(now, occasion, view, &self.name);
         let (run, inherited) = (self.run.clone(), self.inherited);
         let (arrivals, done) = (self.arrivals.clone(), self.done.clone());
+        let is_over = self.is_over.clone();
         let body = move || {
             let id = run.within(ID_PATIENCE);
-            if let Some(what) = carry_out(&command, &facts, &id, &inherited) {
-                let text = format!("{flag} {what}: {}", harmless(&command));
-                // The job is not waited for, and neither is the run.
-                drop(arrivals.try_send(Arrival::Trouble(text)));
-            }
-            let _ = done.send(());
+            let failed = carry_out(&command, &facts, &id, &inherited)
+                .map(|what| format!("{flag} {what}: {}", harmless(&command)));
+            // The run is not waited for; once it is over, it is who waits.
+            let unheard = failed.filter(|text| {
+                let trouble = Arrival::Trouble(text.clone());
+                is_over.load(Ordering::Relaxed) || arrivals.try_send(trouble).is_err()
+            });
+            let _ = done.send(unheard);
         };
         let thread = std::thread::Builder::new().name("hook".to_owned());
         if thread.spawn(body).is_err() {
@@ -135,7 +164,8 @@ fn carry_out(
         Err(error) => return Some(format!("could not be run ({error})")),
     };
     let pid = Pid::from_raw(child.id().cast_signed());
-    let ended = within(PATIENCE, move || {
+    let limit = patience();
+    let ended = within(limit, move || {
         waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
     });
     let is_late = ended.is_err();
@@ -145,7 +175,7 @@ fn carry_out(
     }
     match child.wait() {
         _ if is_late => {
-            let limit = words::duration(PATIENCE);
+            let limit = words::duration(limit);
             Some(format!("took longer than {limit} and was killed"))
         }
         Ok(status) if status.success() => None,

@@ -172,9 +172,12 @@ pub fn run(
         Ok::<_, Failure>((over, teller))
     })?;
     runtime.shutdown_background();
-    still_running.wait();
+    let failed_late = still_running.wait();
     existence.settle(ending::END_PATIENCE);
     let talk = person.finish();
+    for text in failed_late {
+        talk.say(&format!("warning: {text}"));
+    }
     let trouble = trouble.take();
     ending::finish(args, &prepared, over, clock.now(), writer, trouble, talk)
 }
