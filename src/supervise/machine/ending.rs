@@ -19,6 +19,9 @@ const BEYOND_KILLING: Duration = Duration::from_secs(10);
 const SOON_AFTER_RESUME: Duration = Duration::from_mins(5);
 /// A job that ran for so long has not failed in a row.
 const GOOD_WHILE: Duration = Duration::from_hours(1);
+/// What ends a process in the middle of whatever it does: ILL, ABRT, BUS, FPE, KILL, SEGV, XCPU, XFSZ,
+/// SYS. What it was writing then is not whole, however still it lies there.
+const CRASHES: [i32; 9] = [4, 6, 7, 8, 9, 11, 24, 25, 31];
 /// A job that ends so soon after a person's signal ends by it.
 const BY_SIGNAL: Duration = Duration::from_secs(60);
 
@@ -77,7 +80,8 @@ impl Machine {
             Phase::Leaving { .. } => self.leave(now, After::Release, effects),
             Phase::Checkpointing { asked, give_up, .. } => {
                 self.asked_to_save = asked;
-                if self.settings.pausing.has_proof {
+                let crashed = matches!(exit, Some(Exit::Signal(by)) if CRASHES.contains(&by));
+                if self.settings.pausing.has_proof && !crashed {
                     let give_up = give_up.min(now.monotonic + PROOF_AFTER_END);
                     self.enter(now, Phase::Proving { give_up }, effects);
                 } else if self.way == Way::Release && is_good {

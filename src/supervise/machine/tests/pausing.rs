@@ -88,6 +88,19 @@ fn without_a_proof_in_time_it_is_stopped_and_recorded_as_unproved() {
 }
 
 #[test]
+fn a_job_that_crashes_while_it_saves_leaves_nothing_that_is_whole() {
+    for mode in [PauseWith::Checkpoint, PauseWith::Restart] {
+        let mut run = asked(with(mode));
+        let exit = Some(Exit::Signal(9));
+        run.on(Event::ChildEnded { exit, left: 0 });
+        let (ended, why) = run.end().expect("no proof is waited for");
+        assert_eq!(ended, exit);
+        let why = why.unwrap();
+        assert!(why.contains("was ended by KILL while it saved"), "{why}");
+    }
+}
+
+#[test]
 fn without_a_proof_in_time_it_runs_on_where_that_is_the_setting() {
     let mut settings = with(PauseWith::Restart);
     settings.pausing.unproved = Unproved::Run;
