@@ -19,6 +19,7 @@ mod ledger;
 mod listen;
 mod live;
 mod metering;
+mod pausing;
 mod planner;
 mod promises;
 mod published;

@@ -100,7 +100,7 @@ impl<'a> Supervised<'a> {
     pub(crate) fn leader_now(&self) -> Option<Pid> {
         self.children()
             .into_iter()
-            .find(|(pid, stat, first)| stat.session == *pid && first != "carbon-guard")
+            .find(|(pid, stat, first)| stat.session == *pid && !first.starts_with("carbon-"))
             .map(|(pid, ..)| pid)
     }
 
