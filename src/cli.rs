@@ -95,6 +95,11 @@ pub enum Command {
     /// variables of ours. What is kept is sealed with a file beside it, against backups and glances,
     /// or with a passphrase, against whoever can read your files.
     Key(KeyArgs),
+    /// Check what works here, and say the exact fix for what does not
+    ///
+    /// Changes nothing, shows no secret, and ends within about five seconds whatever hangs. The watchdog
+    /// is started for a moment, and the sources of the zone are asked once, unless --offline is given.
+    Doctor(DoctorArgs),
     /// Print the completion script of a shell
     Completions {
         /// The shell
@@ -1082,6 +1087,36 @@ pub struct ResumeArgs {
     /// Only for this long, such as `2h`; then things are as before again
     #[arg(long = "for", value_name = "DUR", value_parser = parse::positive_duration)]
     pub time: Option<Duration>,
+}
+
+/// `catrain doctor`.
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = "How it is told:
+  ✓  works
+  !  could be better, with what to do
+  ✗  is broken, with what to do; then catrain ends with 1
+
+Examples:
+  catrain doctor
+  catrain doctor --offline --json
+  srun --jobid 17 catrain doctor
+      in the very surroundings that a run will have")]
+pub struct DoctorArgs {
+    /// The zone that runs will have [default: as for `run`]
+    #[arg(short, long, value_name = "ZONE", env = "CATRAIN_ZONE")]
+    pub zone: Option<String>,
+
+    /// Ask nobody
+    #[arg(
+        long,
+        env = "CATRAIN_OFFLINE",
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
+    pub offline: bool,
+
+    /// One JSON document, `catrain.doctor/1`
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// One run.

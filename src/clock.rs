@@ -156,11 +156,12 @@ pub fn utc_now() -> Timestamp {
     Timestamp::now()
 }
 
-fn boottime() -> Duration {
+/// `CLOCK_BOOTTIME`: time since boot, host suspend included.
+pub fn boottime() -> Duration {
     read(ClockId::CLOCK_BOOTTIME)
 }
 
-/// `CLOCK_MONOTONIC` since boot: for give-up times outside a run.
+/// `CLOCK_MONOTONIC` since boot, host suspend excluded: for give-up times outside a run.
 pub fn monotonic() -> Duration {
     read(ClockId::CLOCK_MONOTONIC)
 }

@@ -46,8 +46,13 @@ pub enum Limit {
 /// Looks at the environment; may take up to five seconds where a command has to be asked, and no
 /// time at all elsewhere.
 pub fn look(variable: impl Fn(&str) -> Option<String>) -> Surroundings {
+    look_for(PATIENCE, variable)
+}
+
+/// The same with another limit for a command that has to be asked.
+pub fn look_for(patience: Duration, variable: impl Fn(&str) -> Option<String>) -> Surroundings {
     if let Some(job) = variable("SLURM_JOB_ID") {
-        return slurm(&job, variable("SLURM_JOB_END_TIME").as_deref());
+        return slurm(&job, variable("SLURM_JOB_END_TIME").as_deref(), patience);
     }
     for (id, name) in [("PBS_JOBID", "PBS job"), ("LSB_JOBID", "LSF job")] {
         if let Some(job) = variable(id) {
@@ -71,16 +76,16 @@ pub fn look(variable: impl Fn(&str) -> Option<String>) -> Surroundings {
     if variable("INVOCATION_ID").is_some()
         && let Some(service) = own_service()
     {
-        return systemd(&service);
+        return systemd(&service, patience);
     }
     Surroundings::default()
 }
 
 /// `SLURM_JOB_END_TIME` (Unix seconds, since Slurm 22.05 not always set), else one `squeue`.
-fn slurm(job: &str, end_time: Option<&str>) -> Surroundings {
+fn slurm(job: &str, end_time: Option<&str>, patience: Duration) -> Surroundings {
     let limit = match end_time.map(parse_unix) {
         Some(Some(end)) => Limit::Until(end),
-        _ => match answer_of("squeue", &["-h", "-j", job, "-o", "%e"]) {
+        _ => match answer_of("squeue", &["-h", "-j", job, "-o", "%e"], patience) {
             Ok(text) => squeue_end(&text, &TimeZone::system()),
             Err(why) => Limit::Unreadable { why },
         },
@@ -145,7 +150,7 @@ fn service_of(path: &str) -> Option<Service> {
     })
 }
 
-fn systemd(service: &Service) -> Surroundings {
+fn systemd(service: &Service, patience: Duration) -> Surroundings {
     let mut arguments = vec!["show", &service.unit];
     arguments.extend([
         "-p",
@@ -157,7 +162,7 @@ fn systemd(service: &Service) -> Surroundings {
     if service.of_user {
         arguments.insert(0, "--user");
     }
-    let limit = match answer_of("systemctl", &arguments) {
+    let limit = match answer_of("systemctl", &arguments, patience) {
         Ok(text) => unit_end(&text),
         Err(why) => Limit::Unreadable { why },
     };
@@ -193,9 +198,9 @@ fn unit_end(text: &str) -> Limit {
     }
 }
 
-/// What a command prints, within [`PATIENCE`]. Started in a thread: it may hang for longer, and is
+/// What a command prints, within `patience`. Started in a thread: it may hang for longer, and is
 /// then left behind.
-fn answer_of(program: &str, arguments: &[&str]) -> Result<String, String> {
+fn answer_of(program: &str, arguments: &[&str], patience: Duration) -> Result<String, String> {
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -205,7 +210,7 @@ fn answer_of(program: &str, arguments: &[&str]) -> Result<String, String> {
     let mut child = child.map_err(|error| format!("cannot run {program}: {error}"))?;
     let mut stdout = child.stdout.take().expect("it was asked to be piped");
     // Without a thread there is no answer, and the job starts all the same.
-    let read = within(PATIENCE, move || {
+    let read = within(patience, move || {
         let mut text = String::new();
         let read = stdout.by_ref().take(4096).read_to_string(&mut text);
         read.map(|_| text)
@@ -221,7 +226,7 @@ fn answer_of(program: &str, arguments: &[&str]) -> Result<String, String> {
         Ok(_) => Err(format!("{program} gave no answer ({status})")),
         Err(_) => Err(format!(
             "{program} gave no answer in {} s",
-            PATIENCE.as_secs()
+            patience.as_secs()
         )),
     }
 }

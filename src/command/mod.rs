@@ -1,6 +1,7 @@
 //! One short composition function a subcommand; the only place that names concrete adapters.
 
 pub mod attach;
+pub mod doctor;
 pub mod forecast;
 pub mod key;
 pub mod logs;
@@ -82,6 +83,7 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
             let configured = |name: &str| settled.configured_key(name);
             key::run(&args, &configured, look, out, now, &zone())?;
         }
+        Command::Doctor(args) => return doctor::doctor(&args, look, out),
         Command::Completions { shell } => {
             print(out, &String::from_utf8_lossy(&man::completions(shell)))?;
         }

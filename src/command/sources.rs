@@ -57,7 +57,17 @@ impl Settled {
         offline: bool,
     ) -> Self {
         Self {
-            chain: chain(&config, cache, state, offline),
+            chain: chain(&config, cache, state, offline, true),
+            config,
+            passed_by: Vec::new(),
+        }
+    }
+
+    /// The sources by this configuration, for a look at them: nothing is kept of what they say, and no
+    /// key is dropped that is refused.
+    pub(super) fn to_look_at(config: Config, offline: bool) -> Self {
+        Self {
+            chain: chain(&config, None, None, offline, false),
             config,
             passed_by: Vec::new(),
         }
@@ -80,7 +90,13 @@ impl Settled {
     }
 }
 
-fn chain(config: &Config, cache: Option<PathBuf>, state: Option<PathBuf>, offline: bool) -> Chain {
+fn chain(
+    config: &Config,
+    cache: Option<PathBuf>,
+    state: Option<PathBuf>,
+    offline: bool,
+    drops_keys: bool,
+) -> Chain {
     let services = Live::ALL.into_iter().map(|live| {
         let set = config.sources.get(&live).cloned().unwrap_or_default();
         let maps = ElectricityMaps {
@@ -102,6 +118,7 @@ fn chain(config: &Config, cache: Option<PathBuf>, state: Option<PathBuf>, offlin
     let keys = KeyRing {
         sources: config.sources.clone(),
         found: Mutex::default(),
+        drops_keys,
     };
     Chain::new(caller, archive, services.collect(), Arc::new(keys))
 }
@@ -162,6 +179,8 @@ fn key_of(
 struct KeyRing {
     sources: BTreeMap<Live, config::Source>,
     found: Mutex<BTreeMap<Live, Option<Held>>>,
+    /// Whether one that was refused goes from the store.
+    drops_keys: bool,
 }
 
 impl KeyRing {
@@ -188,6 +207,9 @@ impl Keys for KeyRing {
     }
 
     fn retire(&self, live: Live) {
+        if !self.drops_keys {
+            return;
+        }
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         found.remove(&live);
         let environment = |name: &str| std::env::var_os(name);

@@ -179,12 +179,18 @@ pub fn load(
     directory: &Path,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<(Config, Vec<String>), Problems> {
+    load_from(files(directory), variable)
+}
+
+/// The files that are read when one works in `directory`, whether they are there or not. Later ones
+/// overrule.
+pub fn files(directory: &Path) -> Vec<Layer> {
     let files = [
         Some(Layer::System(PathBuf::from(SYSTEM))),
         dirs::config().map(|own| Layer::User(own.join("config.toml"))),
         Some(Layer::Project(directory.join(PROJECT))),
     ];
-    load_from(files.into_iter().flatten(), variable)
+    files.into_iter().flatten().collect()
 }
 
 /// The same while a run goes on: the file of the working directory is left out, since whoever made it
@@ -202,7 +208,11 @@ pub fn load_own(
     load_from(files.into_iter().flatten(), variable)
 }
 
-fn load_from(
+/// The same of these files.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_from(
     files: impl IntoIterator<Item = Layer>,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<(Config, Vec<String>), Problems> {

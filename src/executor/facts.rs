@@ -2,6 +2,7 @@
 //! what to do where it fails. The freezer is tried by [`super::freezer::try_out`].
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -65,11 +66,23 @@ pub fn pidfds() -> Pidfds {
         Ok(handle) => handle,
         Err(error) => return failed("pidfd_open", error),
     };
-    // SAFETY: the kernel takes 0, which only asks, for a signal; the number is passed on and no more.
-    let nothing = unsafe { rustix::process::Signal::from_raw_unchecked(0) };
-    match rustix::process::pidfd_send_signal(&handle, nothing) {
-        Ok(()) => Pidfds::Work,
-        Err(error) => failed("pidfd_send_signal", error),
+    // Signal 0 only asks. It is none, so that rustix has no name for it.
+    // SAFETY: takes the descriptor, which lives through the call, integers, and no pointer but null.
+    let asked = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            handle.as_raw_fd(),
+            0,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    match asked {
+        0 => Pidfds::Work,
+        _ => {
+            let errno = rustix::io::Errno::from_raw_os_error(Errno::last_raw());
+            failed("pidfd_send_signal", errno)
+        }
     }
 }
 
@@ -180,6 +193,13 @@ mod tests {
         let reach = reach_of_child(Path::new("/")).unwrap();
         assert_eq!((&reach.signal, &reach.environment), (&Ok(()), &Ok(())));
         assert_eq!((&reach.state, reach.fix()), (&Ok(()), None));
+    }
+
+    #[test]
+    fn pidfds_are_tried_without_harm() {
+        // A kernel or a sandbox may be without them, and that is told.
+        let pidfds = pidfds();
+        assert_eq!(pidfds == Pidfds::Work, pidfds.fix().is_none(), "{pidfds}");
     }
 
     #[test]

@@ -96,7 +96,8 @@ struct Heard {
 
 /// Why a service said nothing, and what to do about it.
 struct Silent {
-    text: String,
+    why: String,
+    hint: Option<String>,
     /// Not where nobody was to be asked.
     is_trouble: bool,
 }
@@ -104,10 +105,8 @@ struct Silent {
 impl Silent {
     fn new(why: impl fmt::Display, hint: Option<String>) -> Self {
         Self {
-            text: match hint {
-                Some(hint) => format!("{why} ({hint})"),
-                None => why.to_string(),
-            },
+            why: why.to_string(),
+            hint,
             is_trouble: true,
         }
     }
@@ -116,10 +115,18 @@ impl Silent {
     fn of(error: &CallError, plan: Option<String>) -> Self {
         match error {
             CallError::Offline { .. } => Self {
-                text: error.to_string(),
+                why: error.to_string(),
+                hint: None,
                 is_trouble: false,
             },
             _ => Self::new(error, plan.or_else(|| error.hint())),
+        }
+    }
+
+    fn text(self) -> String {
+        match self.hint {
+            Some(hint) => format!("{} ({hint})", self.why),
+            None => self.why,
         }
     }
 }
@@ -271,8 +278,8 @@ impl Chain {
                     }
                     Err((of, silent)) => {
                         match silent.is_trouble {
-                            true => told.failed(name, silent.text),
-                            false => told.tried(name, silent.text),
+                            true => told.failed(name, silent.text()),
+                            false => told.tried(name, silent.text()),
                         }
                         if leading.is_none()
                             && let Some(of) = of
@@ -295,6 +302,22 @@ impl Chain {
         let instead = format!("built-in data: {outcome}");
         told.tried(&Name::BuiltIn, outcome);
         Ok(told.gathered(builtin::knowledge(zone), &instead, wait))
+    }
+
+    /// Asks one service of a zone and gives its own words, of which nothing is kept.
+    ///
+    /// # Errors
+    /// Why it says nothing, and what to do about it where something is known.
+    pub async fn try_out(
+        &self,
+        live: Live,
+        zone: &str,
+        now: Timestamp,
+    ) -> Result<Said, (String, Option<String>)> {
+        match self.hear(live, zone, now, &mut Vec::new()).await {
+            Ok((_, heard)) => Ok(heard.said),
+            Err((_, silent)) => Err((silent.why, silent.hint)),
+        }
     }
 
     /// What a service observed in a span of the past: what is kept of it, and what it says when it is
@@ -334,7 +357,7 @@ impl Chain {
                 // Nobody was to be asked.
                 Err(silent) if !silent.is_trouble => break,
                 Err(silent) => {
-                    outcome = Err(silent.text);
+                    outcome = Err(silent.text());
                     break;
                 }
             }

@@ -14,6 +14,7 @@ const CORE: &[&str] = &[
     "emissions",
     "plan",
     "presets.rs",
+    "doctor",
     "supervise/event.rs",
     "supervise/machine.rs",
     "supervise/machine/asked.rs",

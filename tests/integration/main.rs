@@ -5,6 +5,7 @@ mod audit;
 mod calamities;
 mod control;
 mod day;
+mod doctor;
 mod executor;
 #[cfg(feature = "fault-points")]
 mod faults;

@@ -21,10 +21,10 @@ const COMMANDS: usize = 500;
 
 /// The file's content.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Memory {
+pub(in crate::command) struct Memory {
     /// The zone that was last given by hand.
     #[serde(default)]
-    pub(super) zone: Option<String>,
+    pub(in crate::command) zone: Option<String>,
     /// Productive seconds of the last good runs, by command.
     #[serde(default)]
     commands: BTreeMap<String, Usual>,
@@ -45,7 +45,7 @@ struct Usual {
 
 impl Memory {
     /// Reads the file, but waits no longer than `limit` for the disk.
-    pub(super) fn read(state: &Path, limit: Duration) -> Self {
+    pub(in crate::command) fn read(state: &Path, limit: Duration) -> Self {
         let path = path(state);
         let content = within(limit, move || std::fs::read(path)).and_then(|content| content);
         content
@@ -63,7 +63,7 @@ impl Memory {
     }
 
     /// Whether it failed the last time that it was continued.
-    pub(super) fn died_after_resume(&self, command: &str) -> bool {
+    pub(in crate::command) fn died_after_resume(&self, command: &str) -> bool {
         let known = self.commands.get(command);
         known.is_some_and(|usual| usual.died_after_resume)
     }
@@ -147,7 +147,7 @@ fn path(state: &Path) -> PathBuf {
 
 /// A name for a command in a directory that tells nothing about either: FNV-1a, 64 bits
 /// (Fowler, Noll, Vo; RFC 9923).
-pub(super) fn fingerprint(directory: &Path, command: &[OsString]) -> String {
+pub(in crate::command) fn fingerprint(directory: &Path, command: &[OsString]) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut take = |bytes: &[u8]| {
         for byte in bytes.iter().chain(&[0]) {

@@ -6,7 +6,7 @@ mod ending;
 mod existence;
 mod hands;
 mod hooks;
-mod memory;
+pub(in crate::command) mod memory;
 mod metering;
 mod paper;
 mod person;

@@ -276,7 +276,8 @@ pub(super) fn unfinished(known: &BTreeSet<String>) -> Vec<String> {
     found.unwrap_or_default()
 }
 
-fn has_no_end(path: &Path) -> bool {
+/// Whether a record of the last days has no end, by its last bytes.
+pub(in crate::command) fn has_no_end(path: &Path) -> bool {
     let tail = || -> io::Result<Option<Vec<u8>>> {
         let facts = fs::symlink_metadata(path)?;
         let now = utc_now();
