@@ -32,7 +32,7 @@ use tail::Tail;
 pub use tail::{Ear, NotAFile, is_regular};
 
 /// How often the job's lines are looked for.
-const USUALLY: Duration = Duration::from_secs(1);
+const USUALLY: Duration = Duration::from_secs(2);
 /// And while a proof is wanted.
 const ATTENTIVE: Duration = Duration::from_millis(250);
 /// How long the state before may take to see; then there is none to compare with.

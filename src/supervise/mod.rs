@@ -238,6 +238,9 @@ pub struct View<'a> {
 /// Runs what the user asked for on an occasion; returns at once.
 pub type Hook = Box<dyn FnMut(Moment, Occasion, &View<'_>)>;
 
+/// Reads the configuration anew and answers the request; returns at once.
+pub type Reload = Box<dyn Fn(Request)>;
+
 /// Makes the answer to `status` of what can be seen.
 pub type Describe = Box<dyn Fn(&View<'_>, Moment) -> serde_json::Value>;
 
@@ -308,7 +311,7 @@ pub struct Driver<'a, C, E, R, T, M> {
     /// Runs the user's commands.
     pub hook: Hook,
     /// Where requests go to read the configuration anew.
-    pub reloads: mpsc::Sender<Request>,
+    pub reload: Reload,
     /// How long to wait for [`Arrival::Ready`] before the run begins.
     pub patience: Duration,
 }
@@ -520,12 +523,7 @@ where
             from: request.from.clone(),
         };
         self.recorder.record(self.clock.now(), what);
-        if let Err(error) = self.reloads.try_send(request) {
-            let (mpsc::error::TrySendError::Full(request)
-            | mpsc::error::TrySendError::Closed(request)) = error;
-            let why = "there is nothing in this run that could be read anew, or it is being read";
-            let _ = request.answer.send(control::refusal(why));
-        }
+        (self.reload)(request);
     }
 
     async fn operator(&mut self, state: &mut Loop, word: Word, from: &str) {

@@ -352,7 +352,7 @@ impl Stage {
                 |view, _| serde_json::json!({ "paused": matches!(view.machine.phase(), Phase::Paused { .. }) }),
             ),
             hook: Box::new(|_, _, _| {}),
-            reloads: mpsc::channel(1).0,
+            reload: Box::new(drop),
             patience,
         };
         driver.run(machine).await.outcome

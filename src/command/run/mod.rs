@@ -131,7 +131,7 @@ pub fn run(
     });
     let person = Person::new(talk, setting, stderr_is_terminal(), existence.clone());
     let anew = background::gather(sources, &prepared, arrivals_sender.clone());
-    let reloads = reload::reload(asking, config, anew);
+    let reload = reload::reload(asking, config, anew);
     background::listen(writer.id(), arrivals_sender.clone());
 
     let machine = Machine::new(planned.settings.clone(), begun);
@@ -161,7 +161,7 @@ pub fn run(
             arrivals,
             describe: describer,
             hook: hooks.into_hook(),
-            reloads,
+            reload,
             patience: planned.patience,
         };
         let over = driver.run(machine).await;

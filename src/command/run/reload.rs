@@ -4,6 +4,7 @@
 //! their limits and their cache, at once; what else is set counts for new runs. The file of the
 //! working directory is not read again: a stranger may have changed it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -14,40 +15,38 @@ use super::background::Sources;
 use super::prepare::Asking;
 use crate::command::sources::Settled;
 use crate::config::{self, Config, Layer, Told};
-use crate::control::{Request, refusal};
+use crate::control::refusal;
 use crate::dirs;
 use crate::patience::within;
+use crate::supervise::Reload;
 
 /// How long reading may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Answers requests to read the configuration anew, on a thread of its own. `config` is the one in
-/// force.
-pub(super) fn reload(
-    asking: Asking,
-    mut config: Config,
-    anew: mpsc::Sender<Sources>,
-) -> mpsc::Sender<Request> {
-    let (requests, mut asked) = mpsc::channel::<Request>(1);
-    let answering = move || {
-        while let Some(request) = asked.blocking_recv() {
-            let answer = match take(&asking, &config, &anew) {
-                Ok((new, answer)) => {
-                    config = new;
-                    answer
-                }
-                Err(refused) => refused,
+/// Answers requests to read the configuration anew, each on a thread of its own. `config` is the one
+/// in force.
+pub(super) fn reload(asking: Asking, config: Config, anew: mpsc::Sender<Sources>) -> Reload {
+    let shared = Arc::new((asking, Mutex::new(config), anew));
+    Box::new(move |request| {
+        let shared = shared.clone();
+        let answering = move || {
+            let (asking, in_force, anew) = &*shared;
+            let answer = match in_force.try_lock() {
+                Ok(mut in_force) => match take(asking, &in_force, anew) {
+                    Ok((new, answer)) => {
+                        *in_force = new;
+                        answer
+                    }
+                    Err(refused) => refused,
+                },
+                Err(_) => refusal("it is being read already"),
             };
             let _ = request.answer.send(answer);
-        }
-    };
-    // Without a thread it is refused: nobody takes the requests.
-    drop(
-        std::thread::Builder::new()
-            .name("reload".to_owned())
-            .spawn(answering),
-    );
-    requests
+        };
+        // Without a thread nobody answers, which is told as a refusal.
+        let thread = std::thread::Builder::new().name("reload".to_owned());
+        drop(thread.spawn(answering));
+    })
 }
 
 /// The new configuration with the answer; or the answer that refuses it.

@@ -521,10 +521,11 @@ impl Executor for Hands {
         if attempt > 1 {
             argv.extend(self.resume_args.iter().cloned());
         }
-        let number = (
-            OsString::from("CATRAIN_ATTEMPT"),
-            attempt.to_string().into(),
-        );
+        // Before anything went wrong it is given what it would have had without us.
+        let number = (attempt > 1).then(|| {
+            let number = attempt.to_string().into();
+            (OsString::from("CATRAIN_ATTEMPT"), number)
+        });
         let cell = self.cell();
         let (given, trouble) = self.output.prepare();
         self.happened.extend(trouble.map(Happening::Trouble));
@@ -532,7 +533,7 @@ impl Executor for Hands {
             argv: &argv,
             terminal: self.terminal,
             env_remove: &self.secret,
-            env: &[number],
+            env: number.as_slice(),
             stdout: given.stdout(),
             stderr: given.stderr(),
         };
