@@ -81,10 +81,13 @@ impl Machine {
             Phase::Checkpointing { asked, give_up, .. } => {
                 self.asked_to_save = asked;
                 let crashed = matches!(exit, Some(Exit::Signal(by)) if CRASHES.contains(&by));
-                if self.settings.pausing.has_proof && !crashed {
+                if self.way == Way::Hold {
+                    // It was to go on after its save. Nobody has said that it can be started again.
+                    self.ended_unsaved(now, effects);
+                } else if self.settings.pausing.has_proof && !crashed {
                     let give_up = give_up.min(now.monotonic + PROOF_AFTER_END);
                     self.enter(now, Phase::Proving { give_up }, effects);
-                } else if self.way == Way::Release && is_good {
+                } else if is_good {
                     self.leave(now, After::Release, effects);
                 } else {
                     self.ended_unsaved(now, effects);
@@ -103,12 +106,17 @@ impl Machine {
         }
     }
 
-    /// The job ended while it was to save, and nothing shows that it has.
+    /// The job ended while it was to save, and nothing shows that it has, or it was not to end.
     pub(super) fn ended_unsaved(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         effects.push(Effect::ForgetCheckpoint);
         if self.last.exit != Some(Exit::Code(0)) {
             let how = self.how_it_ended();
-            let text = format!("the job {how} while it saved its state, and nothing proves a save");
+            let text = match self.way {
+                Way::Hold => format!("the job {how} while it saved its state"),
+                Way::Release => {
+                    format!("the job {how} while it saved its state, and nothing proves a save")
+                }
+            };
             self.last.why = Some(text.clone());
             warn(&text, effects);
         }
@@ -225,7 +233,9 @@ impl Machine {
         }
     }
 
+    /// Nobody of the job is left. That may be told while its save is still looked for.
     pub(super) fn all_gone(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.last.left = 0;
         if let Phase::Lingering { .. } = self.phase {
             let after = self.after.clone();
             self.go_on_to(now, after, effects);

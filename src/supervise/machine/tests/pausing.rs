@@ -209,6 +209,28 @@ fn a_job_that_dies_while_it_saves_has_failed_with_a_message_of_its_own() {
 }
 
 #[test]
+fn a_job_that_ends_although_it_was_to_go_on_after_its_save_is_not_started_again() {
+    for code in [0, 75] {
+        let mut run = asked(with(PauseWith::Checkpoint));
+        run.on(ends(code));
+        let (exit, why) = run.end().expect("no proof is waited for");
+        assert_eq!(exit, Some(Exit::Code(code)));
+        assert_eq!(why.is_some(), code != 0, "it has simply finished with 0");
+        run.on(saved());
+        assert_eq!(run.starts(), 1);
+    }
+}
+
+#[test]
+fn who_is_gone_before_the_save_is_proved_is_not_waited_for_after_it() {
+    let mut run = asked(with(PauseWith::Restart));
+    run.on(lingers(0, 2));
+    run.on(Event::AllGone);
+    run.on(saved());
+    assert!(run.is_released());
+}
+
+#[test]
 fn where_nothing_else_can_prove_it_a_good_end_is_the_proof() {
     let mut settings = with(PauseWith::Restart);
     settings.pausing.has_proof = false;
