@@ -63,6 +63,31 @@ fn a_job_that_goes_on_after_its_save_is_asked_to_end() {
 }
 
 #[test]
+fn a_job_that_ends_although_it_was_to_go_on_has_ended_and_is_not_started_again() {
+    for (behaviour, code) in [("leaves", 0), ("fails-after", 75)] {
+        let scene = Scene::new();
+        let mut run = scene.paused_with("checkpoint", &[], behaviour);
+        run.word(Word::Pause);
+        assert_eq!(run.end().code(), Some(code), "{behaviour}");
+        assert_eq!(scene.starts().len(), 1, "{behaviour}");
+        let (exit, why) = scene.end_on_record();
+        assert_eq!(exit, Some(Exit::Code(code)), "{behaviour}");
+        assert_eq!(why.contains("while it saved"), code != 0, "{why}");
+    }
+}
+
+#[test]
+fn workers_that_end_by_themselves_after_a_job_that_left_are_not_waited_for() {
+    let scene = Scene::new();
+    // Nobody is killed before that.
+    let mut run = scene.paused_with("restart", &["--grace", "10m"], "trails");
+    release(&run);
+    run.resume();
+    scene.wait_for_starts(2);
+    stop(&mut run);
+}
+
+#[test]
 fn without_a_file_to_look_for_a_good_end_is_the_proof() {
     let scene = Scene::new();
     let mut command = scene.saver(&["--pause-with", "restart"], "leaves", &[]);

@@ -357,16 +357,39 @@ fn thirty_restarts_change_no_weight() {
     Way::pauses_beside(&runs, &Training::of(400));
 }
 
+// The same with numpy, where it is: its workers are spawned, not forked.
+
 #[test]
-fn thirty_pauses_in_each_mode_change_no_weight_of_the_example_with_numpy() {
-    let Some(example) = Training::example() else {
-        return;
-    };
-    STOP.pauses(&example, PAUSES);
-    if may_freeze() {
+fn thirty_stops_change_no_weight_of_the_example_with_numpy() {
+    if let Some(example) = Training::example() {
+        STOP.pauses(&example, PAUSES);
+    }
+}
+
+#[test]
+fn thirty_freezes_change_no_weight_of_the_example_with_numpy() {
+    if let Some(example) = Training::example().filter(|_| may_freeze()) {
         FREEZE.pauses(&example, PAUSES);
     }
-    CHECKPOINT.pauses(&example, PAUSES);
-    AUTO.pauses(&example, PAUSES);
-    Way::pauses_beside(&[(RESTART, 15), (RESTART, 15)], &example);
+}
+
+#[test]
+fn thirty_checkpoints_change_no_weight_of_the_example_with_numpy() {
+    if let Some(example) = Training::example() {
+        CHECKPOINT.pauses(&example, PAUSES);
+    }
+}
+
+#[test]
+fn thirty_pauses_by_hand_in_auto_change_no_weight_of_the_example_with_numpy() {
+    if let Some(example) = Training::example() {
+        AUTO.pauses(&example, PAUSES);
+    }
+}
+
+#[test]
+fn thirty_restarts_change_no_weight_of_the_example_with_numpy() {
+    if let Some(example) = Training::example() {
+        Way::pauses_beside(&[(RESTART, 15), (RESTART, 15)], &example);
+    }
 }

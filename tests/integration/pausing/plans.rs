@@ -11,13 +11,14 @@ fn a_plan_stops_through_a_short_dip_and_releases_for_a_long_night() {
     let scene = Scene::new();
     // Two clean hours, a dirty one, two clean ones, ten dirty ones.
     let trace = trace(&scene.sandbox, |hour| match hour {
-        2 | 5..15 => 600.0,
-        _ => 50.0,
+        2 | 5..15 => 300.0,
+        _ => 100.0,
     });
     let path = scene.folder.join("*.json").display().to_string();
-    // To save and to leave is taken to cost 5 Wh at the end of a clean hour, a quarter of a gram or
-    // little more; to keep the memory an eighth of a gram in the dip and over a gram in the night.
-    // Twelve hours of delay are too few to be away from the one to the end of the other.
+    // To save and to leave is taken to cost 5 Wh, which is half a gram at the end of a clean hour and
+    // one and a half at the beginning of a dirty one; to keep the memory a quarter of a gram in the
+    // dip and over two in the night. Twelve hours of delay are too few to be away from the one to the
+    // end of the other.
     let options = [
         "--replay",
         trace.to_str().unwrap(),
@@ -37,7 +38,7 @@ fn a_plan_stops_through_a_short_dip_and_releases_for_a_long_night() {
         "--power",
         "300",
         "--idle-power",
-        "0.22",
+        "0.9",
         "--min-run",
         "0s",
         "--min-pause",

@@ -211,9 +211,9 @@ fn what_a_job_said_before_it_was_asked_proves_nothing() {
     let scene = Scene::new();
     let limit = ["--progress-from", "stdout", "--checkpoint-timeout", "2s"];
     let options = [&LINE[..], &limit].concat();
-    let mut command = scene.saver(&options, "mutters", &[]);
+    let mut command = scene.saver(&options, "has-said", &[]);
     let mut run = Supervised::start(&scene.sandbox, &mut command);
-    run.running.expect("saved the state", LONG);
+    run.running.expect("ready", LONG);
     run.pause();
     assert_eq!(scene.proof_on_record(), None);
     stop(&mut run);
