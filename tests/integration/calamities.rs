@@ -70,7 +70,7 @@ fn a_leader_that_the_kernel_picks_when_memory_runs_short_leaves_no_worker_stoppe
     let sandbox = Sandbox::new();
     let (mut run, pids) = paused(&sandbox, &["--leftovers", "leave"], 4);
     wait_until_stopped(&pids);
-    let leader = pids[0];
+    let leader = run.leader();
     process::kill(leader);
     assert_eq!(run.end().signal(), Some(Signal::SIGKILL as i32));
     let workers: Vec<Pid> = pids.into_iter().filter(|&pid| pid != leader).collect();
@@ -84,7 +84,7 @@ fn a_leader_that_the_kernel_picks_when_memory_runs_short_leaves_no_worker_stoppe
 fn workers_that_outlive_a_leader_that_was_killed_are_ended_after_the_grace() {
     let sandbox = Sandbox::new();
     let (mut run, pids) = paused(&sandbox, &["--grace", "1s"], 4);
-    process::kill(pids[0]);
+    process::kill(run.leader());
     assert_eq!(run.end().signal(), Some(Signal::SIGKILL as i32));
     wait_until("nobody is left", SOON, || {
         pids.iter().all(|&pid| !process::is_alive(pid))

@@ -443,8 +443,10 @@ fn of_two_that_continue_a_run_at_once_one_wins() {
     assert_eq!(lost.status.code(), Some(2), "{lost:?}");
     assert!(lost.stderr.contains("continued"), "{lost:?}");
     assert!(both[0].has_ended().is_none());
-    let second = recorded(&sandbox).into_iter().find(|id| *id != first);
-    wait_for_state(&sandbox, &second.unwrap(), "held");
+    let second = wait_for("the other one is there", SOON, || {
+        recorded(&sandbox).into_iter().find(|id| *id != first)
+    });
+    wait_for_state(&sandbox, &second, "held");
 }
 
 /// Of the promises:

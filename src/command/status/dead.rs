@@ -91,7 +91,14 @@ pub(in crate::command) fn fate(read: &Result<Ledger, ReadError>, is_being_writte
         return Fate::Silent { is_stopped };
     }
     match standing {
-        Standing::NotStarted => Fate::Waiting { has_run: false },
+        // A start waits for no disk: it may be missing in the record.
+        Standing::NotStarted => {
+            let last_s = ledger.entries.last().map_or(0.0, |last| last.elapsed_s);
+            match started(begin, last_s) {
+                Some(pid) if is_this_boot => Fate::JobRuns(pid),
+                _ => Fate::Waiting { has_run: false },
+            }
+        }
         Standing::Left { .. } => Fate::Waiting { has_run: true },
         Standing::Starting { at_s, has_run } => match started(begin, at_s) {
             Some(pid) if is_this_boot => Fate::JobRuns(pid),
@@ -119,8 +126,17 @@ fn started(begin: &Begin, at_s: f64) -> Option<i32> {
         is_there
             && Process::read(*pid).is_some_and(|process| process.session == *pid)
             && is_job(*pid, begin, at_s)
+            && is_of_program(*pid, &begin.program)
     });
     leaders.next()
+}
+
+/// Whether a process was started as this program, or by it: a shell in the same place is not.
+fn is_of_program(pid: i32, program: &str) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let mut words = line.split(|&byte| byte == 0);
+    words.any(|word| name(&String::from_utf8_lossy(word)) == name(program))
 }
 
 /// Whether the process of this number is the job's leader: numbers are given anew.
