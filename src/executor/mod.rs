@@ -89,8 +89,8 @@ pub enum To {
     Group,
     /// Every process of the job.
     Everyone,
-    /// The main process of each rank, which a launcher does not pass signals on to; the leader if there
-    /// are none.
+    /// The main process of each rank, which a launcher does not pass signals on to. If there are none:
+    /// what the leader has started where that is a launcher, else the leader.
     Ranks,
 }
 
@@ -302,6 +302,14 @@ impl Job {
             let ranks = self.main_of_ranks();
             if !ranks.is_empty() {
                 return count_sent(ranks.into_iter(), signal);
+            }
+            if self.is_launcher {
+                // It dies of what it does not pass on. What it starts for a single rank may have no
+                // variables; and it may not have started anything yet.
+                let leader = self.leader.pid;
+                let started = self.processes().into_iter();
+                let started = started.filter(|process| process.parent == leader);
+                return count_sent(started.map(|process| process.id), signal);
             }
         }
         if to == To::Group && self.has_own_session {

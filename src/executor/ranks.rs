@@ -24,12 +24,13 @@ const LAUNCHERS: [&str; 10] = [
 
 /// Rank variables: two processes that agree in all of them are the same rank, such as a rank and
 /// its data loaders, which inherit them.
-const RANKS: [&str; 5] = [
+const RANKS: [&str; 6] = [
     "RANK",
     "LOCAL_RANK",
     "OMPI_COMM_WORLD_RANK",
     "PMI_RANK",
     "SLURM_PROCID",
+    "SUBMITIT_LOCAL_GLOBALID",
 ];
 const SIZES: [&[u8]; 2] = [b"WORLD_SIZE", b"OMPI_COMM_WORLD_SIZE"];
 
@@ -77,16 +78,32 @@ pub(super) fn environment_of(process: &Process) -> Option<Vec<u8>> {
 }
 
 /// The main process of each rank: the topmost of those that have its variables. What it has forked
-/// inherited them, and what started it, the launcher, has none.
+/// inherited them, and what started it, the launcher, has none; but for that of Lightning, which is
+/// its own first rank.
 pub(super) fn main_ones(tree: &[(&Process, Option<Rank>)]) -> Vec<ProcId> {
     let ranks: BTreeMap<i32, &Option<Rank>> = (tree.iter())
         .map(|(process, rank)| (process.id.pid, rank))
         .collect();
     let of_parent = |process: &Process| ranks.get(&process.parent).and_then(|rank| rank.as_ref());
+    let is_main = |process: &Process, rank: &Option<Rank>| {
+        rank.is_some() && rank.as_ref() != of_parent(process)
+    };
+    let first_ranks: BTreeSet<i32> = (tree.iter())
+        .filter(|(process, rank)| is_main(process, rank) && rank.as_ref().is_some_and(has_first))
+        .map(|(process, _)| process.parent)
+        .collect();
     tree.iter()
-        .filter(|(process, rank)| rank.is_some() && rank.as_ref() != of_parent(process))
+        .filter(|(process, rank)| {
+            is_main(process, rank) || rank.is_none() && first_ranks.contains(&process.id.pid)
+        })
         .map(|(process, _)| process.id)
         .collect()
+}
+
+/// Whether who started this rank is the first one: Lightning's script starts itself once more for each
+/// further rank, with nothing but `LOCAL_RANK`, from 1 on (tried with 2.6). Other launchers set `RANK`.
+fn has_first(rank: &Rank) -> bool {
+    rank.len() == 1 && rank.get("LOCAL_RANK").is_some_and(|local| local != "0")
 }
 
 /// Whether these are several.
@@ -146,6 +163,23 @@ mod tests {
         assert!(rank_in(b"SLURM_PROCID=4\0", &inherited).is_some());
         let own = rank_in(b"SLURM_PROCID=3\0RANK=0\0", &inherited);
         assert_eq!(own, Some(Rank::from([("RANK", "0".into())])));
+    }
+
+    #[test]
+    fn the_script_that_starts_its_own_further_ranks_is_the_first_of_them() {
+        // 10 is a Lightning script, 11 and 12 are its further ranks, 13 a loader of its own and 14 one
+        // of rank 1.
+        let all: Vec<Process> = [(10, 1), (11, 10), (12, 10), (13, 10), (14, 11)]
+            .map(|(pid, parent)| process(pid, parent))
+            .into();
+        let rank = |pid| match pid {
+            11 | 14 => Some(Rank::from([("LOCAL_RANK", "1".into())])),
+            12 => Some(Rank::from([("LOCAL_RANK", "2".into())])),
+            _ => None,
+        };
+        let tree: Vec<_> = all.iter().map(|one| (one, rank(one.id.pid))).collect();
+        let found: Vec<i32> = main_ones(&tree).iter().map(|id| id.pid).collect();
+        assert_eq!(found, [10, 11, 12]);
     }
 
     fn process(pid: i32, parent: i32) -> Process {
