@@ -260,7 +260,13 @@ pub struct RunOptions {
     pub pause_with: Option<PauseMode>,
 
     /// What is known of a framework: signals, who gets them, waits
-    #[arg(long, value_name = "NAME", value_enum, help_heading = "Pause")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_enum,
+        long_help = crate::presets::long_help(),
+        help_heading = "Pause"
+    )]
     pub preset: Option<PresetName>,
 
     /// Longest stop of a job that has not saved its state [default: 8m for several ranks, else none]
@@ -316,9 +322,9 @@ pub struct RunOptions {
     #[arg(long, value_name = "RE", help_heading = "Time")]
     pub progress_pattern: Option<String>,
 
-    /// How the job is asked to end by `catrain stop`
-    #[arg(long, value_name = "SIG", default_value = "TERM", value_parser = signal, help_heading = "Job")]
-    pub stop_signal: nix::sys::signal::Signal,
+    /// How the job is asked to end by `catrain stop` [default: TERM, or the preset's]
+    #[arg(long, value_name = "SIG", value_parser = signal, help_heading = "Job")]
+    pub stop_signal: Option<nix::sys::signal::Signal>,
 
     /// How long the job may take to end before it is killed [default: 30s, or the preset's]
     #[arg(long, value_name = "DUR", value_parser = parse::duration, help_heading = "Job")]
@@ -496,15 +502,15 @@ pub enum PauseMode {
 /// `--preset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PresetName {
-    /// Any job: stopped and continued
+    /// Any job: STOP and CONT to every process; TERM to the first one ends it
     Plain,
-    /// torchrun: its ranks are asked to save
+    /// torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it
     Torchrun,
-    /// PyTorch Lightning
+    /// PyTorch Lightning: USR1 to each rank, whose callback saves; TERM to the first process ends it
     Lightning,
-    /// Hugging Face Trainer and accelerate
+    /// Hugging Face Trainer, alone, by accelerate or torchrun: USR1 to each rank, whose callback saves
     Huggingface,
-    /// submitit
+    /// submitit: USR2 to each task, which saves and leaves; INT to it ends it
     Submitit,
 }
 

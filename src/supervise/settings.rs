@@ -83,6 +83,8 @@ pub struct Pausing {
     /// Longest stop of a job that has not saved; none: 8 min for several ranks, else as long as it
     /// takes.
     pub max_stop: Option<Duration>,
+    /// The exit code of a job that leaves because it has saved, beside 0.
+    pub leaves_with: i32,
     /// Whether several ranks are paused: nobody knows whether they survive it but who says so.
     pub stops_ranks: bool,
 }
@@ -95,6 +97,7 @@ impl Pausing {
         patience: Duration::from_mins(5),
         unproved: Unproved::Stop,
         max_stop: None,
+        leaves_with: 0,
         stops_ranks: false,
     };
 }

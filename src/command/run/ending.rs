@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use super::Ending;
 use super::memory::{self, About, Lesson};
 use super::prepare::Prepared;
+use super::settings;
 use crate::cli::{RunArgs, SummaryForm};
 use crate::clock::Moment;
 use crate::command::report::latest;
@@ -71,7 +72,7 @@ pub(super) fn finish(
             Ok(Ending::Code(0))
         }
         Outcome::Left => Ok(Ending::Code(0)),
-        Outcome::StoppedBeforeStart => Ok(Ending::Signal(args.stop_signal as i32)),
+        Outcome::StoppedBeforeStart => Ok(Ending::Signal(settings::stop_signal(args))),
         Outcome::NotStarted(error) => Err(Failure::new(error.kind, anyhow::Error::msg(error.what))),
     };
     talk.finish(END_PATIENCE);

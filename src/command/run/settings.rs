@@ -174,6 +174,14 @@ pub(super) fn checkpoint_signal(args: &RunArgs) -> i32 {
     given.or(preset).unwrap_or(usual)
 }
 
+/// By which signal the job is asked to end.
+pub(super) fn stop_signal(args: &RunArgs) -> i32 {
+    let usual = nix::libc::SIGTERM;
+    let preset = preset(args).map(|preset| preset.stop_signal);
+    let given = args.stop_signal.map(|signal| signal as i32);
+    given.or(preset).unwrap_or(usual)
+}
+
 /// From asking the job to end to killing it.
 pub(super) fn grace(args: &RunArgs) -> Duration {
     let preset = preset(args).map(|preset| preset.grace);
@@ -190,6 +198,7 @@ fn pausing(args: &RunArgs) -> Pausing {
             UnprovedThen::Run => Unproved::Run,
         },
         max_stop: (args.max_stop).or_else(|| preset(args)?.max_stop),
+        leaves_with: preset(args).map_or(0, |preset| preset.leaves_with),
         stops_ranks: args.pause_with.is_some() || args.preset.is_some(),
     }
 }
@@ -322,6 +331,13 @@ pub(super) fn plan(
                 .to_owned(),
         );
     }
+    let saves_in_place = pause_with(args) == PauseWith::Checkpoint;
+    if may_pause && saves_in_place && names_a_launcher(&args.command) && args.retries == 0 {
+        notices.push(
+            "a pause may outlast the ranks' patience: NCCL gives up after 10 min, Gloo after 30 min (--pause-with restart leaves instead, --retries 1 starts again from what was saved)"
+                .to_owned(),
+        );
+    }
     if may_pause && !told_how && prepared.died_after_resume {
         may_pause = false;
         notices.push(
@@ -361,7 +377,7 @@ pub(super) fn plan(
         may_hold,
         may_pause,
         can_pause: !args.tty,
-        stop_signal: args.stop_signal as i32,
+        stop_signal: stop_signal(args),
         grace: grace(args),
         leftovers: match args.leftovers {
             LeftoverFate::End => Leftovers::End,

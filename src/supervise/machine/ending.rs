@@ -70,7 +70,10 @@ impl Machine {
             .is_none()
             .then(|| "how it ended is not known: it was not started by catrain".to_owned());
         self.last = Last { exit, why, left };
-        let is_good = exit == Some(Exit::Code(0));
+        let leaves_with = [0, self.settings.pausing.leaves_with];
+        let is_good = leaves_with
+            .iter()
+            .any(|&code| exit == Some(Exit::Code(code)));
         match self.phase {
             Phase::Ended(_)
             | Phase::Proving { .. }

@@ -243,6 +243,19 @@ fn where_nothing_else_can_prove_it_a_good_end_is_the_proof() {
 }
 
 #[test]
+fn a_job_may_say_by_its_exit_code_that_it_has_saved_but_only_when_it_was_asked_to() {
+    let mut settings = with(PauseWith::Restart);
+    settings.pausing.has_proof = false;
+    settings.pausing.leaves_with = 144;
+    let mut run = asked(settings.clone());
+    run.on(ends(144));
+    assert!(run.is_released());
+    let mut run = Run::by(runs, settings).begin(dirty_first(24));
+    run.on(ends(144));
+    assert!(run.has_ended());
+}
+
+#[test]
 fn who_says_go_while_it_saves_lets_the_save_end_and_the_job_run_on() {
     let mut run = asked(with(PauseWith::Restart));
     run.on(Event::Operator(RESUME));
