@@ -22,6 +22,7 @@ mod live;
 mod metering;
 mod pausing;
 mod planner;
+mod presets;
 mod promises;
 mod published;
 mod relay;
