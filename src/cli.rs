@@ -274,7 +274,7 @@ pub struct RunOptions {
     pub max_stop: Option<Duration>,
 
     /// How the job is asked to save its state [default: USR1, or the preset's]
-    #[arg(long, value_name = "SIG", value_parser = signal, help_heading = "Pause")]
+    #[arg(long, value_name = "SIG", value_parser = checkpoint_signal, help_heading = "Pause")]
     pub checkpoint_signal: Option<nix::sys::signal::Signal>,
 
     /// Who of the job is asked to [default: leader, or the preset's]
@@ -1267,19 +1267,34 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 fn signal(text: &str) -> Result<nix::sys::signal::Signal, String> {
     use nix::sys::signal::Signal;
+    match signal_named(text)? {
+        Signal::SIGSTOP | Signal::SIGTSTP | Signal::SIGCONT => {
+            Err(format!("{text} does not end a job"))
+        }
+        signal => Ok(signal),
+    }
+}
+
+fn checkpoint_signal(text: &str) -> Result<nix::sys::signal::Signal, String> {
+    use nix::sys::signal::Signal;
+    match signal_named(text)? {
+        Signal::SIGSTOP | Signal::SIGTSTP | Signal::SIGKILL => {
+            Err(format!("{text} is not heard by a job"))
+        }
+        signal => Ok(signal),
+    }
+}
+
+fn signal_named(text: &str) -> Result<nix::sys::signal::Signal, String> {
+    use nix::sys::signal::Signal;
     let name = text.trim().to_ascii_uppercase();
     let name = if name.starts_with("SIG") {
         name
     } else {
         format!("SIG{name}")
     };
-    match name.parse::<Signal>() {
-        Ok(Signal::SIGSTOP | Signal::SIGTSTP | Signal::SIGCONT) => {
-            Err(format!("{name} does not end a job"))
-        }
-        Ok(signal) => Ok(signal),
-        Err(_) => Err("expected the name of a signal such as TERM, INT or USR1".to_owned()),
-    }
+    let signal = name.parse::<Signal>();
+    signal.map_err(|_| "expected the name of a signal such as TERM, INT or USR1".to_owned())
 }
 
 #[cfg(test)]

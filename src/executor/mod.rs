@@ -292,33 +292,53 @@ impl Job {
     /// Sends a signal; gives how many processes were sent it, a group counted as one. One that stops,
     /// continues or ends is sent as any other: what follows from it is the caller's affair.
     pub fn relay(&mut self, signal: i32, to: To) -> u32 {
-        if to == To::Everyone {
-            return count_sent(self.processes().iter().map(|process| process.id), signal);
-        }
-        if self.ended.is_some() {
-            return 0;
-        }
-        if to == To::Ranks {
-            let ranks = self.main_of_ranks();
-            if !ranks.is_empty() {
-                return count_sent(ranks.into_iter(), signal);
-            }
-            if self.is_launcher {
-                // It dies of what it does not pass on. What it starts for a single rank may have no
-                // variables; and it may not have started anything yet.
-                let leader = self.leader.pid;
-                let started = self.processes().into_iter();
-                let started = started.filter(|process| process.parent == leader);
-                return count_sent(started.map(|process| process.id), signal);
-            }
-        }
-        if to == To::Group && self.has_own_session {
+        if to == To::Group && self.has_own_session && self.ended.is_none() {
             // SAFETY: takes plain integers. The leader has not been waited for, so the number is
             // its group's.
             let sent = unsafe { libc::kill(-self.leader.pid, signal) };
             return u32::from(sent == 0);
         }
-        count_sent(std::iter::once(self.leader), signal)
+        count_sent(self.recipients(to).into_iter(), signal)
+    }
+
+    /// Whom of them a signal would end, since they neither handle, block nor ignore it.
+    pub fn unprepared_for(&mut self, signal: i32, to: To) -> Vec<Process> {
+        let recipients = self.recipients(to);
+        let all = self.processes().into_iter();
+        all.filter(|process| recipients.contains(&process.id))
+            .filter(|process| process::would_end(process.id.pid, signal))
+            .collect()
+    }
+
+    fn recipients(&mut self, to: To) -> Vec<ProcId> {
+        let ids = |all: Vec<Process>| all.into_iter().map(|process| process.id).collect();
+        if to == To::Everyone {
+            return ids(self.processes());
+        }
+        if self.ended.is_some() {
+            return Vec::new();
+        }
+        let leader = self.leader.pid;
+        if to == To::Ranks {
+            let ranks = self.main_of_ranks();
+            if !ranks.is_empty() {
+                return ranks;
+            }
+            if self.is_launcher {
+                // It dies of what it does not pass on. What it starts for a single rank may have no
+                // variables; and it may not have started anything yet.
+                let mut started = self.processes();
+                started.retain(|process| process.parent == leader);
+                return ids(started);
+            }
+        }
+        if to == To::Group && self.has_own_session {
+            let group = |pid| nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid)));
+            let mut members = self.processes();
+            members.retain(|process| group(process.id.pid).is_ok_and(|it| it.as_raw() == leader));
+            return ids(members);
+        }
+        vec![self.leader]
     }
 
     fn main_of_ranks(&mut self) -> Vec<ProcId> {

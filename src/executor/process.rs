@@ -177,6 +177,22 @@ fn stand(state: char, ticks: u64, pending: impl Fn() -> bool, ended: bool) -> St
     }
 }
 
+/// Whether a signal that is sent now would end the process: what it does by default, and the process
+/// neither handles, blocks nor ignores it. Of one that cannot be read: no.
+pub(crate) fn would_end(pid: i32, signal: i32) -> bool {
+    const HARMLESS: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return false;
+    };
+    let masks = text.lines().filter_map(|line| {
+        let (name, mask) = line.split_once(':')?;
+        let counts = matches!(name, "SigBlk" | "SigIgn" | "SigCgt");
+        counts.then(|| u64::from_str_radix(mask.trim(), 16).ok())?
+    });
+    let spared = masks.fold(0, |all, mask| all | mask);
+    !HARMLESS.contains(&signal) && spared & (1 << (signal - 1)) == 0
+}
+
 /// Whether SIGSTOP waits to be taken, by the process or by this thread.
 fn stop_pending(status: &str) -> bool {
     let Ok(text) = std::fs::read_to_string(status) else {
@@ -359,6 +375,31 @@ mod tests {
     fn a_torn_line_is_nobody() {
         assert_eq!(parse(b"42 (cat) S 1 2"), None);
         assert_eq!(parse(b""), None);
+    }
+
+    #[test]
+    fn what_a_signal_would_do_to_a_process_is_known_before_it_is_sent() {
+        let mut sleeps = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let mut ignores = std::process::Command::new("sh")
+            .args(["-c", "trap '' USR1; exec sleep 60"])
+            .spawn()
+            .unwrap();
+        let pid = |child: &std::process::Child| child.id().cast_signed();
+        let limit = crate::clock::monotonic() + Duration::from_secs(60);
+        while would_end(pid(&ignores), libc::SIGUSR1) && crate::clock::monotonic() < limit {
+            std::thread::yield_now();
+        }
+        assert!(!would_end(pid(&ignores), libc::SIGUSR1));
+        assert!(would_end(pid(&ignores), libc::SIGUSR2));
+        assert!(would_end(pid(&sleeps), libc::SIGUSR1));
+        assert!(!would_end(pid(&sleeps), libc::SIGCONT));
+        for child in [&mut sleeps, &mut ignores] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub enum Event {
     },
     /// The job has saved its state, and this is the proof, in words.
     Saved(String),
+    /// It could not be asked to, in words why not.
+    NotAsked(String),
     /// The job could not be stopped whole, and was continued.
     PauseRefused {
         /// Why, in words.

@@ -47,6 +47,7 @@ use crate::ledger::entry::{Action, Cause, Exit, Part, What};
 use crate::plan::{Act, Decision, Reason, Way};
 pub use crate::plan::{Limit, Policy, Power, Switching};
 use crate::units::GramsCo2e;
+use crate::words::duration;
 
 /// Longest time between two decisions of a run: a minute.
 pub const POLL: Duration = Duration::from_mins(1);
@@ -533,6 +534,7 @@ impl Machine {
                 ties,
             } => self.paused(now, processes, took, ties, effects),
             Event::Saved(proof) => self.saved(now, proof, effects),
+            Event::NotAsked(why) => self.unproved(now, why, effects),
             Event::PauseRefused { why, for_good } => self.refused(now, why, for_good, effects),
             Event::ResumeConfirmed { processes, took } => {
                 self.resumed(now, processes, took, effects);
@@ -581,7 +583,10 @@ impl Machine {
                 self.refused(now, why, false, effects);
             }
             Phase::Checkpointing { give_up, .. } if now.monotonic >= give_up => {
-                self.unproved(now, effects);
+                let waited = duration(self.settings.pausing.patience);
+                let what =
+                    format!("nothing proved within {waited} that the job has saved its state");
+                self.unproved(now, what, effects);
             }
             Phase::Proving { give_up } if now.monotonic >= give_up => {
                 self.ended_unsaved(now, effects);

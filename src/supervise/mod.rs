@@ -121,6 +121,8 @@ pub enum Happening {
     AllGone,
     /// The job has saved its state, by this proof.
     Saved(String),
+    /// The job was not asked to save its state, in words why not.
+    NotAsked(String),
     /// The job says how far it is.
     Progress(progress::Reading),
     /// Who else uses the devices, in words; none: nobody.
@@ -445,6 +447,7 @@ where
             Happening::Ended { exit, left } => Event::ChildEnded { exit, left },
             Happening::AllGone => Event::AllGone,
             Happening::Saved(proof) => Event::Saved(proof),
+            Happening::NotAsked(why) => Event::NotAsked(why),
             Happening::Progress(reading) => Event::Progress(reading),
             Happening::Devices(taken) => Event::Devices(taken),
             Happening::Trouble(text) => return self.warn(state, text),

@@ -1,11 +1,11 @@
 //! What kills more than the supervisor: the guard as well, or the job's first process alone.
 
 use std::fs;
-use std::thread;
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
+use catrain::clock::monotonic;
 use nix::sys::signal::Signal;
-use std::os::unix::process::ExitStatusExt;
 
 use crate::support::process::{self, Pid};
 use crate::support::supervised::{
@@ -37,7 +37,8 @@ fn kills_both(guard_first: bool, gap: Duration, count: usize) {
         false => (run.pid(), run.guard()),
     };
     process::kill(first);
-    thread::sleep(gap);
+    let until = monotonic() + gap;
+    wait_until("the gap is over", SOON, || monotonic() >= until);
     process::kill(second);
     wait_until(
         &format!("{count} run after both were killed within {gap:?}"),

@@ -41,6 +41,10 @@ fn killed_while_held(sandbox: &Sandbox, more: &[&str], job: &[&str]) -> String {
     let mut held = Supervised::start(sandbox, &mut run(sandbox, &options, job));
     held.wait_for_state("held");
     let id = held.id();
+    wait_until("it is recorded", SOON, || {
+        let read = ledger::read(&ledger_path(&sandbox.state_dir(), &id));
+        read.is_ok_and(|ledger| ledger.begin().is_some())
+    });
     process::kill(held.pid());
     held.end();
     id

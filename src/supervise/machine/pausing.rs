@@ -212,16 +212,14 @@ impl Machine {
         }
     }
 
-    /// Nothing proved in time that the job has saved.
-    pub(super) fn unproved(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+    /// Nothing proves that the job has saved, in words why not.
+    pub(super) fn unproved(&mut self, now: Moment, what: String, effects: &mut Vec<Effect>) {
         let Phase::Checkpointing { since, asked, .. } = self.phase else {
             return;
         };
         let took = now.elapsed.saturating_sub(asked);
         effects.push(Effect::ForgetCheckpoint);
         effects.push(saved_entry(None, took));
-        let waited = duration(self.settings.pausing.patience);
-        let what = format!("nothing proved within {waited} that the job has saved its state");
         if self.holds.is_empty() {
             self.enter(now, Phase::Running { since }, effects);
         } else if self.settings.pausing.unproved == Unproved::Stop {

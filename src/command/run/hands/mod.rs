@@ -442,11 +442,23 @@ impl Hands {
     /// Sends the signal on which the job saves.
     fn ask_to_save(&mut self) {
         let (signal, to) = self.checkpoint;
-        if let Some(job) = self.job.as_mut()
-            && std::mem::take(&mut self.is_to_save)
-        {
-            job.relay(signal, to);
+        let Some(job) = self.job.as_mut() else { return };
+        if !std::mem::take(&mut self.is_to_save) {
+            return;
         }
+        // A program that has not set its handler yet, or never does, is not to die of being asked.
+        let Some(unprepared) = job.unprepared_for(signal, to).into_iter().next() else {
+            job.relay(signal, to);
+            return;
+        };
+        self.output.forget_proof();
+        let why = format!(
+            "process {} `{}` does not handle {} and would end by it, so the job was not asked to save",
+            unprepared.id.pid,
+            unprepared.name.escape_debug(),
+            crate::words::signal(signal)
+        );
+        self.happened.push_back(Happening::NotAsked(why));
     }
 
     fn heard(&mut self, heard: Heard) {

@@ -101,6 +101,15 @@ fn a_job_that_crashes_while_it_saves_leaves_nothing_that_is_whole() {
 }
 
 #[test]
+fn a_job_that_would_die_of_being_asked_is_only_stopped() {
+    let mut run = asked(with(PauseWith::Restart));
+    run.on(Event::NotAsked("process 7 does not handle USR1".into()));
+    assert!(run.is_paused());
+    assert_eq!(run.proofs(), [None]);
+    assert!(run.warnings()[0].contains("does not handle USR1; it is only stopped"));
+}
+
+#[test]
 fn without_a_proof_in_time_it_runs_on_where_that_is_the_setting() {
     let mut settings = with(PauseWith::Restart);
     settings.pausing.unproved = Unproved::Run;

@@ -114,6 +114,7 @@ fn every_phase_answers_every_event() {
         ("pause confirmed", CONFIRMED, "HSRCVLPPFBrTGE"),
         ("pause refused", refused(false), "HSRCVLRPFBrTGE"),
         ("refused for good", refused(true), "HSRCVLRPFBrTGE"),
+        ("not asked", Event::NotAsked("no".into()), "HSRpVLpPFBrTGE"),
         ("saved", saved(), "HSRLFLpPFBrTGE"),
         ("resume confirmed", RESUMED, "HSRCVLpPFBRTGE"),
         ("ended well", ends(0), "EEEVVFEEFBEEGE"),
