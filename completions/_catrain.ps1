@@ -40,6 +40,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Print what a detached run and its job wrote')
             [CompletionResult]::new('zones', 'zones', [CompletionResultType]::ParameterValue, 'List the grid zones that are known')
             [CompletionResult]::new('key', 'key', [CompletionResultType]::ParameterValue, 'Keep the keys of sources, encrypted')
+            [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check what works here, and say the exact fix for what does not')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the manual pages')
             break
@@ -73,7 +74,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('--resume-args', '--resume-args', [CompletionResultType]::ParameterName, 'Arguments to add when a job that has left is started again, such as `--resume latest`')
             [CompletionResult]::new('--progress-from', '--progress-from', [CompletionResultType]::ParameterName, 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]')
             [CompletionResult]::new('--progress-pattern', '--progress-pattern', [CompletionResultType]::ParameterName, 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]')
-            [CompletionResult]::new('--stop-signal', '--stop-signal', [CompletionResultType]::ParameterName, 'How the job is asked to end by `catrain stop`')
+            [CompletionResult]::new('--stop-signal', '--stop-signal', [CompletionResultType]::ParameterName, 'How the job is asked to end by `catrain stop` [default: TERM, or the preset''s]')
             [CompletionResult]::new('--grace', '--grace', [CompletionResultType]::ParameterName, 'How long the job may take to end before it is killed [default: 30s, or the preset''s]')
             [CompletionResult]::new('--leftovers', '--leftovers', [CompletionResultType]::ParameterName, 'What becomes of processes that outlive the job''s first one')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'How often a job that fails is started again')
@@ -253,7 +254,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('--resume-args', '--resume-args', [CompletionResultType]::ParameterName, 'Arguments to add when a job that has left is started again, such as `--resume latest`')
             [CompletionResult]::new('--progress-from', '--progress-from', [CompletionResultType]::ParameterName, 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]')
             [CompletionResult]::new('--progress-pattern', '--progress-pattern', [CompletionResultType]::ParameterName, 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]')
-            [CompletionResult]::new('--stop-signal', '--stop-signal', [CompletionResultType]::ParameterName, 'How the job is asked to end by `catrain stop`')
+            [CompletionResult]::new('--stop-signal', '--stop-signal', [CompletionResultType]::ParameterName, 'How the job is asked to end by `catrain stop` [default: TERM, or the preset''s]')
             [CompletionResult]::new('--grace', '--grace', [CompletionResultType]::ParameterName, 'How long the job may take to end before it is killed [default: 30s, or the preset''s]')
             [CompletionResult]::new('--leftovers', '--leftovers', [CompletionResultType]::ParameterName, 'What becomes of processes that outlive the job''s first one')
             [CompletionResult]::new('--retries', '--retries', [CompletionResultType]::ParameterName, 'How often a job that fails is started again')
@@ -335,6 +336,16 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;doctor' {
+            [CompletionResult]::new('-z', '-z', [CompletionResultType]::ParameterName, 'The zone that runs will have [default: as for `run`]')
+            [CompletionResult]::new('--zone', '--zone', [CompletionResultType]::ParameterName, 'The zone that runs will have [default: as for `run`]')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Ask nobody')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document, `catrain.doctor/1`')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'catrain;completions' {

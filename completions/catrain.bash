@@ -25,6 +25,9 @@ _catrain() {
             catrain,continue)
                 cmd="catrain__subcmd__continue"
                 ;;
+            catrain,doctor)
+                cmd="catrain__subcmd__doctor"
+                ;;
             catrain,forecast)
                 cmd="catrain__subcmd__forecast"
                 ;;
@@ -83,7 +86,7 @@ _catrain() {
 
     case "${cmd}" in
         catrain)
-            opts="-h -V --color --help --version run forecast report simulate status pause resume stop reload continue attach logs zones key completions man"
+            opts="-h -V --color --help --version run forecast report simulate status pause resume stop reload continue attach logs zones key doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -357,6 +360,32 @@ _catrain() {
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__doctor)
+            opts="-z -h --zone --offline --json --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --zone)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -z)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -37,6 +37,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand logs 'Print what a detached run and its job wrote'
             cand zones 'List the grid zones that are known'
             cand key 'Keep the keys of sources, encrypted'
+            cand doctor 'Check what works here, and say the exact fix for what does not'
             cand completions 'Print the completion script of a shell'
             cand man 'Write the manual pages'
         }
@@ -69,7 +70,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand --resume-args 'Arguments to add when a job that has left is started again, such as `--resume latest`'
             cand --progress-from 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]'
             cand --progress-pattern 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]'
-            cand --stop-signal 'How the job is asked to end by `catrain stop`'
+            cand --stop-signal 'How the job is asked to end by `catrain stop` [default: TERM, or the preset''s]'
             cand --grace 'How long the job may take to end before it is killed [default: 30s, or the preset''s]'
             cand --leftovers 'What becomes of processes that outlive the job''s first one'
             cand --retries 'How often a job that fails is started again'
@@ -239,7 +240,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand --resume-args 'Arguments to add when a job that has left is started again, such as `--resume latest`'
             cand --progress-from 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]'
             cand --progress-pattern 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]'
-            cand --stop-signal 'How the job is asked to end by `catrain stop`'
+            cand --stop-signal 'How the job is asked to end by `catrain stop` [default: TERM, or the preset''s]'
             cand --grace 'How long the job may take to end before it is killed [default: 30s, or the preset''s]'
             cand --leftovers 'What becomes of processes that outlive the job''s first one'
             cand --retries 'How often a job that fails is started again'
@@ -314,6 +315,15 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand --color 'Colours in what catrain says'
             cand -h 'Print help'
             cand --help 'Print help'
+        }
+        &'catrain;doctor'= {
+            cand -z 'The zone that runs will have [default: as for `run`]'
+            cand --zone 'The zone that runs will have [default: as for `run`]'
+            cand --color 'Colours in what catrain says'
+            cand --offline 'Ask nobody'
+            cand --json 'One JSON document, `catrain.doctor/1`'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'catrain;completions'= {
             cand --color 'Colours in what catrain says'

@@ -43,6 +43,7 @@ complete -c catrain -n "__fish_catrain_needs_command" -f -a "attach" -d 'Supervi
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "logs" -d 'Print what a detached run and its job wrote'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "zones" -d 'List the grid zones that are known'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "key" -d 'Keep the keys of sources, encrypted'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "doctor" -d 'Check what works here, and say the exact fix for what does not'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "man" -d 'Write the manual pages'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s z -l zone -d 'Grid zone, as `catrain zones` lists them [default: guessed from the system\'s time zone]' -r
@@ -67,11 +68,11 @@ freeze\t'Freeze the job\'s control group; falls back to `stop` where that is not
 checkpoint\t'Have the job save its state, see the proof, then stop it'
 restart\t'Have the job save its state and leave; start the command again later'
 auto\t'`stop` or `restart`, as the plan finds cheaper for each pause'"
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: stopped and continued'
-torchrun\t'torchrun: its ranks are asked to save'
-lightning\t'PyTorch Lightning'
-huggingface\t'Hugging Face Trainer and accelerate'
-submitit\t'submitit'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: STOP and CONT to every process; TERM to the first one ends it'
+torchrun\t'torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it'
+lightning\t'PyTorch Lightning: USR1 to each rank, whose callback saves; TERM to the first process ends it'
+huggingface\t'Hugging Face Trainer, alone, by accelerate or torchrun: USR1 to each rank, whose callback saves'
+submitit\t'submitit: USR2 to each task, which saves and leaves; INT to it ends it'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l max-stop -d 'Longest stop of a job that has not saved its state [default: 8m for several ranks, else none]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-signal -d 'How the job is asked to save its state [default: USR1, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-to -d 'Who of the job is asked to [default: leader, or the preset\'s]' -r -f -a "leader\t'The process that was started'
@@ -85,7 +86,7 @@ run\t'Let it run on'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l resume-args -d 'Arguments to add when a job that has left is started again, such as `--resume latest`' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress-pattern -d 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]' -r
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l stop-signal -d 'How the job is asked to end by `catrain stop`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l stop-signal -d 'How the job is asked to end by `catrain stop` [default: TERM, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l grace -d 'How long the job may take to end before it is killed [default: 30s, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l leftovers -d 'What becomes of processes that outlive the job\'s first one' -r -f -a "end\t'They have the grace period to end by themselves, then are ended'
 leave\t'They run on'"
@@ -250,11 +251,11 @@ freeze\t'Freeze the job\'s control group; falls back to `stop` where that is not
 checkpoint\t'Have the job save its state, see the proof, then stop it'
 restart\t'Have the job save its state and leave; start the command again later'
 auto\t'`stop` or `restart`, as the plan finds cheaper for each pause'"
-complete -c catrain -n "__fish_catrain_using_subcommand attach" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: stopped and continued'
-torchrun\t'torchrun: its ranks are asked to save'
-lightning\t'PyTorch Lightning'
-huggingface\t'Hugging Face Trainer and accelerate'
-submitit\t'submitit'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: STOP and CONT to every process; TERM to the first one ends it'
+torchrun\t'torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it'
+lightning\t'PyTorch Lightning: USR1 to each rank, whose callback saves; TERM to the first process ends it'
+huggingface\t'Hugging Face Trainer, alone, by accelerate or torchrun: USR1 to each rank, whose callback saves'
+submitit\t'submitit: USR2 to each task, which saves and leaves; INT to it ends it'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l max-stop -d 'Longest stop of a job that has not saved its state [default: 8m for several ranks, else none]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-signal -d 'How the job is asked to save its state [default: USR1, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-to -d 'Who of the job is asked to [default: leader, or the preset\'s]' -r -f -a "leader\t'The process that was started'
@@ -268,7 +269,7 @@ run\t'Let it run on'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l resume-args -d 'Arguments to add when a job that has left is started again, such as `--resume latest`' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress-pattern -d 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]' -r
-complete -c catrain -n "__fish_catrain_using_subcommand attach" -l stop-signal -d 'How the job is asked to end by `catrain stop`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l stop-signal -d 'How the job is asked to end by `catrain stop` [default: TERM, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l grace -d 'How long the job may take to end before it is killed [default: 30s, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l leftovers -d 'What becomes of processes that outlive the job\'s first one' -r -f -a "end\t'They have the grace period to end by themselves, then are ended'
 leave\t'They run on'"
@@ -340,6 +341,13 @@ complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_sub
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand doctor" -s z -l zone -d 'The zone that runs will have [default: as for `run`]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l offline -d 'Ask nobody'
+complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l json -d 'One JSON document, `catrain.doctor/1`'
+complete -c catrain -n "__fish_catrain_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand completions" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
