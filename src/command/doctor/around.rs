@@ -29,6 +29,8 @@ pub(super) struct Around {
     pub(super) root: PathBuf,
     /// The environment.
     pub(super) variable: Variable,
+    /// This program.
+    pub(super) program: PathBuf,
     /// The present.
     pub(super) now: Timestamp,
     /// The system's time zone.
@@ -85,6 +87,7 @@ impl Around {
         Self {
             root: PathBuf::from("/"),
             variable: Arc::new(|name| std::env::var_os(name)),
+            program: std::env::current_exe().unwrap_or_default(),
             now: utc_now(),
             time_zone: TimeZone::system(),
             until,

@@ -148,10 +148,10 @@ pub(super) fn watchdog(around: &Around) -> Vec<Finding> {
         }
         Err(error) => {
             let fix = match error.kind() {
-                io::ErrorKind::PermissionDenied => {
-                    "chmod +x the program, and put it on a file system that is not mounted noexec"
-                        .to_owned()
-                }
+                io::ErrorKind::PermissionDenied => format!(
+                    "chmod +x {}; if that does not help, its file system is mounted noexec: copy it to another",
+                    around.program.display()
+                ),
                 io::ErrorKind::NotFound => {
                     "mount /proc: mount -t proc proc /proc; it is started from /proc/self/exe"
                         .to_owned()

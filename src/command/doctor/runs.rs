@@ -103,7 +103,7 @@ fn stranded(around: &Around, live: &[&str]) -> Vec<Finding> {
     told.collect()
 }
 
-fn tell(around: &Around, id: &str, fate: &Fate) -> Option<Finding> {
+pub(super) fn tell(around: &Around, id: &str, fate: &Fate) -> Option<Finding> {
     let attach = format!("catrain attach {id}");
     Some(match fate {
         Fate::JobRuns(pid) => {

@@ -42,9 +42,13 @@ pub(super) fn configuration(around: &Around) -> Vec<Finding> {
     };
     if !passed_by.is_empty() {
         let told = passed_by.iter().map(|why| {
-            let fix = match why.contains("others may write") {
-                true => "chmod go-w the file and its directory, if you trust what is in it",
-                false => "put what you want of it in your own config.toml",
+            let mut paths = around.files.iter().filter_map(path_of);
+            let path = paths.find(|path| why.starts_with(&path.display().to_string()));
+            let fix = match path.and_then(|path| Some((path, path.parent()?))) {
+                Some((path, around)) if why.contains("others may write") => {
+                    format!("chmod go-w {} {}", path.display(), around.display())
+                }
+                _ => format!("put what you want of it in {}", own_file(around)),
             };
             Finding::better(NAME, why, fix)
         });

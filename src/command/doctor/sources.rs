@@ -169,9 +169,9 @@ pub(super) fn keys(around: &Around) -> Vec<Finding> {
                 // It went while we looked.
                 Ok(None) => continue,
                 Err(error) => {
-                    let hint = error.hint();
+                    let fix = format!("{first}: {}", error.hint());
                     let why = format!("{:#}", anyhow::Error::new(error));
-                    Finding::broken(KEYS, why, hint)
+                    Finding::broken(KEYS, why, fix)
                 }
             },
         );
