@@ -136,6 +136,10 @@ fn tell(around: &Around, library: &mut dyn Library, found: &[Found]) -> Vec<Find
             (true, _) => "CUDA_VISIBLE_DEVICES hides all from jobs of this shell".to_owned(),
             (false, count) => format!("{count} visible to jobs of this shell"),
         };
+        let seen = match found.iter().filter(|gpu| !gpu.is_allowed).count() {
+            0 => seen,
+            closed => format!("{seen}, {closed} closed to you"),
+        };
         findings.push(Finding::ok(GPU, format!("{}, {how}; {seen}", names(found))));
     }
     findings

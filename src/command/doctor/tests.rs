@@ -487,6 +487,35 @@ fn a_check_that_hangs_is_left_behind_and_the_others_are_told() {
 }
 
 #[test]
+fn gpus_are_told_with_how_they_are_metered_and_who_may_see_them() {
+    let told = |gpus: &[(Option<u64>, Option<f64>)], visible: Option<&str>| {
+        let mut on = Fixture::new();
+        on.write("library", "");
+        let there = on.path("library").display().to_string();
+        export(&mut on, &format!("export CATRAIN_NVML={there}"));
+        if let Some(visible) = visible {
+            export(&mut on, &format!("export CUDA_VISIBLE_DEVICES={visible}"));
+        }
+        on.machine.gpus = (gpus.iter())
+            .map(|(energy, power)| fixture::gpu(*energy, *power))
+            .collect();
+        let found = energy::gpu(&on.around());
+        assert_eq!(found.len(), 1, "{found:#?}");
+        (found[0].outcome, found[0].found.clone())
+    };
+    let (counter, power) = ((Some(1), Some(70.0)), (None, Some(70.0)));
+    let words = "2 × NVIDIA H100, by counter; 1 visible to jobs of this shell".to_owned();
+    assert_eq!(told(&[counter; 2], Some("1")), (Outcome::Ok, words));
+    let (_, hidden) = told(&[counter], Some(""));
+    assert!(hidden.ends_with("CUDA_VISIBLE_DEVICES hides all from jobs of this shell"));
+    let (outcome, found) = told(&[counter, power], None);
+    assert_eq!(outcome, Outcome::Ok);
+    assert!(found.contains("by power, sampled each second"), "{found}");
+    let (outcome, found) = told(&[counter, (None, None)], None);
+    assert_eq!(outcome, CouldBeBetter, "{found}");
+}
+
+#[test]
 fn live_jobs_are_looked_into_for_variables_and_nothing_else_of_them_is_told() {
     let mut on = Fixture::new();
     on.record_live("r7k2", b"HF_TOKEN=hidden\0TORCH_NCCL_BLOCKING_WAIT=1\0");

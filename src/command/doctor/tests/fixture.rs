@@ -51,6 +51,8 @@ pub(super) struct Machine {
     pub(super) adopts: bool,
     /// BOOTTIME and MONOTONIC.
     pub(super) clocks: (Duration, Duration),
+    /// What each GPU says of itself.
+    pub(super) gpus: Vec<Raw>,
     program: PathBuf,
 }
 
@@ -79,6 +81,7 @@ impl Fixture {
                 reach: all_within_reach(),
                 adopts: true,
                 clocks: (day, day),
+                gpus: vec![gpu(Some(1), Some(70.0)); 2],
                 program: program.clone(),
             },
         };
@@ -320,6 +323,7 @@ impl Trials for Machine {
         Box::new(Gpus {
             is_there: root.join("dev/nvidia0").exists(),
             library,
+            gpus: self.gpus.clone(),
         })
     }
 
@@ -344,16 +348,26 @@ impl Files for ForOthers {
     }
 }
 
-/// Two GPUs, where their library is.
+/// A GPU with this counter and this power.
+pub(super) fn gpu(energy_mj: Option<u64>, watts: Option<f64>) -> Raw {
+    Raw {
+        energy_mj,
+        power: watts.map(Watts),
+        ..Raw::default()
+    }
+}
+
+/// GPUs, where their library is.
 struct Gpus {
     is_there: bool,
     library: Option<PathBuf>,
+    gpus: Vec<Raw>,
 }
 
 impl Opener for Gpus {
     fn open(&mut self) -> Result<Box<dyn Library>, Fault> {
         match self.library.as_ref().is_some_and(|path| path.exists()) {
-            true => Ok(Box::new(Two)),
+            true => Ok(Box::new(Shown(self.gpus.clone()))),
             false => Err(Fault::Absent("no such file".to_owned())),
         }
     }
@@ -363,26 +377,22 @@ impl Opener for Gpus {
     }
 }
 
-struct Two;
+struct Shown(Vec<Raw>);
 
-impl Library for Two {
+impl Library for Shown {
     fn list(&mut self) -> Result<Vec<Found>, Fault> {
-        let gpu = |index| Found {
-            index,
+        let gpu = |index: usize| Found {
+            index: index as u32,
             uuid: format!("GPU-{index}"),
             name: "NVIDIA H100".to_owned(),
             is_allowed: true,
             instances: None,
         };
-        Ok(vec![gpu(0), gpu(1)])
+        Ok((0..self.0.len()).map(gpu).collect())
     }
 
-    fn look(&mut self, _: &Place) -> Result<Raw, Fault> {
-        Ok(Raw {
-            energy_mj: Some(1),
-            power: Some(Watts(70.0)),
-            ..Raw::default()
-        })
+    fn look(&mut self, place: &Place) -> Result<Raw, Fault> {
+        Ok(self.0[place.index as usize].clone())
     }
 
     fn computing(&mut self, _: &Place) -> Option<Vec<u32>> {
