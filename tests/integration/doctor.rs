@@ -13,6 +13,8 @@ use std::time::Duration;
 use catrain::clock::monotonic;
 use catrain::control::Word;
 use catrain::executor::freezer::{self, Freezer};
+use catrain::ledger::entry::What;
+use catrain::ledger::{self, ledger_path};
 use serde_json::Value;
 
 use crate::support::child::Ended;
@@ -138,6 +140,16 @@ fn a_service_that_hangs_is_not_waited_for() {
     assert!(took < Duration::from_secs(15), "{took:?}");
 }
 
+/// Waits until a run has written down what it says of itself: its record comes a little later.
+#[track_caller]
+fn wait_for_entry(sandbox: &Sandbox, run: &str, is_it: impl Fn(&What) -> bool) {
+    let path = ledger_path(&sandbox.state_dir(), run);
+    wait_until("its record has it", LONG, || {
+        ledger::read(&path)
+            .is_ok_and(|ledger| ledger.entries.iter().any(|entry| is_it(&entry.what)))
+    });
+}
+
 /// The words of a fix that is a command of `catrain`.
 fn command_of(fix: &str) -> Vec<String> {
     let words = fix
@@ -154,6 +166,7 @@ fn a_run_that_was_killed_while_held_is_told_with_the_command_that_goes_on_with_i
     let options = ["--replay", &day, "-d", "2h", "--deadline", "+20h"];
     let mut held = Supervised::start(&sandbox, &mut run(&sandbox, &options, ["true"]));
     held.wait_for_state("held");
+    wait_for_entry(&sandbox, &held.id(), |what| matches!(what, What::Begin(_)));
     process::kill(held.pid());
     held.end();
     let ended = outcome(&mut sandbox.catrain(DOCTOR));
@@ -186,6 +199,9 @@ fn a_job_that_outlived_its_supervisor_is_told_and_is_well_once_attached() {
     let mut job = Supervised::start(&sandbox, &mut run(&sandbox, &at_once, ["sleep", "600"]));
     job.wait_for_state("running");
     let (id, leader) = (job.id(), job.leader());
+    wait_for_entry(&sandbox, &id, |what| {
+        matches!(what, What::Confirmed { pid: Some(_), .. })
+    });
     process::kill(job.pid());
     job.end();
     let ended = outcome(&mut sandbox.catrain(DOCTOR));

@@ -2,16 +2,16 @@
 //!
 //! | file | looks at |
 //! |---|---|
-//! | [`around`] | what all checks are given |
-//! | [`settings`] | configuration, zone, clocks |
-//! | [`directories`] | where catrain keeps its things |
-//! | [`sources`] | the services that are asked, and their keys |
-//! | [`energy`] | the meters |
-//! | [`rights`] | what the executor needs of the kernel |
-//! | [`surroundings`] | container and batch system |
-//! | [`pausing`] | what of this user's jobs a stop may harm |
-//! | [`runs`] | runs that nobody supervises any more |
-//! | [`processes`] | `/proc`, for some of these |
+//! | `around` | what all checks are given |
+//! | `settings` | configuration, zone, clocks |
+//! | `directories` | where catrain keeps its things |
+//! | `sources` | the services that are asked, and their keys |
+//! | `energy` | the meters |
+//! | `rights` | what the executor needs of the kernel |
+//! | `surroundings` | container and batch system |
+//! | `pausing` | what of this user's jobs a stop may harm |
+//! | `runs` | runs that nobody supervises any more |
+//! | `processes` | `/proc`, for some of these |
 //!
 //! Each check is a function of what it is given and has a thread of its own. One that hangs is left
 //! behind when the time is over, and that is what is told of it. Nothing is changed: no directory is
