@@ -269,7 +269,7 @@ pub struct RunOptions {
     )]
     pub preset: Option<PresetName>,
 
-    /// Longest stop of a job that has not saved its state [default: 8m for several ranks, else none]
+    /// Longest stop of a job that has not saved its state [default: 7m for several ranks, else none]
     #[arg(long, value_name = "DUR", value_parser = parse::positive_duration, help_heading = "Pause")]
     pub max_stop: Option<Duration>,
 
@@ -313,7 +313,7 @@ pub struct RunOptions {
     pub resume_args: Option<String>,
 
     /// Where the job says how far it is: a file, `stdout` or `stderr`
-    /// [default: its stdout and stderr, where they go to files]
+    /// [default: its stdout, else its stderr, where that goes to a file]
     #[arg(long, value_name = "FILE|stdout|stderr", value_hint = ValueHint::FilePath, help_heading = "Time")]
     pub progress_from: Option<ProgressFrom>,
 

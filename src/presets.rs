@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::supervise::settings::PauseWith;
+use crate::supervise::settings::{PauseWith, RANKS_STOP};
 
 /// Who of a job a signal is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub const PRESETS: [Preset; 5] = [
         stop_signal: TERM,
         grace: Duration::from_secs(30),
         max_stop: None,
-        does: "stops and continues every process; several ranks as well, for 8 min at most",
+        does: "stops and continues every process; several ranks as well, for 7 min at most",
         tried: "tried with Python and shells",
     },
     Preset {
@@ -82,7 +82,7 @@ pub const PRESETS: [Preset; 5] = [
         // It passes TERM on, waits 30 s for its ranks, and ends with 1.
         stop_signal: TERM,
         grace: Duration::from_secs(40),
-        max_stop: Some(Duration::from_mins(8)),
+        max_stop: Some(RANKS_STOP),
         does: "USR1 to each rank, never to the launcher; the ranks must agree on the step after which \
                they save; TERM to the launcher, which gives its ranks 30 s",
         tried: "tried with torch 2.15 on CPUs, two ranks over gloo",
@@ -143,8 +143,7 @@ pub fn preset(name: &str) -> Option<&'static Preset> {
 pub fn long_help() -> String {
     let mut text = "What is known of a framework: signals, who gets them, waits. What is given by \
                     hand stands above it. A script that saves when it is asked to must handle the \
-                    signal from its first lines on, since the signal ends a process that does not, \
-                    and must go on from what it saved when it is started again.\n"
+                    signal (a process that would die of it is not asked, only stopped), and must go on from what it saved when it is started again.\n"
         .to_owned();
     for preset in &PRESETS {
         let Preset {

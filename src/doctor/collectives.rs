@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::supervise::settings::RANKS_STOP;
 use crate::words;
 
 /// The variables that matter, in the order in which they are told of.
@@ -22,9 +23,6 @@ pub const VARIABLES: [&str; 6] = [
 
 const HEARTBEAT: &str = "TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC";
 const MONITORING: &str = "TORCH_NCCL_ENABLE_MONITORING";
-
-/// Longest stop of several ranks unless another is given: what [`crate::presets`] have.
-pub const LONGEST_STOP: Duration = Duration::from_mins(8);
 
 /// What is raised is raised to this: longer than a stop and a resume.
 const ENOUGH_S: u64 = 1800;
@@ -47,7 +45,7 @@ pub fn hazards(variable: impl Fn(&str) -> Option<String>) -> Vec<Hazard> {
     let seconds = variable(HEARTBEAT).and_then(|text| text.trim().parse::<u64>().ok());
     let monitors = variable(MONITORING).is_none() || is_on(MONITORING);
     if let Some(seconds) = seconds.filter(|_| monitors)
-        && Duration::from_secs(seconds) < LONGEST_STOP
+        && Duration::from_secs(seconds) < RANKS_STOP
     {
         let limit = Duration::from_secs(seconds);
         found.push(Hazard {
@@ -55,7 +53,7 @@ pub fn hazards(variable: impl Fn(&str) -> Option<String>) -> Vec<Hazard> {
             means: format!(
                 "{HEARTBEAT}={seconds}: PyTorch ends a rank that stood still for longer, and stops of \
                  several ranks last up to {}",
-                words::duration(LONGEST_STOP)
+                words::duration(RANKS_STOP)
             ),
             fix: format!(
                 "export {HEARTBEAT}={ENOUGH_S}, or --max-stop {}s",

@@ -11,6 +11,11 @@ use crate::units::GramsCo2e;
 /// Longest wait before a failed job is tried again.
 const LONGEST_DELAY: Duration = Duration::from_hours(1);
 
+/// The longest stop of several ranks that have not saved. PyTorch's monitor ends a rank whose NCCL
+/// watchdog stood still from one look to the next, 480 s apart by default
+/// (`TORCH_NCCL_HEARTBEAT_TIMEOUT_SEC`); a stop must leave time to move in between.
+pub const RANKS_STOP: Duration = Duration::from_mins(7);
+
 /// What a run is asked for. What is learned on the way about the same things is put in here: how
 /// long the command takes, and that the job cannot be paused.
 #[derive(Clone, Debug)]
@@ -80,7 +85,7 @@ pub struct Pausing {
     pub patience: Duration,
     /// What follows when nothing proves it in that time.
     pub unproved: Unproved,
-    /// Longest stop of a job that has not saved; none: 8 min for several ranks, else as long as it
+    /// Longest stop of a job that has not saved; none: [`RANKS_STOP`] for several ranks, else as long as it
     /// takes.
     pub max_stop: Option<Duration>,
     /// The exit code of a job that leaves because it has saved, beside 0.

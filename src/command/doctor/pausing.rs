@@ -11,11 +11,12 @@ use super::around::Around;
 use super::processes;
 use crate::command::run::memory::{Memory, fingerprint};
 use crate::doctor::Finding;
-use crate::doctor::collectives::{self, LONGEST_STOP};
+use crate::doctor::collectives;
 use crate::executor::names_a_launcher;
 use crate::ledger::entry::Begin;
 use crate::ledger::runs::{RunRef, list_runs};
 use crate::presets::{PRESETS, preset};
+use crate::supervise::settings::RANKS_STOP;
 use crate::words;
 
 const NAME: &str = "pausing";
@@ -52,7 +53,7 @@ pub(super) fn pausing(around: &Around) -> Vec<Finding> {
             NAME,
             format!(
                 "nothing seen that a stop harms; several ranks are stopped for {} at most; {}",
-                words::duration(LONGEST_STOP),
+                words::duration(RANKS_STOP),
                 presets()
             ),
         ));

@@ -16,14 +16,13 @@ use crate::clock::Moment;
 use crate::ledger::entry::{Action, What};
 use crate::plan::{Act, Decision, Switching, Way};
 use crate::supervise::progress::Reading;
+use crate::supervise::settings::RANKS_STOP;
 use crate::words::duration;
 
 /// A job that has saved may end by itself for so long before it is asked to.
 const LEAVES_BY_ITSELF: Duration = Duration::from_secs(3);
 /// What the first stop of a job with connections to other hosts may last.
 const TRIAL_STOP: Duration = Duration::from_mins(2);
-/// The longest stop of several ranks: collective operations are given up after ten minutes.
-const RANKS_STOP: Duration = Duration::from_mins(8);
 /// How long a job must have run after that to show that it survived.
 const TRIAL_RUN: Duration = Duration::from_mins(5);
 

@@ -355,14 +355,14 @@ fn what_restarts_cost_is_learned_from_those_of_this_run() {
 }
 
 #[test]
-fn several_ranks_are_stopped_for_eight_minutes_at_most() {
+fn several_ranks_are_stopped_for_seven_minutes_at_most() {
     let mut settings = with(PauseWith::Stop);
     settings.switching.min_run = 10 * MINUTE;
     let mut run = Run::by(waits, settings);
     run.ties.ranks = true;
     let mut run = run.begin(dirty_first(24));
     assert!(run.is_paused());
-    run.pass(8 * MINUTE + SECOND);
+    run.pass(7 * MINUTE + SECOND);
     assert!(run.is_running());
     run.pass(9 * MINUTE);
     assert!(run.is_running());
