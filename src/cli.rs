@@ -506,7 +506,7 @@ pub enum PresetName {
     Plain,
     /// torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it
     Torchrun,
-    /// PyTorch Lightning: USR1 to each rank, whose callback saves; TERM to the first process ends it
+    /// PyTorch Lightning: USR1 to each rank, whose callback saves; INT to the first process ends it
     Lightning,
     /// Hugging Face Trainer, alone, by accelerate or torchrun: USR1 to each rank, whose callback saves
     Huggingface,
