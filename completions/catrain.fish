@@ -70,10 +70,10 @@ restart\t'Have the job save its state and leave; start the command again later'
 auto\t'`stop` or `restart`, as the plan finds cheaper for each pause'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: STOP and CONT to every process; TERM to the first one ends it'
 torchrun\t'torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it'
-lightning\t'PyTorch Lightning: USR1 to each rank, whose callback saves; TERM to the first process ends it'
+lightning\t'PyTorch Lightning: USR1 to each rank, whose callback saves; INT to the first process ends it'
 huggingface\t'Hugging Face Trainer, alone, by accelerate or torchrun: USR1 to each rank, whose callback saves'
 submitit\t'submitit: USR2 to each task, which saves and leaves; INT to it ends it'"
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l max-stop -d 'Longest stop of a job that has not saved its state [default: 8m for several ranks, else none]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l max-stop -d 'Longest stop of a job that has not saved its state [default: 7m for several ranks, else none]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-signal -d 'How the job is asked to save its state [default: USR1, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-to -d 'Who of the job is asked to [default: leader, or the preset\'s]' -r -f -a "leader\t'The process that was started'
 group\t'Its process group'
@@ -84,7 +84,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-timeo
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l unproved -d 'What follows when nothing proves a save in time' -r -f -a "stop\t'Stop it all the same; it keeps its memory'
 run\t'Let it run on'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l resume-args -d 'Arguments to add when a job that has left is started again, such as `--resume latest`' -r
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout, else its stderr, where that goes to a file]' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress-pattern -d 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l stop-signal -d 'How the job is asked to end by `catrain stop` [default: TERM, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l grace -d 'How long the job may take to end before it is killed [default: 30s, or the preset\'s]' -r
@@ -253,10 +253,10 @@ restart\t'Have the job save its state and leave; start the command again later'
 auto\t'`stop` or `restart`, as the plan finds cheaper for each pause'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: STOP and CONT to every process; TERM to the first one ends it'
 torchrun\t'torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it'
-lightning\t'PyTorch Lightning: USR1 to each rank, whose callback saves; TERM to the first process ends it'
+lightning\t'PyTorch Lightning: USR1 to each rank, whose callback saves; INT to the first process ends it'
 huggingface\t'Hugging Face Trainer, alone, by accelerate or torchrun: USR1 to each rank, whose callback saves'
 submitit\t'submitit: USR2 to each task, which saves and leaves; INT to it ends it'"
-complete -c catrain -n "__fish_catrain_using_subcommand attach" -l max-stop -d 'Longest stop of a job that has not saved its state [default: 8m for several ranks, else none]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l max-stop -d 'Longest stop of a job that has not saved its state [default: 7m for several ranks, else none]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-signal -d 'How the job is asked to save its state [default: USR1, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-to -d 'Who of the job is asked to [default: leader, or the preset\'s]' -r -f -a "leader\t'The process that was started'
 group\t'Its process group'
@@ -267,7 +267,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-ti
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l unproved -d 'What follows when nothing proves a save in time' -r -f -a "stop\t'Stop it all the same; it keeps its memory'
 run\t'Let it run on'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l resume-args -d 'Arguments to add when a job that has left is started again, such as `--resume latest`' -r
-complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout and stderr, where they go to files]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout, else its stderr, where that goes to a file]' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress-pattern -d 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l stop-signal -d 'How the job is asked to end by `catrain stop` [default: TERM, or the preset\'s]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l grace -d 'How long the job may take to end before it is killed [default: 30s, or the preset\'s]' -r

@@ -177,20 +177,34 @@ fn stand(state: char, ticks: u64, pending: impl Fn() -> bool, ended: bool) -> St
     }
 }
 
-/// Whether a signal that is sent now would end the process: what it does by default, and the process
-/// neither handles, blocks nor ignores it. Of one that cannot be read: no.
+/// Whether a signal that is sent now would end the process: that is what it does by default, and no
+/// thread handles, blocks, ignores or waits for it. Of one that cannot be read: no.
 pub(crate) fn would_end(pid: i32, signal: i32) -> bool {
     const HARMLESS: [i32; 4] = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
-    let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/status")) else {
+    if HARMLESS.contains(&signal) {
         return false;
-    };
-    let masks = text.lines().filter_map(|line| {
-        let (name, mask) = line.split_once(':')?;
-        let counts = matches!(name, "SigBlk" | "SigIgn" | "SigCgt");
-        counts.then(|| u64::from_str_radix(mask.trim(), 16).ok())?
-    });
-    let spared = masks.fold(0, |all, mask| all | mask);
-    !HARMLESS.contains(&signal) && spared & (1 << (signal - 1)) == 0
+    }
+    let mut is_read = false;
+    for tid in threads(pid) {
+        let of_thread =
+            |file: &str| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/{file}"));
+        let Ok(text) = of_thread("status") else {
+            continue;
+        };
+        is_read = true;
+        let masks = text.lines().filter_map(|line| {
+            let (name, mask) = line.split_once(':')?;
+            let counts = matches!(name, "SigBlk" | "SigIgn" | "SigCgt");
+            counts.then(|| u64::from_str_radix(mask.trim(), 16).ok())?
+        });
+        let spared = masks.fold(0, |all, mask| all | mask);
+        // A thread that waits for signals has them unblocked just then.
+        let waits = of_thread("wchan").is_ok_and(|name| name.contains("sigtimedwait"));
+        if waits || spared & (1 << (signal - 1)) != 0 {
+            return false;
+        }
+    }
+    is_read
 }
 
 /// Whether SIGSTOP waits to be taken, by the process or by this thread.
