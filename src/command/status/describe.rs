@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::clock::Moment;
+use crate::forecast::Span;
 use crate::plan::Fit;
 use crate::supervise::View;
 use crate::supervise::machine::Phase;
@@ -17,12 +18,19 @@ pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name
         Phase::Running { .. } | Phase::Pausing { .. } | Phase::Resuming { .. } => "running",
         Phase::Checkpointing { .. } | Phase::Proving { .. } | Phase::Leaving { .. } => "saving",
         Phase::Released { .. } => "released",
-        Phase::Backoff { .. } => "waiting to retry",
+        Phase::Backoff { .. } => "retrying",
         Phase::Paused { .. } => "paused",
         Phase::Stopping { .. } | Phase::Lingering { .. } => "ending",
         Phase::Ended(_) => "ended",
     };
     let decision = machine.decision();
+    let until = match machine.phase() {
+        Phase::Backoff { until } => {
+            let left = until.saturating_sub(now.monotonic);
+            Some(Span::new(now.utc, left).end)
+        }
+        _ => decision.and_then(|decision| decision.until),
+    };
     let plan = decision.and_then(|decision| decision.plan.as_ref());
     let settings = machine.settings();
     let expected = settings.duration.map(|expected| expected.duration);
@@ -47,7 +55,7 @@ pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name
         "holds": machine.holds().causes(),
         "state_for_s": machine.since(now).as_secs_f64(),
         "now": now.utc.to_string(),
-        "until": decision.and_then(|decision| decision.until).map(|at| at.to_string()),
+        "until": until.map(|at| at.to_string()),
         "reason": decision.map(|decision| {
             decision.reason.words(decision.until, now.utc, &TimeZone::system())
         }),
@@ -60,7 +68,8 @@ pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name
         "rate_per_hour": pace.rate(),
         "attempt": machine.attempt(),
         "pause_with": settings.pausing.with.as_str(),
-        "last_exit": machine.last_exit(),
+        // Of the last start that is over.
+        "exit": machine.last_exit(),
         // The end of a plan for work of unknown length is a guess of the planner's, not of the work.
         "done_about": plan.filter(|_| is_known).map(|plan| plan.end.to_string()),
         "deadline": settings.deadline.map(|at| at.to_string()),

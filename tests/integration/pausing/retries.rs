@@ -90,7 +90,7 @@ fn a_run_that_waits_to_try_again_ends_at_once_by_a_person_s_word_and_signal() {
         let options = ["--retries", "3", "--retry-delay", "10m"];
         let mut command = scene.saver(&options, "fails", &["9"]);
         let mut run = Supervised::start(&scene.sandbox, &mut command);
-        run.wait_for_state("waiting to retry");
+        run.wait_for_state("retrying");
         match by {
             "stop" => assert_eq!(stop(&mut run).code(), Some(5)),
             _ => {
@@ -108,7 +108,7 @@ fn resume_tries_again_at_once() {
     let options = ["--retries", "3", "--retry-delay", "10m"];
     let mut command = scene.saver(&options, "fails", &["2"]);
     let mut run = Supervised::start(&scene.sandbox, &mut command);
-    run.wait_for_state("waiting to retry");
+    run.wait_for_state("retrying");
     run.word(Word::Resume { time: None });
     assert_eq!(run.end().code(), Some(0));
     assert_eq!(scene.starts().len(), 2);
