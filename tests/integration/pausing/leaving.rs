@@ -172,7 +172,7 @@ fn hash_in(text: &str) -> Option<&str> {
 /// `python train.py … | tee log`, for a shell.
 fn pipeline(scene: &Scene, before: &str) -> [String; 3] {
     let text = format!(
-        "{before}{} {} --steps 120 --pace 0.05 --checkpoint-dir {} | tee -a {}",
+        "{before}{} {} --steps 400 --pace 0.05 --checkpoint-dir {} | tee -a {}",
         python().display(),
         fixture("train.py").display(),
         scene.folder.display(),
@@ -203,7 +203,7 @@ fn a_shell_pipeline_is_stopped_whole_and_goes_on() {
     let log = scene.sandbox.read("job/log");
     assert_eq!(
         hash_in(&log),
-        Some(super::moments::undisturbed(120)),
+        Some(super::moments::undisturbed(400)),
         "{log}"
     );
 }
@@ -230,7 +230,7 @@ fn a_shell_pipeline_saves_leaves_and_is_started_again() {
     let log = scene.sandbox.read("job/log");
     assert_eq!(
         hash_in(&log),
-        Some(super::moments::undisturbed(120)),
+        Some(super::moments::undisturbed(400)),
         "{log}"
     );
 }

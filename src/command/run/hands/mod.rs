@@ -49,6 +49,10 @@ const HANG_UP: Duration = Duration::from_secs(5);
 const BEFORE_FIRST_GUARD: Duration = Duration::from_millis(20);
 /// How often it is looked whether somebody outlives the leader.
 const LINGER_LOOK: Duration = Duration::from_millis(200);
+/// A process that would die of being asked to save may still be starting: it has so long to set its
+/// handler, and is looked at so often.
+const PREPARES: Duration = Duration::from_secs(10);
+const PREPARES_LOOK: Duration = Duration::from_millis(100);
 /// A guard that could not be started is tried again after this long.
 const GUARD_AGAIN: Duration = Duration::from_secs(30);
 
@@ -63,6 +67,8 @@ pub(super) struct Hands {
     checkpoint: (i32, To),
     /// It is asked once it is known what was there before.
     is_to_save: bool,
+    /// Somebody would die of being asked: when to look again, and when for the last time.
+    unprepared: Option<(Instant, Instant)>,
     /// Whether it is to be frozen rather than stopped.
     freezes: bool,
     /// When to look again whether somebody outlives the leader, once it has ended.
@@ -133,6 +139,7 @@ impl Hands {
             ),
             secret: keys::secret_variables(env::vars_os().map(|(name, _)| name)),
             is_to_save: false,
+            unprepared: None,
             freezes: settings::pause_with(args) == PauseWith::Freeze,
             lingers: None,
             used_before: Duration::ZERO,
@@ -448,9 +455,18 @@ impl Hands {
         }
         // A program that has not set its handler yet, or never does, is not to die of being asked.
         let Some(unprepared) = job.unprepared_for(signal, to).into_iter().next() else {
+            self.unprepared = None;
             job.relay(signal, to);
             return;
         };
+        let now = Instant::now();
+        let (_, last) = self.unprepared.unwrap_or((now, now + PREPARES));
+        if now < last {
+            self.is_to_save = true;
+            self.unprepared = Some((now + PREPARES_LOOK, last));
+            return;
+        }
+        self.unprepared = None;
         self.output.forget_proof();
         let why = format!(
             "process {} `{}` does not handle {} and would end by it, so the job was not asked to save",
@@ -474,7 +490,8 @@ impl Hands {
     fn due(&self) -> Option<Instant> {
         let step = self.pausing.as_ref().map(|(_, at)| *at);
         let witness = self.waiting.iter().map(|waiting| waiting.until).min();
-        [step, witness, self.guard_again, self.lingers]
+        let prepares = self.unprepared.map(|(at, _)| at);
+        [step, witness, self.guard_again, self.lingers, prepares]
             .into_iter()
             .flatten()
             .min()
@@ -504,6 +521,9 @@ impl Hands {
         }
         if self.lingers.is_some_and(|at| at <= now) {
             self.look_whether_all_are_gone();
+        }
+        if self.unprepared.is_some_and(|(at, _)| at <= now) {
+            self.ask_to_save();
         }
     }
 
@@ -619,6 +639,7 @@ impl Executor for Hands {
 
     fn checkpoint(&mut self) {
         self.is_to_save = true;
+        self.unprepared = None;
         if self.output.can_prove() {
             let job = self.job.as_mut().map(Job::processes);
             let pids = job.unwrap_or_default().into_iter();
@@ -631,6 +652,7 @@ impl Executor for Hands {
 
     fn forget_checkpoint(&mut self) {
         self.is_to_save = false;
+        self.unprepared = None;
         self.output.forget_proof();
     }
 
