@@ -1,7 +1,7 @@
 //! `catrain status`: the runs of this user, live.
 //!
 //! A live run answers over its socket, all of them at the same time. A socket that nobody answers, and
-//! a record without an end, belong to a run whose supervisor was killed: [`dead`] tells what became
+//! a record without an end, belong to a run whose supervisor was killed: `dead` tells what became
 //! of it and how to go on.
 
 pub(super) mod continued;
