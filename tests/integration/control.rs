@@ -197,6 +197,10 @@ fn a_run_whose_job_outlived_its_supervisor_is_shown_with_the_command_for_it() {
     let mut job = Supervised::start(&sandbox, &mut run(&sandbox, &AT_ONCE, ["sleep", "600"]));
     job.wait_for_state("running");
     let (id, leader) = (job.id(), job.leader());
+    wait_until("the run is recorded", SOON, || {
+        let read = ledger::read(&ledger_path(&sandbox.state_dir(), &id));
+        read.is_ok_and(|ledger| ledger.begin().is_some())
+    });
     process::kill(job.pid());
     job.end();
     let text = said(&sandbox, &["status"]);
