@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 
 use catrain::control::{self, Word};
-use catrain::ledger::entry::Begin;
+use catrain::ledger::entry::{Action, Begin, What};
 use catrain::ledger::{self, ledger_path};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -197,9 +197,14 @@ fn a_run_whose_job_outlived_its_supervisor_is_shown_with_the_command_for_it() {
     let mut job = Supervised::start(&sandbox, &mut run(&sandbox, &AT_ONCE, ["sleep", "600"]));
     job.wait_for_state("running");
     let (id, leader) = (job.id(), job.leader());
-    wait_until("the run is recorded", SOON, || {
+    wait_until("its start is recorded", SOON, || {
         let read = ledger::read(&ledger_path(&sandbox.state_dir(), &id));
-        read.is_ok_and(|ledger| ledger.begin().is_some())
+        let entries = read.map(|ledger| ledger.entries).unwrap_or_default();
+        let is_start = |what: &What| {
+            let start = Action::Start;
+            matches!(what, What::Confirmed { action, .. } if *action == start)
+        };
+        entries.iter().any(|entry| is_start(&entry.what))
     });
     process::kill(job.pid());
     job.end();
