@@ -6,14 +6,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use super::run::{self, Ending};
-use super::status::dead::{Fate, fate};
-use super::status::{sockets, supervisor_of};
+use super::status::dead::{self, Fate};
+use super::status::{is_answering, recorded, supervisor_of};
 use crate::cli::{Attach, AttachArgs, LeftoverFate, PauseMode, ProgressFrom, RunArgs};
-use crate::control::{self, Word};
 use crate::error::{Failure, Kind};
 use crate::executor::{Inherited, Job};
-use crate::ledger::runs::{list_runs, select_any};
-use crate::ledger::{self, ledger_path};
 use crate::words::Look;
 
 /// Supervises it until it ends or we leave.
@@ -95,24 +92,13 @@ fn check(args: &AttachArgs) -> Result<(), Failure> {
 /// The job of a run whose supervisor was killed.
 fn job_of(wanted: &str) -> Result<i32, Failure> {
     let state = crate::dirs::state().ok_or_else(super::no_state)?;
-    let runs = list_runs(&state).map_err(|error| Failure::new(Kind::Failed, error))?;
-    let found = select_any(&runs, &[wanted.to_owned()], None, None).map_err(|error| {
-        Failure::usage(error)
-            .hint("give the pid of a process, or a run that `catrain status` lists")
-    })?;
-    let run = &found
-        .first()
-        .ok_or_else(|| Failure::usage("no such run"))?
-        .id;
-    if let Some(socket) = sockets().get(run)
-        && control::ask(socket, Word::Status).is_ok()
-    {
+    let hint = "give the pid of a process, or a run that `catrain status` lists";
+    let run = &recorded(&state, wanted, hint)?;
+    if is_answering(run) {
         return Err(Failure::usage(format!("{run} has its supervisor"))
             .hint(format!("`catrain status {run}` shows how it stands")));
     }
-    let path = ledger_path(&state, run);
-    let is_being_written = ledger::is_being_written(&path) == Some(true);
-    match fate(&ledger::read(&path), is_being_written) {
+    match dead::look(&state, run).1 {
         Fate::JobRuns(pid) => Ok(pid),
         Fate::Waiting { .. } => Err(Failure::usage(format!("{run} has no process to attach to"))
             .hint(format!("`catrain continue {run}` starts its job"))),

@@ -12,7 +12,7 @@ use crate::cli::LogsArgs;
 use crate::control::{self, Word};
 use crate::dirs;
 use crate::error::{Failure, Kind};
-use crate::ledger::runs::is_id;
+use crate::ledger::runs::recorded_ids;
 use crate::ledger::{is_being_written, ledger_path};
 
 /// Between two looks at a file that is followed.
@@ -94,7 +94,7 @@ fn is_live(state: &Path, run: &str) -> bool {
 
 /// The run that is meant: of none, the only live one that was detached, else the latest.
 fn chosen(state: &Path, wanted: Option<&str>) -> Result<String, Failure> {
-    let all = ids(state);
+    let all = recorded_ids(state);
     let logged: BTreeMap<String, SystemTime> = all
         .iter()
         .filter_map(|id| {
@@ -143,17 +143,6 @@ fn chosen(state: &Path, wanted: Option<&str>) -> Result<String, Failure> {
         )
         .hint("`catrain run --detach` keeps the output of a run")),
     }
-}
-
-fn ids(state: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(state.join("runs"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut ids: Vec<String> = names.filter(|name| is_id(name)).collect();
-    ids.sort();
-    ids
 }
 
 #[cfg(test)]

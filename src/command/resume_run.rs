@@ -17,15 +17,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::cli::ContinueArgs;
-use crate::control::{self, Word};
 use crate::dirs;
 use crate::error::{Failure, Kind};
 use crate::ledger::entry::{Begin, CommandDigest};
 use crate::ledger::redact::{REDACTED, command_digest, redact};
-use crate::ledger::{self, Ledger, ReadError, ledger_path, list_runs, select_any, standing};
+use crate::ledger::{self, Ledger, ReadError, ledger_path, standing};
 
-use super::status::continued;
-use super::status::dead::{Fate, fate};
+use super::status::dead::{Fate, look};
+use super::status::{continued, is_answering, recorded};
 
 /// Runs of one job, each continued by the next: more are no accident.
 const CHAIN: usize = 100;
@@ -45,15 +44,8 @@ pub fn resume<T>(args: &ContinueArgs) -> Result<T, Failure> {
 
 fn become_run(args: &ContinueArgs) -> Result<Infallible, Failure> {
     let state = dirs::state().ok_or_else(super::no_state)?;
-    let runs = list_runs(&state).map_err(failed)?;
-    let wanted = std::slice::from_ref(&args.run);
-    let found = select_any(&runs, wanted, None, None).map_err(|error| {
-        Failure::usage(error).hint("`catrain status` and `catrain report` list runs")
-    })?;
-    let run = &found
-        .first()
-        .ok_or_else(|| Failure::usage("no such run"))?
-        .id;
+    let hint = "`catrain status` and `catrain report` list runs";
+    let run = &recorded(&state, &args.run, hint)?;
     let begin = to_continue(&state, run)?;
     let options = options(run, &begin)?;
     let command = command(run, &begin, &args.command)?;
@@ -74,25 +66,17 @@ fn become_run(args: &ContinueArgs) -> Result<Infallible, Failure> {
     Err(Failure::new(Kind::BeforeStart, error))
 }
 
-fn failed(cause: impl Into<anyhow::Error>) -> Failure {
-    Failure::new(Kind::Failed, cause)
-}
-
 /// The beginning of a run that may be continued.
 fn to_continue(state: &Path, run: &str) -> Result<Begin, Failure> {
     if let Some(next) = continued::continued_as(state, run) {
         return Err(is_continued(run, &next));
     }
-    if let Some(socket) = super::status::sockets().get(run)
-        && control::ask(socket, Word::Status).is_ok()
-    {
+    if is_answering(run) {
         return Err(Failure::usage(format!("{run} is live"))
             .hint(format!("`catrain resume {run}` lets it go on now")));
     }
-    let path = ledger_path(state, run);
-    let is_being_written = ledger::is_being_written(&path) == Some(true);
-    let read = ledger::read(&path);
-    if let Some(why) = why_not(run, &fate(&read, is_being_written)) {
+    let (read, fate) = look(state, run);
+    if let Some(why) = why_not(run, &fate) {
         return Err(why);
     }
     match &read {
@@ -102,7 +86,7 @@ fn to_continue(state: &Path, run: &str) -> Result<Begin, Failure> {
                 "the record of {run} does not tell what it ran"
             ))),
         },
-        Err(error) => Err(failed(anyhow::anyhow!("{error}"))),
+        Err(error) => Err(Failure::new(Kind::Failed, anyhow::anyhow!("{error}"))),
     }
 }
 

@@ -285,6 +285,15 @@ pub fn list_runs(state: &Path) -> io::Result<Vec<RunRef>> {
     Ok(runs)
 }
 
+/// The ids of all runs, in order; of those whose records cannot be read as well. Reads none of them.
+pub fn recorded_ids(state: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(state.join("runs")).into_iter().flatten();
+    let names = (entries.flatten()).filter_map(|entry| entry.file_name().into_string().ok());
+    let mut ids: Vec<String> = names.filter(|name| is_id(name)).collect();
+    ids.sort();
+    ids
+}
+
 /// Whether a run may be called so.
 pub fn is_id(name: &str) -> bool {
     let is = |(at, byte): (usize, u8)| [LETTERS, DIGITS][at % 2].contains(&byte);

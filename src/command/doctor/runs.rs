@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::around::Around;
 use super::processes;
-use crate::command::status::continued::continued_as;
-use crate::command::status::dead::{Fate, fate, has_no_end};
+use crate::command::status::dead::{Fate, look, unfinished_of};
+use crate::command::status::sockets_in;
 use crate::control::{self, Word};
 use crate::doctor::Finding;
-use crate::ledger::runs::is_id;
-use crate::ledger::{self, ledger_path};
 
 const NAME: &str = "runs";
 /// Sockets that are named one by one.
@@ -18,8 +16,8 @@ const TOLD: usize = 3;
 
 /// All of it.
 pub(super) fn runs(around: &Around) -> Vec<Finding> {
-    let sockets = sockets(around);
-    let paths: Vec<PathBuf> = sockets.iter().map(|(_, path)| path.clone()).collect();
+    let sockets = sockets_in(&around.directories.runtimes);
+    let paths: Vec<PathBuf> = sockets.values().cloned().collect();
     let answers = control::ask_all(&paths, Word::Status).unwrap_or_default();
     let mut live = Vec::new();
     let mut stale: Vec<&Path> = Vec::new();
@@ -66,40 +64,13 @@ pub(super) fn runs(around: &Around) -> Vec<Finding> {
     found
 }
 
-/// Sockets of runs, in the order of their ids.
-fn sockets(around: &Around) -> Vec<(String, PathBuf)> {
-    let mut found = Vec::new();
-    for directory in &around.directories.runtimes {
-        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let id = name.to_str().and_then(|name| name.strip_suffix(".sock"));
-            if let Some(id) = id.filter(|id| is_id(id)) {
-                found.push((id.to_owned(), entry.path()));
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
 /// Runs of the last days whose records have no end and whose supervisors are gone.
 fn stranded(around: &Around, live: &[&str]) -> Vec<Finding> {
     let Some(state) = &around.directories.state else {
         return Vec::new();
     };
-    let entries = std::fs::read_dir(state.join("runs")).into_iter().flatten();
-    let mut ids: Vec<String> = (entries.flatten())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|id| is_id(id) && !live.contains(&id.as_str()))
-        .filter(|id| has_no_end(&ledger_path(state, id)) && continued_as(state, id).is_none())
-        .collect();
-    ids.sort();
-    let told = ids.iter().filter_map(|id| {
-        let path = ledger_path(state, id);
-        // Before it is read: what ends in between has its end in what is read.
-        let is_being_written = ledger::is_being_written(&path) == Some(true);
-        tell(around, id, &fate(&ledger::read(&path), is_being_written))
-    });
+    let unfinished = unfinished_of(state, |id| live.contains(&id));
+    let told = (unfinished.iter()).filter_map(|id| tell(around, id, &look(state, id).1));
     told.collect()
 }
 

@@ -15,7 +15,7 @@ use crate::clock::utc_now;
 use crate::executor::Process;
 use crate::executor::freezer::Freezer;
 use crate::ledger::entry::{Begin, Exit};
-use crate::ledger::runs::is_id;
+use crate::ledger::runs::recorded_ids;
 use crate::ledger::standing::{self, Standing};
 use crate::ledger::{self, Ledger, ReadError, ledger_path};
 use crate::patience::within;
@@ -62,8 +62,17 @@ pub(in crate::command) enum Fate {
     Damaged,
 }
 
-/// What became of a run, by its record, which is read as far as it goes.
-pub(in crate::command) fn fate(read: &Result<Ledger, ReadError>, is_being_written: bool) -> Fate {
+/// The record of a run, which is read as far as it goes, and what became of the run by it.
+pub(in crate::command) fn look(state: &Path, run: &str) -> (Result<Ledger, ReadError>, Fate) {
+    let path = ledger_path(state, run);
+    // Before it is read: what ends in between has its end in what is read.
+    let is_being_written = ledger::is_being_written(&path) == Some(true);
+    let read = ledger::read(&path);
+    let fate = fate(&read, is_being_written);
+    (read, fate)
+}
+
+fn fate(read: &Result<Ledger, ReadError>, is_being_written: bool) -> Fate {
     let ledger = match read {
         Ok(ledger) => ledger,
         Err(ReadError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {
@@ -215,23 +224,13 @@ fn ended(exit: Option<Exit>, why: Option<&str>) -> String {
 /// A run that does not answer, as a member of `runs` in `catrain.status/1`; `is_refused`: there is a
 /// socket and nobody behind it.
 pub(super) fn dead(state: Option<&Path>, run: &str) -> Value {
-    let path = state.map(|state| ledger_path(state, run));
-    // Before it is read: what ends in between has its end in what is read.
-    let is_being_written =
-        (path.as_ref()).is_some_and(|path| ledger::is_being_written(path) == Some(true));
-    let read = path.map(|path| ledger::read(&path));
-    let fate = match &read {
-        Some(read) => fate(read, is_being_written),
-        None => Fate::Unknown("there is no record of it"),
+    let (ledger, fate) = match state.map(|state| look(state, run)) {
+        Some((read, fate)) => (read.ok(), fate),
+        None => (None, Fate::Unknown("there is no record of it")),
     };
-    let begin = match &read {
-        Some(Ok(ledger)) => ledger.begin().map(|(_, begin)| begin),
-        _ => None,
-    };
-    let ended_at = match (&read, &fate) {
-        (Some(Ok(ledger)), Fate::Ended { .. }) => {
-            ledger.entries.last().map(|last| last.at.to_string())
-        }
+    let begin = (ledger.as_ref()).and_then(|ledger| Some(ledger.begin()?.1));
+    let ended_at = match (&ledger, &fate) {
+        (Some(ledger), Fate::Ended { .. }) => ledger.entries.last().map(|last| last.at.to_string()),
         _ => None,
     };
     let next = state.and_then(|state| continued_as(state, run));
@@ -276,24 +275,25 @@ pub(super) fn unfinished(known: &BTreeSet<String>) -> Vec<String> {
     };
     let known = known.clone();
     let found = within(LOOKING, move || {
-        let runs = fs::read_dir(state.join("runs"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let ids = runs.filter_map(|run| run.file_name().into_string().ok());
-        let mut ids: Vec<String> = ids
-            .filter(|id| is_id(id) && !known.contains(id))
-            .filter(|id| has_no_end(&ledger_path(&state, id)))
-            .filter(|id| continued_as(&state, id).is_none())
-            .collect();
-        ids.sort();
-        ids
+        unfinished_of(&state, |id| known.contains(id))
     });
     found.unwrap_or_default()
 }
 
+/// As [`unfinished`] tells, of the runs in this state directory.
+pub(in crate::command) fn unfinished_of(
+    state: &Path,
+    is_known: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let mut ids = recorded_ids(state);
+    ids.retain(|id| {
+        !is_known(id) && has_no_end(&ledger_path(state, id)) && continued_as(state, id).is_none()
+    });
+    ids
+}
+
 /// Whether a record of the last days has no end, by its last bytes.
-pub(in crate::command) fn has_no_end(path: &Path) -> bool {
+fn has_no_end(path: &Path) -> bool {
     let tail = || -> io::Result<Option<Vec<u8>>> {
         let facts = fs::symlink_metadata(path)?;
         let now = utc_now();

@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 
 use crate::cli::StatusArgs;
 use crate::control::{self, Word};
-use crate::error::Failure;
-use crate::ledger::ledger_path;
+use crate::error::{Failure, Kind};
 use crate::ledger::runs::is_id;
+use crate::ledger::{ledger_path, list_runs, select_any};
 use crate::words::Look;
 pub(super) use describe::describe;
 
@@ -69,8 +69,13 @@ fn page(args: &StatusArgs, runs: &[Value], now: Timestamp, zone: &TimeZone) -> S
 
 /// Runs that have a socket, by id.
 pub(super) fn sockets() -> BTreeMap<String, PathBuf> {
+    sockets_in(&crate::dirs::runtimes())
+}
+
+/// Runs that have a socket in one of these directories; of one run, the first.
+pub(super) fn sockets_in(directories: &[PathBuf]) -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
-    for directory in crate::dirs::runtimes() {
+    for directory in directories {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let id = name.to_str().and_then(|name| name.strip_suffix(".sock"));
@@ -179,6 +184,24 @@ fn find(wanted: &str) -> Result<Value, Failure> {
         }
         _ => Err(not_there),
     }
+}
+
+/// Whether the supervisor of a run is there and answers.
+pub(super) fn is_answering(run: &str) -> bool {
+    let sockets = sockets();
+    (sockets.get(run)).is_some_and(|socket| control::ask(socket, Word::Status).is_ok())
+}
+
+/// Which of all runs that were recorded is meant; `hint` is for whoever named none.
+///
+/// # Errors
+/// There is no such run, or they cannot be listed.
+pub(super) fn recorded(state: &Path, wanted: &str, hint: &str) -> Result<String, Failure> {
+    let runs = list_runs(state).map_err(|error| Failure::new(Kind::Failed, error))?;
+    let found = select_any(&runs, &[wanted.to_owned()], None, None)
+        .map_err(|error| Failure::usage(error).hint(hint))?;
+    let run = found.first().ok_or_else(|| Failure::usage("no such run"))?;
+    Ok(run.id.clone())
 }
 
 /// Which of these runs is meant.
