@@ -5,19 +5,15 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use regex::RegexBuilder;
-
 use crate::cli::{ProgressFrom, RunArgs};
 use crate::error::Failure;
 use crate::executor::readiness::Readiness;
 use crate::executor::relay::{Fate, Relay};
 use crate::listen::{self, Ear, Heard, Hearing, Listener, is_regular};
-use crate::supervise::progress::Patterns;
+use crate::supervise::progress::{Patterns, bounded};
 
 /// How long the end waits for output on its way, and longer while bytes still flow.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
-/// A user's expression for a line may be so large, compiled.
-const LARGEST_EXPRESSION: usize = 1 << 20;
 
 /// One of our own streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,17 +87,13 @@ impl Output {
                     .hint("such as 'checkpoints/*.pt'; nothing was started")
             })?;
         }
-        let line = match &args.checkpoint_line {
-            None => None,
-            Some(text) => {
-                let mut builder = RegexBuilder::new(text);
-                let line = builder.size_limit(LARGEST_EXPRESSION).build();
-                Some(line.map_err(|error| {
-                    Failure::usage(format!("--checkpoint-line {text}: {error}"))
-                        .hint("nothing was started")
-                })?)
-            }
-        };
+        let line = (args.checkpoint_line.as_ref()).map(|text| {
+            bounded(text).map_err(|error| {
+                Failure::usage(format!("--checkpoint-line {text}: {error}"))
+                    .hint("nothing was started")
+            })
+        });
+        let line = line.transpose()?;
         let (ear, relayed) = ear(args);
         if line.is_some() && ear.is_none() && relayed.is_none() {
             return Err(Failure::usage(
