@@ -67,16 +67,16 @@ use tree::Tree;
 
 /// Whether this process was started to be a guard.
 pub fn is_guard() -> bool {
-    std::env::args_os()
-        .next()
-        .is_some_and(|name| name == watchdog::NAME)
+    is_called(watchdog::NAME)
 }
 
 /// Whether this process was started to be a relay.
 pub fn is_relay() -> bool {
-    std::env::args_os()
-        .next()
-        .is_some_and(|name| name == relay::NAME)
+    is_called(relay::NAME)
+}
+
+fn is_called(name: &str) -> bool {
+    std::env::args_os().next().is_some_and(|own| own == name)
 }
 
 /// Whom a signal is for.
@@ -303,10 +303,11 @@ impl Job {
 
     /// Whom of them a signal would end, since they neither handle, block nor ignore it.
     pub fn unprepared_for(&mut self, signal: i32, to: To) -> Vec<Process> {
-        let recipients = self.recipients(to);
-        let all = self.processes().into_iter();
-        all.filter(|process| recipients.contains(&process.id))
-            .filter(|process| process::would_end(process.id.pid, signal))
+        let recipients = self.recipients(to).into_iter();
+        recipients
+            .filter(|id| process::would_end(id.pid, signal))
+            .filter_map(|id| Process::read(id.pid).filter(|process| process.id == id))
+            .filter(|process| !process.has_ended())
             .collect()
     }
 

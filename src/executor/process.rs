@@ -192,15 +192,9 @@ pub(crate) fn would_end(pid: i32, signal: i32) -> bool {
             continue;
         };
         is_read = true;
-        let masks = text.lines().filter_map(|line| {
-            let (name, mask) = line.split_once(':')?;
-            let counts = matches!(name, "SigBlk" | "SigIgn" | "SigCgt");
-            counts.then(|| u64::from_str_radix(mask.trim(), 16).ok())?
-        });
-        let spared = masks.fold(0, |all, mask| all | mask);
         // A thread that waits for signals has them unblocked just then.
         let waits = of_thread("wchan").is_ok_and(|name| name.contains("sigtimedwait"));
-        if waits || spared & (1 << (signal - 1)) != 0 {
+        if waits || is_in_one_of(&text, &["SigBlk", "SigIgn", "SigCgt"], signal) {
             return false;
         }
     }
@@ -209,16 +203,17 @@ pub(crate) fn would_end(pid: i32, signal: i32) -> bool {
 
 /// Whether SIGSTOP waits to be taken, by the process or by this thread.
 fn stop_pending(status: &str) -> bool {
-    let Ok(text) = std::fs::read_to_string(status) else {
-        return false;
-    };
-    text.lines()
-        .filter_map(|line| {
-            line.strip_prefix("SigPnd:")
-                .or(line.strip_prefix("ShdPnd:"))
-        })
-        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .any(|mask| mask & (1 << (libc::SIGSTOP - 1)) != 0)
+    std::fs::read_to_string(status)
+        .is_ok_and(|text| is_in_one_of(&text, &["SigPnd", "ShdPnd"], libc::SIGSTOP))
+}
+
+/// proc_pid_status(5): whether a signal is in one of these masks.
+fn is_in_one_of(status: &str, masks: &[&str], signal: i32) -> bool {
+    let lines = status.lines().filter_map(|line| line.split_once(':'));
+    lines
+        .filter(|(name, _)| masks.contains(name))
+        .filter_map(|(_, mask)| u64::from_str_radix(mask.trim(), 16).ok())
+        .any(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
 /// The threads of a process; none if it is gone.

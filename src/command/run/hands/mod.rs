@@ -400,7 +400,7 @@ impl Hands {
         let guard = self.guard.as_mut().map(|guarding| &mut guarding.guard);
         let made = Freezer::find(Path::new("/")).and_then(|freezer| Cell::make(&freezer, guard));
         made.map_err(|why| {
-            let text = format!("it will be stopped, not frozen: {}", why.in_words());
+            let text = not_frozen(&why.in_words());
             self.happened.push_back(Happening::Trouble(text));
         })
         .ok()
@@ -430,20 +430,22 @@ impl Hands {
         Ok(pid)
     }
 
+    /// Moves a job that runs already to where it can be frozen; why not, in words.
     fn enclose(&mut self, job: &mut Job) -> Result<(), String> {
-        let not = |why: String| format!("it will be stopped, not frozen: {why}");
-        if self.guard.is_none() {
-            let started = self.try_start_guard();
-            self.guard = Some(started.map_err(|error| not(error.to_string()))?);
-            self.has_asked_for_guard = true;
-        }
-        let guarding = self
-            .guard
-            .as_mut()
-            .ok_or_else(|| not("no guard".to_owned()))?;
-        let freezer = Freezer::find(Path::new("/")).map_err(|why| not(why.in_words()))?;
-        let enclosed = job.enclose(&freezer, &mut guarding.guard);
-        enclosed.map(drop).map_err(|why| not(why.in_words()))
+        let guarding = match &mut self.guard {
+            Some(guarding) => guarding,
+            None => {
+                let started = self.try_start_guard();
+                let started = started.map_err(|error| not_frozen(&error.to_string()))?;
+                self.has_asked_for_guard = true;
+                self.guard.insert(started)
+            }
+        };
+        let enclosed = Freezer::find(Path::new("/"))
+            .and_then(|freezer| job.enclose(&freezer, &mut guarding.guard));
+        enclosed
+            .map(drop)
+            .map_err(|why| not_frozen(&why.in_words()))
     }
 
     /// Sends the signal on which the job saves.
@@ -531,7 +533,7 @@ impl Hands {
         let mut guard = Guard::start()?;
         if let Some(job) = &self.job {
             // A guard that is lost already shows in its events.
-            let _ = guard.watch(job.leader());
+            let _ = job.introduce(&mut guard);
         }
         let _ = guard.lease(usual_lease());
         let events = Readiness::of(&guard.events_fd()?)?;
@@ -578,13 +580,12 @@ impl Executor for Hands {
         match started {
             Ok(job) => {
                 if let Some(why) = job.outside() {
-                    let text = format!("it will be stopped, not frozen: {}", why.in_words());
+                    let text = not_frozen(&why.in_words());
                     self.happened.push_back(Happening::Trouble(text));
                 }
                 let pid = job.leader().pid;
                 self.lingers = None;
-                if let Some(before) = self.job.take() {
-                    let mut before = before;
+                if let Some(mut before) = self.job.take() {
                     self.used_before += before.cpu_time();
                 }
                 self.job = Some(job);
@@ -750,6 +751,11 @@ fn resume_args(args: &RunArgs) -> Vec<OsString> {
     let text = args.resume_args.as_deref().unwrap_or_default();
     let words = shlex::split(text).unwrap_or_default();
     words.into_iter().map(OsString::from).collect()
+}
+
+/// That a job cannot be frozen, and why.
+fn not_frozen(why: &str) -> String {
+    format!("it will be stopped, not frozen: {why}")
 }
 
 fn to(recipient: Recipient) -> To {
