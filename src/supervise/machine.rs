@@ -31,7 +31,7 @@ use jiff::Timestamp;
 use self::devices::Devices;
 pub use self::ending::Linger;
 use self::ending::{After, Last};
-use self::pausing::{Learned, Trial};
+use self::pausing::Learned;
 pub use self::planner::{AsShipped, HORIZON_HOURS, Planner};
 use self::situation::Measured;
 pub use self::situation::delay_allowed;
@@ -47,7 +47,6 @@ use crate::ledger::entry::{Action, Cause, Exit, Part, What};
 use crate::plan::{Act, Decision, Reason, Way};
 pub use crate::plan::{Limit, Policy, Power, Switching};
 use crate::units::GramsCo2e;
-use crate::words::duration;
 
 /// Longest time between two decisions of a run: a minute.
 pub const POLL: Duration = Duration::from_mins(1);
@@ -250,7 +249,8 @@ pub struct Machine {
     was_left: bool,
     /// `elapsed` at which a stop has lasted long enough, whatever the plan says.
     stop_until: Option<Duration>,
-    trial: Trial,
+    /// Whether it was stopped although it has connections to other hosts.
+    has_tried_stop: bool,
     devices: Devices,
     /// The rate at which the job gets on, as far as it says.
     pace: Pace,
@@ -314,7 +314,7 @@ impl Machine {
             died_after_resume: false,
             was_left: false,
             stop_until: None,
-            trial: Trial::default(),
+            has_tried_stop: false,
             devices: Devices::default(),
             pace: Pace::default(),
             operator_again: None,
@@ -583,10 +583,7 @@ impl Machine {
                 self.refused(now, why, false, effects);
             }
             Phase::Checkpointing { give_up, .. } if now.monotonic >= give_up => {
-                let waited = duration(self.settings.pausing.patience);
-                let what =
-                    format!("nothing proved within {waited} that the job has saved its state");
-                self.unproved(now, what, effects);
+                self.unproved_in_time(now, effects);
             }
             Phase::Proving { give_up } if now.monotonic >= give_up => {
                 self.ended_unsaved(now, effects);

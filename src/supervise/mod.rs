@@ -80,8 +80,10 @@ pub trait Executor {
     fn renew_lease(&mut self);
     /// Stops the supervisor itself; returns when it was continued.
     fn stop_self(&mut self);
-    /// Whether the job turned out to be several ranks.
+    /// Whether the job turned out to be several ranks. Looks at every process: not for every second.
     fn has_several_ranks(&mut self) -> bool;
+    /// Whether the job has connections to other hosts. As costly.
+    fn has_connections(&mut self) -> bool;
     /// What the job has used of the machine.
     fn usage(&mut self) -> Usage;
     /// The next thing that happens. Dropping the future loses nothing.
@@ -137,8 +139,6 @@ pub enum Happening {
         took: Duration,
         /// What is not as it was asked for, in words.
         notes: Vec<String>,
-        /// What a long stop may break.
-        ties: Ties,
     },
     /// The job could not be stopped whole.
     PauseRefused(String),
@@ -455,12 +455,16 @@ where
                 processes,
                 took,
                 notes,
-                ties,
             } => {
                 fault::at(Point::PauseSeen);
                 for note in notes {
                     self.warn(state, note);
                 }
+                let matter = state.machine.ties_that_matter();
+                let ties = Ties {
+                    ranks: matter.ranks && self.executor.has_several_ranks(),
+                    hosts: matter.hosts && self.executor.has_connections(),
+                };
                 Event::PauseConfirmed {
                     processes,
                     took,

@@ -137,7 +137,6 @@ impl Executor for Job {
                 processes: 1,
                 took: Duration::from_millis(1),
                 notes: Vec::new(),
-                ties: Ties::default(),
             });
         }
     }
@@ -174,6 +173,9 @@ impl Executor for Job {
         self.did("stop self");
     }
     fn has_several_ranks(&mut self) -> bool {
+        false
+    }
+    fn has_connections(&mut self) -> bool {
         false
     }
     fn usage(&mut self) -> Usage {

@@ -26,16 +26,6 @@ const TRIAL_STOP: Duration = Duration::from_mins(2);
 /// How long a job must have run after that to show that it survived.
 const TRIAL_RUN: Duration = Duration::from_mins(5);
 
-/// Whether a job with connections to other hosts survives a stop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Trial {
-    /// Not tried yet.
-    #[default]
-    Untried,
-    /// It was tried, or it has no such connections.
-    Done,
-}
-
 /// What saving and restoring took in this run, as a mean that favours the last.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Learned {
@@ -100,7 +90,8 @@ impl Machine {
             self.pace.restarted();
             self.restarted_at = Some((now.elapsed, self.pace.mark()));
             self.resumed_at = Some(now.elapsed);
-            self.restored_at = now.elapsed + self.restore_time();
+            // What restoring is taken to last after a start.
+            self.restored_at = now.elapsed + self.switching().resume_after(Way::Release);
             effects.push(Effect::Hook(Occasion::Resume));
         }
         self.enter(now, Phase::Running { since: now.elapsed }, effects);
@@ -108,12 +99,6 @@ impl Machine {
             self.answer(now, event, effects);
         }
         self.steer(now, effects);
-    }
-
-    /// What restoring is taken to last after a start.
-    fn restore_time(&self) -> Duration {
-        let switching = self.switching();
-        (switching.release).map_or(switching.resume, |release| release.resume)
     }
 
     /// The job says how far it is.
@@ -211,6 +196,13 @@ impl Machine {
         }
     }
 
+    /// Nothing has proved in time that the job has saved.
+    pub(super) fn unproved_in_time(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        let waited = duration(self.settings.pausing.patience);
+        let what = format!("nothing proved within {waited} that the job has saved its state");
+        self.unproved(now, what, effects);
+    }
+
     /// Nothing proves that the job has saved, in words why not.
     pub(super) fn unproved(&mut self, now: Moment, what: String, effects: &mut Vec<Effect>) {
         let Phase::Checkpointing { since, asked, .. } = self.phase else {
@@ -271,15 +263,23 @@ impl Machine {
         self.steer(now, effects);
     }
 
+    /// Which ties of the job the length of this stop depends on: whether it has the others need not
+    /// be found out.
+    pub fn ties_that_matter(&self) -> Ties {
+        Ties {
+            ranks: self.settings.pausing.max_stop.is_none() && !self.has_saved,
+            hosts: !self.has_tried_stop && self.holds.carbon,
+        }
+    }
+
     /// How long this stop may last, whatever the plan says. A person who holds the job knows what
     /// it can stand.
     fn limit_stop(&mut self, now: Moment, ties: Ties, effects: &mut Vec<Effect>) {
+        let matter = self.ties_that_matter();
         let has_saved = std::mem::take(&mut self.has_saved);
-        let most = self.settings.pausing.max_stop;
-        let most = most
-            .or(ties.ranks.then_some(RANKS_STOP))
-            .filter(|_| !has_saved);
-        let is_trial = self.trial == Trial::Untried && ties.hosts && self.holds.carbon;
+        let ranks = (ties.ranks && matter.ranks).then_some(RANKS_STOP);
+        let most = (self.settings.pausing.max_stop.filter(|_| !has_saved)).or(ranks);
+        let is_trial = ties.hosts && matter.hosts;
         let trial = is_trial.then_some(TRIAL_STOP);
         self.stop_until = [most, trial]
             .into_iter()
@@ -287,7 +287,7 @@ impl Machine {
             .min()
             .map(|most| now.elapsed + most);
         if is_trial {
-            self.trial = Trial::Done;
+            self.has_tried_stop = true;
             let text = format!(
                 "the job has connections to other hosts: this first pause lasts {} at most, to \
                  see that they survive it",

@@ -31,7 +31,7 @@ use crate::executor::{Ended, Guard, GuardEvent, Job, Lease, PauseStep, Pausing, 
 use crate::keys;
 use crate::listen::Heard;
 use crate::presets::Recipient;
-use crate::supervise::machine::{Meaning, PauseWith, Signal, Ties};
+use crate::supervise::machine::{Meaning, PauseWith, Signal};
 use crate::supervise::{Arrival, Executor, Happening, StartError, Usage};
 
 /// How long a signal from a process waits for the guard to say that it got it as well: then it was
@@ -364,10 +364,6 @@ impl Hands {
                     processes,
                     took,
                     notes,
-                    ties: Ties {
-                        ranks: job.ranks(),
-                        hosts: job.remote_connections(),
-                    },
                 });
             }
             PauseStep::Refused(refusal) => {
@@ -717,6 +713,10 @@ impl Executor for Hands {
 
     fn has_several_ranks(&mut self) -> bool {
         self.job.as_mut().is_some_and(Job::ranks)
+    }
+
+    fn has_connections(&mut self) -> bool {
+        self.job.as_mut().is_some_and(Job::remote_connections)
     }
 
     fn usage(&mut self) -> Usage {
