@@ -4,12 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::error::EXIT_CODES;
 use crate::ledger::entry::Share;
 use crate::parse;
 use crate::plan::Limit;
+use crate::presets::{PRESETS, Preset, preset};
 use crate::report::embodied::Hardware;
 use crate::report::groups::Grouping;
 use crate::simulate::{Idle, Policy};
@@ -263,11 +265,11 @@ pub struct RunOptions {
     #[arg(
         long,
         value_name = "NAME",
-        value_enum,
+        value_parser = preset_parser(),
         long_help = crate::presets::long_help(),
         help_heading = "Pause"
     )]
-    pub preset: Option<PresetName>,
+    pub preset: Option<&'static Preset>,
 
     /// Longest stop of a job that has not saved its state [default: 7m for several ranks, else none]
     #[arg(long, value_name = "DUR", value_parser = parse::positive_duration, help_heading = "Pause")]
@@ -499,19 +501,10 @@ pub enum PauseMode {
     Auto,
 }
 
-/// `--preset`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PresetName {
-    /// Any job: STOP and CONT to every process; TERM to the first one ends it
-    Plain,
-    /// torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it
-    Torchrun,
-    /// PyTorch Lightning: USR1 to each rank, whose callback saves; INT to the first process ends it
-    Lightning,
-    /// Hugging Face Trainer, alone, by accelerate or torchrun: USR1 to each rank, whose callback saves
-    Huggingface,
-    /// submitit: USR2 to each task, which saves and leaves; INT to it ends it
-    Submitit,
+/// `--preset`: one of those that there are.
+fn preset_parser() -> impl TypedValueParser<Value = &'static Preset> {
+    let names = PRESETS.map(|preset| PossibleValue::new(preset.name).help(preset.summary));
+    PossibleValuesParser::new(names).try_map(|name| preset(&name).ok_or("no such preset"))
 }
 
 /// `--checkpoint-to`.

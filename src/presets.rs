@@ -33,6 +33,8 @@ impl Recipient {
 pub struct Preset {
     /// As it is typed.
     pub name: &'static str,
+    /// What it is for and does, in half a line.
+    pub summary: &'static str,
     /// How its jobs are paused.
     pub pause_with: PauseWith,
     /// How they are asked to save.
@@ -62,6 +64,7 @@ const TERM: i32 = 15;
 pub const PRESETS: [Preset; 5] = [
     Preset {
         name: "plain",
+        summary: "Any job: STOP and CONT to every process; TERM to the first one ends it",
         pause_with: PauseWith::Stop,
         checkpoint_signal: USR1,
         recipient: Recipient::Leader,
@@ -74,6 +77,7 @@ pub const PRESETS: [Preset; 5] = [
     },
     Preset {
         name: "torchrun",
+        summary: "torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it",
         pause_with: PauseWith::Checkpoint,
         checkpoint_signal: USR1,
         // The launcher dies of USR1 and leaves its ranks alone.
@@ -89,6 +93,7 @@ pub const PRESETS: [Preset; 5] = [
     },
     Preset {
         name: "lightning",
+        summary: "PyTorch Lightning: USR1 to each rank, whose callback saves; INT to the first process ends it",
         pause_with: PauseWith::Checkpoint,
         checkpoint_signal: USR1,
         recipient: Recipient::Ranks,
@@ -105,6 +110,7 @@ pub const PRESETS: [Preset; 5] = [
     },
     Preset {
         name: "huggingface",
+        summary: "Hugging Face Trainer, alone, by accelerate or torchrun: USR1 to each rank, whose callback saves",
         pause_with: PauseWith::Checkpoint,
         checkpoint_signal: USR1,
         // `accelerate launch` dies of USR1, and of TERM with one process, and leaves the Trainer alone.
@@ -119,6 +125,7 @@ pub const PRESETS: [Preset; 5] = [
     },
     Preset {
         name: "submitit",
+        summary: "submitit: USR2 to each task, which saves and leaves; INT to it ends it",
         pause_with: PauseWith::Restart,
         checkpoint_signal: USR2,
         // Of a script that submits, USR2 would end all but the tasks.

@@ -6,15 +6,13 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::prepare::Prepared;
-use crate::cli::{
-    LeftoverFate, PauseMode, PolicyName, PresetName, RecipientName, RunArgs, UnprovedThen,
-};
+use crate::cli::{LeftoverFate, PauseMode, PolicyName, RecipientName, RunArgs, UnprovedThen};
 use crate::config::Config;
 use crate::error::Failure;
 use crate::executor::{Inherited, names_a_launcher};
 use crate::meter::Figures;
 use crate::plan::{Limit, Policy, Power, Release, Switching};
-use crate::presets::{self, Preset, Recipient};
+use crate::presets::Recipient;
 use crate::supervise::machine::{
     Expected, GIVEN_MARGIN, Leftovers, POLL, PauseWith, Pausing, Retry, Settings, Unproved,
 };
@@ -94,19 +92,18 @@ pub(super) fn check(args: &RunArgs) -> Result<(), Failure> {
 /// Refuses ways to pause that cannot work.
 fn check_pausing(args: &RunArgs) -> Result<(), Failure> {
     let with = pause_with(args);
-    if args.tty && (args.pause_with.is_some() || args.preset.is_some()) {
+    if args.tty && says_how_to_pause(args) {
         return Err(
             Failure::usage("a job that has the terminal (--tty) is not paused")
                 .hint("leave out --tty, or --pause-with and --preset"),
         );
     }
-    let has_proof = args.checkpoint_path.is_some() || args.checkpoint_line.is_some();
-    if with == PauseWith::Checkpoint && !has_proof {
+    if with == PauseWith::Checkpoint && !has_proof(args) {
         let why = match args.pause_with {
             Some(_) => "`--pause-with checkpoint` needs a proof that the job has saved".to_owned(),
             None => format!(
                 "`--preset {}` pauses by checkpoints, which needs a proof that the job has saved",
-                preset(args).map_or("", |preset| preset.name)
+                args.preset.map_or("", |preset| preset.name)
             ),
         };
         return Err(Failure::usage(why).hint(
@@ -131,15 +128,14 @@ fn check_pausing(args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is known of the framework that was named.
-pub(super) fn preset(args: &RunArgs) -> Option<&'static Preset> {
-    presets::preset(match args.preset? {
-        PresetName::Plain => "plain",
-        PresetName::Torchrun => "torchrun",
-        PresetName::Lightning => "lightning",
-        PresetName::Huggingface => "huggingface",
-        PresetName::Submitit => "submitit",
-    })
+/// Whether anything beside the job's end can prove that it has saved.
+pub(super) fn has_proof(args: &RunArgs) -> bool {
+    args.checkpoint_path.is_some() || args.checkpoint_line.is_some()
+}
+
+/// Whether somebody has said how the job is to be paused.
+fn says_how_to_pause(args: &RunArgs) -> bool {
+    args.pause_with.is_some() || args.preset.is_some()
 }
 
 /// How the job is paused: as given, else as its preset has it.
@@ -151,7 +147,7 @@ pub(super) fn pause_with(args: &RunArgs) -> PauseWith {
         PauseMode::Restart => PauseWith::Restart,
         PauseMode::Auto => PauseWith::Auto,
     });
-    let preset = preset(args).map(|preset| preset.pause_with);
+    let preset = args.preset.map(|preset| preset.pause_with);
     given.or(preset).unwrap_or_default()
 }
 
@@ -162,14 +158,14 @@ pub(super) fn recipient(args: &RunArgs) -> Recipient {
         RecipientName::Group => Recipient::Group,
         RecipientName::Ranks => Recipient::Ranks,
     });
-    let preset = preset(args).map(|preset| preset.recipient);
+    let preset = args.preset.map(|preset| preset.recipient);
     given.or(preset).unwrap_or_default()
 }
 
 /// By which signal the job is asked to save.
 pub(super) fn checkpoint_signal(args: &RunArgs) -> i32 {
     let usual = nix::libc::SIGUSR1;
-    let preset = preset(args).map(|preset| preset.checkpoint_signal);
+    let preset = args.preset.map(|preset| preset.checkpoint_signal);
     let given = args.checkpoint_signal.map(|signal| signal as i32);
     given.or(preset).unwrap_or(usual)
 }
@@ -177,29 +173,29 @@ pub(super) fn checkpoint_signal(args: &RunArgs) -> i32 {
 /// By which signal the job is asked to end.
 pub(super) fn stop_signal(args: &RunArgs) -> i32 {
     let usual = nix::libc::SIGTERM;
-    let preset = preset(args).map(|preset| preset.stop_signal);
+    let preset = args.preset.map(|preset| preset.stop_signal);
     let given = args.stop_signal.map(|signal| signal as i32);
     given.or(preset).unwrap_or(usual)
 }
 
 /// From asking the job to end to killing it.
 pub(super) fn grace(args: &RunArgs) -> Duration {
-    let preset = preset(args).map(|preset| preset.grace);
+    let preset = args.preset.map(|preset| preset.grace);
     args.grace.or(preset).unwrap_or(GRACE)
 }
 
 fn pausing(args: &RunArgs) -> Pausing {
     Pausing {
         with: pause_with(args),
-        has_proof: args.checkpoint_path.is_some() || args.checkpoint_line.is_some(),
+        has_proof: has_proof(args),
         patience: args.checkpoint_timeout,
         unproved: match args.unproved {
             UnprovedThen::Stop => Unproved::Stop,
             UnprovedThen::Run => Unproved::Run,
         },
-        max_stop: (args.max_stop).or_else(|| preset(args)?.max_stop),
-        leaves_with: preset(args).map_or(0, |preset| preset.leaves_with),
-        stops_ranks: args.pause_with.is_some() || args.preset.is_some(),
+        max_stop: (args.max_stop).or_else(|| args.preset?.max_stop),
+        leaves_with: args.preset.map_or(0, |preset| preset.leaves_with),
+        stops_ranks: says_how_to_pause(args),
     }
 }
 
@@ -316,7 +312,6 @@ pub(super) fn plan(
             ));
         }
     }
-    let told_how = args.pause_with.is_some() || args.preset.is_some();
     if around.is_allocation && !by_hand && args.pause_with.is_none() && may_hold {
         may_hold = false;
         may_pause = false;
@@ -324,7 +319,7 @@ pub(super) fn plan(
             "neither held nor paused: {name} is billed while it waits (--deadline, --max-delay or --pause-with allows it)"
         ));
     }
-    if may_pause && !told_how && names_a_launcher(&args.command) {
+    if may_pause && !says_how_to_pause(args) && names_a_launcher(&args.command) {
         may_pause = false;
         notices.push(
             "may be held, is not paused: several ranks may not survive a stop (--preset torchrun, or --pause-with, says how they do)"
@@ -338,7 +333,7 @@ pub(super) fn plan(
                 .to_owned(),
         );
     }
-    if may_pause && !told_how && prepared.died_after_resume {
+    if may_pause && !says_how_to_pause(args) && prepared.died_after_resume {
         may_pause = false;
         notices.push(
             "may be held, is not paused: this command failed soon after it was last continued (--pause-with stop pauses it all the same)"

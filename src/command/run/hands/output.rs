@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use super::super::settings;
 use crate::cli::{ProgressFrom, RunArgs};
 use crate::error::Failure;
 use crate::executor::readiness::Readiness;
@@ -102,7 +103,6 @@ impl Output {
             .hint("add --progress-from FILE, or --progress-from stdout"));
         }
         let is_of_use = ear.is_some() || relayed.is_some() || args.checkpoint_path.is_some();
-        let has_proof = args.checkpoint_path.is_some() || line.is_some();
         let hearing = is_of_use.then(|| Hearing {
             ear,
             patterns,
@@ -114,7 +114,7 @@ impl Output {
             listener: None,
             relayed,
             relay: None,
-            has_proof,
+            has_proof: settings::has_proof(args),
         })
     }
 
