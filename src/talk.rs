@@ -4,6 +4,8 @@
 //! (Ctrl-S, a full pipe) loses messages, which are counted, and delays nothing. Never sets
 //! `O_NONBLOCK`: the descriptor is the job's as well.
 
+mod countdown;
+
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use crate::report::text::harmless;
 use crate::words::Look;
@@ -150,15 +152,10 @@ fn write_all(messages: &Receiver<Message>, look: Look) {
                 }
             }
             Message::Countdown { text, share } => {
-                let bar = bar.get_or_insert_with(|| new_bar(look));
+                let bar = bar.get_or_insert_with(|| countdown::new(look));
                 bar.set_position((share.clamp(0.0, 1.0) * 1000.0) as u64);
                 bar.set_message(look.text(&text));
                 bar.tick();
-                // The line is filled to its end: the `^C` that a key leaves would go to the next one,
-                // and the countdown could not be cleared any more.
-                if on_terminal {
-                    let _ = stderr().lock().write_all(b"\r");
-                }
             }
             Message::LineTyped => {
                 if bar.is_some() {
@@ -230,19 +227,6 @@ fn wrapped(text: &str, width: usize) -> String {
 fn write_line(line: &str) {
     // Standard error is all there is to complain to; if it is gone, so is the reader.
     let _ = writeln!(stderr().lock(), "{line}");
-}
-
-fn new_bar(look: Look) -> ProgressBar {
-    let target = ProgressDrawTarget::stderr_with_hz(2);
-    let (characters, mark) = if look.unicode {
-        ("━╸─", "⏸")
-    } else {
-        ("=>-", "||")
-    };
-    let style = ProgressStyle::with_template(&format!("{mark} {{bar:20}} {{msg}}"))
-        .expect("a constant template")
-        .progress_chars(characters);
-    ProgressBar::with_draw_target(Some(1000), target).with_style(style)
 }
 
 /// Whether standard error is a terminal.
