@@ -187,6 +187,14 @@ pub trait Teller {
     fn lend_input(&mut self);
 }
 
+/// Sees what happens, for those who look on from elsewhere. Never blocks.
+pub trait Watcher {
+    /// An entry that is about to be written down.
+    fn recorded(&mut self, now: Moment, what: &What, run: &View<'_>);
+    /// How the run stands, about once a second.
+    fn seen(&mut self, now: Moment, run: &View<'_>);
+}
+
 /// Measures or estimates energy. Nothing here waits for a device: what they say comes by
 /// [`Meter::next`].
 pub trait Meter {
@@ -306,6 +314,8 @@ pub struct Driver<'a, C, E, R, T, M> {
     pub teller: T,
     /// The energy.
     pub meter: M,
+    /// Those who look on.
+    pub watchers: Vec<Box<dyn Watcher>>,
     /// What helpers send.
     pub arrivals: mpsc::Receiver<Arrival>,
     /// Answers `status`: one line of JSON.
@@ -477,15 +487,12 @@ where
             },
             Happening::Signal { signal, name, from } => {
                 let relayed = !signal.to_everyone && state.pid.is_some();
-                let now = self.clock.now();
-                self.recorder.record(
-                    now,
-                    What::Signal {
-                        name,
-                        from,
-                        relayed,
-                    },
-                );
+                let what = What::Signal {
+                    name,
+                    from,
+                    relayed,
+                };
+                self.record(state, self.clock.now(), what);
                 Event::Signal(signal)
             }
             Happening::TerminalStop => Event::TerminalStop,
@@ -502,7 +509,7 @@ where
             control::Word::Pause => Some(Word::Pause),
             control::Word::Resume { time } => Some(Word::Resume { time }),
             control::Word::Stop => Some(Word::Stop),
-            control::Word::Reload => return self.reload(request),
+            control::Word::Reload => return self.reload(state, request),
         };
         let has_job = !state.machine.phase().has_no_job();
         if word == Some(Word::Pause) && has_job && !state.machine.settings().can_pause {
@@ -524,12 +531,12 @@ where
     }
 
     /// Files are read elsewhere: whoever reads them answers.
-    fn reload(&mut self, request: Request) {
+    fn reload(&mut self, state: &Loop, request: Request) {
         let what = What::Operator {
             word: request.word.as_str().to_owned(),
             from: request.from.clone(),
         };
-        self.recorder.record(self.clock.now(), what);
+        self.record(state, self.clock.now(), what);
         (self.reload)(request);
     }
 
@@ -543,7 +550,7 @@ where
             word: text.to_owned(),
             from: from.to_owned(),
         };
-        self.recorder.record(self.clock.now(), what);
+        self.record(state, self.clock.now(), what);
         self.feed(state, Event::Operator(word)).await;
     }
 
@@ -585,7 +592,7 @@ where
                         self.warn(state, text);
                     }
                 }
-                *receipt = Some(self.recorder.record(now, what));
+                *receipt = Some(self.record(state, now, what));
                 None
             }
             Effect::Segment(stretch) => {
@@ -742,7 +749,7 @@ where
             Metering::Stretch(metered) => Some(self.segment(state, metered)),
             Metering::Meters(meters) => {
                 let now = self.clock.now();
-                self.recorder.record(now, What::Meters { meters });
+                self.record(state, now, What::Meters { meters });
                 None
             }
             Metering::Trouble(text) => {
@@ -788,7 +795,7 @@ where
             energy,
             unattributed,
         });
-        self.recorder.record(now, what);
+        self.record(state, now, what);
         Event::Metered {
             part,
             length,
@@ -811,7 +818,7 @@ where
             );
         }
         for what in due {
-            self.recorder.record(now, what);
+            self.record(state, now, what);
         }
     }
 
@@ -820,6 +827,10 @@ where
         if now.monotonic >= state.renewed + Duration::from_secs(5) || state.renewed.is_zero() {
             state.renewed = now.monotonic;
             self.executor.renew_lease();
+        }
+        let view = state.view();
+        for watcher in &mut self.watchers {
+            watcher.seen(now, &view);
         }
         state.machine.cut_segments(self.recorder.segment_at_most());
         if let Some(trouble) = self.recorder.trouble() {
@@ -839,6 +850,15 @@ where
         }
     }
 
+    /// Has an entry written down, and those who watch see it.
+    fn record(&mut self, state: &Loop, now: Moment, what: What) -> Ticket {
+        let view = state.view();
+        for watcher in &mut self.watchers {
+            watcher.recorded(now, &what, &view);
+        }
+        self.recorder.record(now, what)
+    }
+
     fn note(&mut self, state: &Loop, text: String) {
         let view = state.view();
         self.teller.tell(self.clock.now(), &News::Note(text), &view);
@@ -846,8 +866,7 @@ where
 
     fn warn(&mut self, state: &Loop, text: String) {
         let now = self.clock.now();
-        self.recorder
-            .record(now, What::Warning { text: text.clone() });
+        self.record(state, now, What::Warning { text: text.clone() });
         let view = state.view();
         self.teller.tell(now, &News::Warning(text), &view);
     }

@@ -349,6 +349,7 @@ impl Stage {
             },
             teller: Nobody,
             meter: self.meter.clone(),
+            watchers: Vec::new(),
             arrivals: self.arrivals.take().unwrap(),
             describe: Box::new(
                 |view, _| serde_json::json!({ "paused": matches!(view.machine.phase(), Phase::Paused { .. }) }),

@@ -158,6 +158,7 @@ pub fn run(
             },
             teller: person,
             meter: metering::meters(args, &energy, figures, clock),
+            watchers: Vec::new(),
             arrivals,
             describe: describer,
             hook: hooks.into_hook(),
