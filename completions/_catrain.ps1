@@ -22,6 +22,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
     $completions = @(switch ($command) {
         'catrain' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
@@ -40,6 +41,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Print what a detached run and its job wrote')
             [CompletionResult]::new('zones', 'zones', [CompletionResultType]::ParameterValue, 'List the grid zones that are known')
             [CompletionResult]::new('key', 'key', [CompletionResultType]::ParameterValue, 'Keep the keys of sources, encrypted')
+            [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show, check, write, take back the configuration')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check what works here, and say the exact fix for what does not')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the manual pages')
@@ -95,6 +97,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('--detached', '--detached', [CompletionResultType]::ParameterName, 'Started by `--detach`, with this file for the output')
             [CompletionResult]::new('--continues', '--continues', [CompletionResultType]::ParameterName, 'Started by `continue`, in the place of this run')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Ask nobody: cache, files and built-in data only')
             [CompletionResult]::new('--duration-exact', '--duration-exact', [CompletionResultType]::ParameterName, 'The duration is sure: plan without a safety margin')
             [CompletionResult]::new('--tty', '--tty', [CompletionResultType]::ParameterName, 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused')
@@ -116,6 +119,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('--deadline', '--deadline', [CompletionResultType]::ParameterName, 'Only windows that end by then: ''tomorrow 09:00'', ''2026-11-25 09:00'', +36h, RFC 3339')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print it')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Ask nobody: cache, files and built-in data only')
             [CompletionResult]::new('--watch', '--watch', [CompletionResultType]::ParameterName, 'Go on and print it anew whenever there is something new, until Ctrl-C')
             [CompletionResult]::new('--score', '--score', [CompletionResultType]::ParameterName, 'Instead: how good past forecasts of each source were, by what was kept of them')
@@ -137,6 +141,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('--head', '--head', [CompletionResultType]::ParameterName, 'With --verify: the digest that was kept elsewhere')
             [CompletionResult]::new('--signed-by', '--signed-by', [CompletionResultType]::ParameterName, 'With --verify: the public key, in PEM, whose signature the head must have')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Do not fetch intensities that became known since, and ask nobody')
             [CompletionResult]::new('--compare-failed', '--compare-failed', [CompletionResultType]::ParameterName, 'Compare with starting at once even where the job failed or was stopped')
             [CompletionResult]::new('--full-command', '--full-command', [CompletionResultType]::ParameterName, 'Show whole commands, secrets redacted, also in formats that are made to be shared')
@@ -178,6 +183,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('--plot', '--plot', [CompletionResultType]::ParameterName, 'Draw saved percent against slack, a line a policy')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads to use; the results are the same for any number [default: one a core]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--no-learning', '--no-learning', [CompletionResultType]::ParameterName, 'Do not learn from past forecasts how far to trust them')
             [CompletionResult]::new('--paired', '--paired', [CompletionResultType]::ParameterName, 'Pair the durations with the slacks one by one, instead of each with each')
             [CompletionResult]::new('--unknown-duration', '--unknown-duration', [CompletionResultType]::ParameterName, 'Policies do not know how long jobs take; the slack is the most delay they are given')
@@ -188,6 +194,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;status' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document')
             [CompletionResult]::new('--watch', '--watch', [CompletionResultType]::ParameterName, 'Go on and show it again whenever there is something new, until Ctrl-C')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -196,6 +203,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;pause' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -203,24 +211,28 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         'catrain;resume' {
             [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'Only for this long, such as `2h`; then things are as before again')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'catrain;stop' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'catrain;reload' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'catrain;continue' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -275,6 +287,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('--detached', '--detached', [CompletionResultType]::ParameterName, 'Started by `--detach`, with this file for the output')
             [CompletionResult]::new('--continues', '--continues', [CompletionResultType]::ParameterName, 'Started by `continue`, in the place of this run')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Ask nobody: cache, files and built-in data only')
             [CompletionResult]::new('--duration-exact', '--duration-exact', [CompletionResultType]::ParameterName, 'The duration is sure: plan without a safety margin')
             [CompletionResult]::new('--tty', '--tty', [CompletionResultType]::ParameterName, 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused')
@@ -288,6 +301,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;logs' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Go on until the run is over')
             [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Go on until the run is over')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -296,6 +310,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;zones' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--sources', '--sources', [CompletionResultType]::ParameterName, 'Instead: what each source can do')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON document, `catrain.zones/1` or `catrain.sources/1`')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
@@ -304,6 +319,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;key' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('set', 'set', [CompletionResultType]::ParameterValue, 'Keep a key: typed without being shown, or from standard input')
@@ -314,6 +330,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;key;set' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--passphrase', '--passphrase', [CompletionResultType]::ParameterName, 'Seal it with a passphrase that is asked for, unless CATRAIN_PASSPHRASE is set')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -321,6 +338,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;key;list' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document, catrain.keys/1')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -328,12 +346,74 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;key;rotate' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'catrain;key;remove' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;config' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Print what is in force, as a file would say it; no secrets')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Tell everything that is wrong with the files and variables, or with one file')
+            [CompletionResult]::new('init', 'init', [CompletionResultType]::ParameterValue, 'Write your own config.toml: every key in a comment, with what it means')
+            [CompletionResult]::new('schema', 'schema', [CompletionResultType]::ParameterValue, 'Print a JSON Schema of the file, for editors')
+            [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'List the versions of your own file that were in force, or print one')
+            [CompletionResult]::new('rollback', 'rollback', [CompletionResultType]::ParameterValue, 'Put a version that was in force before in the place of your own file')
+            break
+        }
+        'catrain;config;show' {
+            [CompletionResult]::new('--run', '--run', [CompletionResultType]::ParameterName, 'What this live run goes by')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--origin', '--origin', [CompletionResultType]::ParameterName, 'Say of each value who set it, and where')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document, catrain.config/1')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;config;check' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;config;init' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--print', '--print', [CompletionResultType]::ParameterName, 'Print it instead')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;config;schema' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;config;history' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document, catrain.config-history/1')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;config;rollback' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -342,6 +422,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('-z', '-z', [CompletionResultType]::ParameterName, 'The zone that runs will have [default: as for `run`]')
             [CompletionResult]::new('--zone', '--zone', [CompletionResultType]::ParameterName, 'The zone that runs will have [default: as for `run`]')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Ask nobody')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document, `catrain.doctor/1`')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
@@ -350,12 +431,14 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         }
         'catrain;completions' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'catrain;man' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break

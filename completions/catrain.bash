@@ -22,6 +22,9 @@ _catrain() {
             catrain,completions)
                 cmd="catrain__subcmd__completions"
                 ;;
+            catrain,config)
+                cmd="catrain__subcmd__config"
+                ;;
             catrain,continue)
                 cmd="catrain__subcmd__continue"
                 ;;
@@ -67,6 +70,24 @@ _catrain() {
             catrain,zones)
                 cmd="catrain__subcmd__zones"
                 ;;
+            catrain__subcmd__config,check)
+                cmd="catrain__subcmd__config__subcmd__check"
+                ;;
+            catrain__subcmd__config,history)
+                cmd="catrain__subcmd__config__subcmd__history"
+                ;;
+            catrain__subcmd__config,init)
+                cmd="catrain__subcmd__config__subcmd__init"
+                ;;
+            catrain__subcmd__config,rollback)
+                cmd="catrain__subcmd__config__subcmd__rollback"
+                ;;
+            catrain__subcmd__config,schema)
+                cmd="catrain__subcmd__config__subcmd__schema"
+                ;;
+            catrain__subcmd__config,show)
+                cmd="catrain__subcmd__config__subcmd__show"
+                ;;
             catrain__subcmd__key,list)
                 cmd="catrain__subcmd__key__subcmd__list"
                 ;;
@@ -86,7 +107,7 @@ _catrain() {
 
     case "${cmd}" in
         catrain)
-            opts="-h -V --color --help --version run forecast report simulate status pause resume stop reload continue attach logs zones key doctor completions man"
+            opts="-h -V --color --profile --help --version run forecast report simulate status pause resume stop reload continue attach logs zones key config doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -94,6 +115,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -104,7 +129,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__attach)
-            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --detach --detached --continues --force --color --help"
+            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --detach --detached --continues --force --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -328,6 +353,10 @@ _catrain() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -336,7 +365,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__completions)
-            opts="-h --color --help bash elvish fish powershell zsh"
+            opts="-h --color --profile --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -344,6 +373,168 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__config)
+            opts="-h --color --profile --help show check init schema history rollback"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__config__subcmd__check)
+            opts="-h --color --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__config__subcmd__history)
+            opts="-h --json --color --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__config__subcmd__init)
+            opts="-h --print --color --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__config__subcmd__rollback)
+            opts="-h --color --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__config__subcmd__schema)
+            opts="-h --color --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        catrain__subcmd__config__subcmd__show)
+            opts="-h --origin --run --json --color --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -354,7 +545,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__continue)
-            opts="-h --color --help"
+            opts="-h --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -362,6 +553,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -372,7 +567,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__doctor)
-            opts="-z -h --zone --offline --json --color --help"
+            opts="-z -h --zone --offline --json --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -390,6 +585,10 @@ _catrain() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -398,7 +597,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__forecast)
-            opts="-z -s -d -h --zone --source --offline --hours --duration --deadline --watch --score --format --color --help"
+            opts="-z -s -d -h --zone --source --offline --hours --duration --deadline --watch --score --format --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -444,6 +643,10 @@ _catrain() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -452,7 +655,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__key)
-            opts="-h --color --help set list rotate remove"
+            opts="-h --color --profile --help set list rotate remove"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -460,6 +663,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -470,7 +677,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__key__subcmd__list)
-            opts="-h --json --color --help"
+            opts="-h --json --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -478,6 +685,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -488,7 +699,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__key__subcmd__remove)
-            opts="-h --color --help"
+            opts="-h --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -496,6 +707,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -506,7 +721,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__key__subcmd__rotate)
-            opts="-h --color --help"
+            opts="-h --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -514,6 +729,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -524,7 +743,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__key__subcmd__set)
-            opts="-h --passphrase --color --help"
+            opts="-h --passphrase --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -532,6 +751,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -542,7 +765,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__logs)
-            opts="-f -h --follow --color --help"
+            opts="-f -h --follow --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -550,6 +773,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -560,7 +787,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__man)
-            opts="-h --color --help"
+            opts="-h --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -568,6 +795,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -578,7 +809,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__pause)
-            opts="-h --color --help"
+            opts="-h --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -586,6 +817,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -596,7 +831,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__reload)
-            opts="-h --color --help"
+            opts="-h --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -604,6 +839,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -614,7 +853,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__report)
-            opts="-o -h --since --until --format --output --by --as-of --offline --compare-failed --full-command --per --count --embodied --verify --head --signed-by --color --help"
+            opts="-o -h --since --until --format --output --by --as-of --offline --compare-failed --full-command --per --count --embodied --verify --head --signed-by --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -705,6 +944,10 @@ _catrain() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -713,7 +956,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__resume)
-            opts="-h --for --color --help"
+            opts="-h --for --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -727,6 +970,10 @@ _catrain() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -735,7 +982,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__run)
-            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --detach --detached --continues --color --help"
+            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --detach --detached --continues --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -959,6 +1206,10 @@ _catrain() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -967,7 +1218,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__simulate)
-            opts="-z -d -h --trace --forecasts --run --zone --profiles --horizon --outage --no-learning --jobs --duration --slack --paired --every --from --until --unknown-duration --duration-exact --duration-error --rate-noise --seed --policy --power --idle-power --pause-cost --resume-cost --min-run --min-pause --max-pauses --tick --start --format --plot --threads --color --help"
+            opts="-z -d -h --trace --forecasts --run --zone --profiles --horizon --outage --no-learning --jobs --duration --slack --paired --every --from --until --unknown-duration --duration-exact --duration-error --rate-noise --seed --policy --power --idle-power --pause-cost --resume-cost --min-run --min-pause --max-pauses --tick --start --format --plot --threads --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1145,6 +1396,10 @@ _catrain() {
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1153,7 +1408,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__status)
-            opts="-h --json --watch --color --help"
+            opts="-h --json --watch --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1161,6 +1416,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1171,7 +1430,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__stop)
-            opts="-h --color --help"
+            opts="-h --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1179,6 +1438,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)
@@ -1189,7 +1452,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__zones)
-            opts="-h --sources --json --color --help"
+            opts="-h --sources --json --color --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1197,6 +1460,10 @@ _catrain() {
             case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

@@ -19,6 +19,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
     var completions = [
         &'catrain'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
             cand -V 'Print version'
@@ -37,6 +38,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand logs 'Print what a detached run and its job wrote'
             cand zones 'List the grid zones that are known'
             cand key 'Keep the keys of sources, encrypted'
+            cand config 'Show, check, write, take back the configuration'
             cand doctor 'Check what works here, and say the exact fix for what does not'
             cand completions 'Print the completion script of a shell'
             cand man 'Write the manual pages'
@@ -91,6 +93,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand --detached 'Started by `--detach`, with this file for the output'
             cand --continues 'Started by `continue`, in the place of this run'
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --offline 'Ask nobody: cache, files and built-in data only'
             cand --duration-exact 'The duration is sure: plan without a safety margin'
             cand --tty 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
@@ -111,6 +114,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand --deadline 'Only windows that end by then: ''tomorrow 09:00'', ''2026-11-25 09:00'', +36h, RFC 3339'
             cand --format 'How to print it'
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --offline 'Ask nobody: cache, files and built-in data only'
             cand --watch 'Go on and print it anew whenever there is something new, until Ctrl-C'
             cand --score 'Instead: how good past forecasts of each source were, by what was kept of them'
@@ -131,6 +135,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand --head 'With --verify: the digest that was kept elsewhere'
             cand --signed-by 'With --verify: the public key, in PEM, whose signature the head must have'
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --offline 'Do not fetch intensities that became known since, and ask nobody'
             cand --compare-failed 'Compare with starting at once even where the job failed or was stopped'
             cand --full-command 'Show whole commands, secrets redacted, also in formats that are made to be shared'
@@ -171,6 +176,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand --plot 'Draw saved percent against slack, a line a policy'
             cand --threads 'Threads to use; the results are the same for any number [default: one a core]'
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --no-learning 'Do not learn from past forecasts how far to trust them'
             cand --paired 'Pair the durations with the slacks one by one, instead of each with each'
             cand --unknown-duration 'Policies do not know how long jobs take; the slack is the most delay they are given'
@@ -180,6 +186,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
         }
         &'catrain;status'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --json 'One JSON document'
             cand --watch 'Go on and show it again whenever there is something new, until Ctrl-C'
             cand -h 'Print help (see more with ''--help'')'
@@ -187,27 +194,32 @@ set edit:completion:arg-completer[catrain] = {|@words|
         }
         &'catrain;pause'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'catrain;resume'= {
             cand --for 'Only for this long, such as `2h`; then things are as before again'
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'catrain;stop'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'catrain;reload'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
         &'catrain;continue'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
@@ -261,6 +273,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand --detached 'Started by `--detach`, with this file for the output'
             cand --continues 'Started by `continue`, in the place of this run'
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --offline 'Ask nobody: cache, files and built-in data only'
             cand --duration-exact 'The duration is sure: plan without a safety margin'
             cand --tty 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
@@ -273,6 +286,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
         }
         &'catrain;logs'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -f 'Go on until the run is over'
             cand --follow 'Go on until the run is over'
             cand -h 'Print help'
@@ -280,6 +294,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
         }
         &'catrain;zones'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --sources 'Instead: what each source can do'
             cand --json 'Print one JSON document, `catrain.zones/1` or `catrain.sources/1`'
             cand -h 'Print help'
@@ -287,6 +302,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
         }
         &'catrain;key'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
             cand set 'Keep a key: typed without being shown, or from standard input'
@@ -296,23 +312,80 @@ set edit:completion:arg-completer[catrain] = {|@words|
         }
         &'catrain;key;set'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --passphrase 'Seal it with a passphrase that is asked for, unless CATRAIN_PASSPHRASE is set'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'catrain;key;list'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --json 'One JSON document, catrain.keys/1'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'catrain;key;rotate'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'catrain;key;remove'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;config'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand show 'Print what is in force, as a file would say it; no secrets'
+            cand check 'Tell everything that is wrong with the files and variables, or with one file'
+            cand init 'Write your own config.toml: every key in a comment, with what it means'
+            cand schema 'Print a JSON Schema of the file, for editors'
+            cand history 'List the versions of your own file that were in force, or print one'
+            cand rollback 'Put a version that was in force before in the place of your own file'
+        }
+        &'catrain;config;show'= {
+            cand --run 'What this live run goes by'
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --origin 'Say of each value who set it, and where'
+            cand --json 'One JSON document, catrain.config/1'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;config;check'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;config;init'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --print 'Print it instead'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;config;schema'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;config;history'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --json 'One JSON document, catrain.config-history/1'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;config;rollback'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -320,6 +393,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand -z 'The zone that runs will have [default: as for `run`]'
             cand --zone 'The zone that runs will have [default: as for `run`]'
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand --offline 'Ask nobody'
             cand --json 'One JSON document, `catrain.doctor/1`'
             cand -h 'Print help (see more with ''--help'')'
@@ -327,11 +401,13 @@ set edit:completion:arg-completer[catrain] = {|@words|
         }
         &'catrain;completions'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'catrain;man'= {
             cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
             cand -h 'Print help'
             cand --help 'Print help'
         }

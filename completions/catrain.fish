@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_catrain_global_optspecs
-    string join \n color= h/help V/version
+    string join \n color= profile= h/help V/version
 end
 
 function __fish_catrain_needs_command
@@ -27,6 +27,7 @@ end
 complete -c catrain -n "__fish_catrain_needs_command" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_needs_command" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_needs_command" -s V -l version -d 'Print version'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "run" -d 'Run a command under carbon-aware supervision'
@@ -43,6 +44,7 @@ complete -c catrain -n "__fish_catrain_needs_command" -f -a "attach" -d 'Supervi
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "logs" -d 'Print what a detached run and its job wrote'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "zones" -d 'List the grid zones that are known'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "key" -d 'Keep the keys of sources, encrypted'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "config" -d 'Show, check, write, take back the configuration'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "doctor" -d 'Check what works here, and say the exact fix for what does not'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "man" -d 'Write the manual pages'
@@ -114,6 +116,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l continues -d 'St
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l offline -d 'Ask nobody: cache, files and built-in data only'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l duration-exact -d 'The duration is sure: plan without a safety margin'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
@@ -131,6 +134,7 @@ csv\t'Comma-separated values, with a header'"
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l offline -d 'Ask nobody: cache, files and built-in data only'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l watch -d 'Go on and print it anew whenever there is something new, until Ctrl-C'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l score -d 'Instead: how good past forecasts of each source were, by what was kept of them'
@@ -158,6 +162,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand report" -l signed-by -d 
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l offline -d 'Do not fetch intensities that became known since, and ask nobody'
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l compare-failed -d 'Compare with starting at once even where the job failed or was stopped'
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l full-command -d 'Show whole commands, secrets redacted, also in formats that are made to be shared'
@@ -197,6 +202,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l threads -d 
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l no-learning -d 'Do not learn from past forecasts how far to trust them'
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l paired -d 'Pair the durations with the slacks one by one, instead of each with each'
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l unknown-duration -d 'Policies do not know how long jobs take; the slack is the most delay they are given'
@@ -205,29 +211,35 @@ complete -c catrain -n "__fish_catrain_using_subcommand simulate" -s h -l help -
 complete -c catrain -n "__fish_catrain_using_subcommand status" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand status" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand status" -l json -d 'One JSON document'
 complete -c catrain -n "__fish_catrain_using_subcommand status" -l watch -d 'Go on and show it again whenever there is something new, until Ctrl-C'
 complete -c catrain -n "__fish_catrain_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand pause" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand pause" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand resume" -l for -d 'Only for this long, such as `2h`; then things are as before again' -r
 complete -c catrain -n "__fish_catrain_using_subcommand resume" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand resume" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand stop" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand stop" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand stop" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand reload" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand reload" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand continue" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand continue" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand continue" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s z -l zone -d 'Grid zone, as `catrain zones` lists them [default: guessed from the system\'s time zone]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s s -l source -d 'Sources in order of preference: `neso`, `energy-charts`, `energi-data-service`, `electricity-maps`, `watttime`, `carbon-aware-sdk`, `file:PATH` (a trace or issued forecasts), `built-in` [default: the configured chain, else those without a key that serve the zone]' -r
@@ -297,6 +309,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand attach" -l continues -d 
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l offline -d 'Ask nobody: cache, files and built-in data only'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l duration-exact -d 'The duration is sure: plan without a safety margin'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
@@ -307,17 +320,20 @@ complete -c catrain -n "__fish_catrain_using_subcommand attach" -s h -l help -d 
 complete -c catrain -n "__fish_catrain_using_subcommand logs" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand logs" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand logs" -s f -l follow -d 'Go on until the run is over'
 complete -c catrain -n "__fish_catrain_using_subcommand logs" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l sources -d 'Instead: what each source can do'
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l json -d 'Print one JSON document, `catrain.zones/1` or `catrain.sources/1`'
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -f -a "set" -d 'Keep a key: typed without being shown, or from standard input'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -f -a "list" -d 'Show which sources have a key, where and since when; no keys'
@@ -326,33 +342,86 @@ complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l passphrase -d 'Seal it with a passphrase that is asked for, unless CATRAIN_PASSPHRASE is set'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l json -d 'One JSON document, catrain.keys/1'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -f -a "show" -d 'Print what is in force, as a file would say it; no secrets'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -f -a "check" -d 'Tell everything that is wrong with the files and variables, or with one file'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -f -a "init" -d 'Write your own config.toml: every key in a comment, with what it means'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -f -a "schema" -d 'Print a JSON Schema of the file, for editors'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -f -a "history" -d 'List the versions of your own file that were in force, or print one'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -f -a "rollback" -d 'Put a version that was in force before in the place of your own file'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l run -d 'What this live run goes by' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l origin -d 'Say of each value who set it, and where'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'One JSON document, catrain.config/1'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -l print -d 'Print it instead'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -l json -d 'One JSON document, catrain.config-history/1'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -s z -l zone -d 'The zone that runs will have [default: as for `run`]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l offline -d 'Ask nobody'
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l json -d 'One JSON document, `catrain.doctor/1`'
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand completions" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand completions" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c catrain -n "__fish_catrain_using_subcommand man" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand man" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
 complete -c catrain -n "__fish_catrain_using_subcommand man" -s h -l help -d 'Print help'

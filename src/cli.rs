@@ -1,5 +1,7 @@
 //! What can be typed. The help texts are the documentation: `completions/` and `man/` come from them.
 
+pub mod flags;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -39,6 +41,10 @@ pub struct Cli {
     /// Colours in what catrain says
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
+
+    /// Settings of this name, `[profile.NAME]` in a configuration, over those outside of it
+    #[arg(long, global = true, value_name = "NAME", env = "CATRAIN_PROFILE")]
+    pub profile: Option<String>,
 
     /// What to do
     #[command(subcommand)]
@@ -97,6 +103,12 @@ pub enum Command {
     /// variables of ours. What is kept is sealed with a file beside it, against backups and glances,
     /// or with a passphrase, against whoever can read your files.
     Key(KeyArgs),
+    /// Show, check, write, take back the configuration
+    ///
+    /// Later wins: what is built in, /etc/catrain/config.toml, config.toml in the configuration directory,
+    /// catrain.toml in the working directory (which may set little), the profile, variables, flags. The keys
+    /// are in catrain.toml(5). A run takes a changed file by itself, within a second or so, or refuses it whole.
+    Config(ConfigArgs),
     /// Check what works here, and say the exact fix for what does not
     ///
     /// Changes nothing, shows no secret, and ends within about five seconds whatever hangs. The watchdog
@@ -116,7 +128,7 @@ pub enum Command {
 }
 
 /// `catrain run`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_long_help = "Examples:
   catrain run -- python train.py
       starts at once; may later be paused for at most half the time it has run
@@ -161,7 +173,7 @@ pub struct Attach {
 }
 
 /// The options of `catrain run`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunOptions {
     /// Grid zone, as `catrain zones` lists them [default: guessed from the system's time zone]
     #[arg(
@@ -704,6 +716,73 @@ pub enum KeyAction {
     Remove {
         /// The source
         name: String,
+    },
+}
+
+/// `catrain config`.
+#[derive(Args, Debug)]
+#[command(after_long_help = "Examples:
+  catrain config init
+      writes a file in which every key stands, in a comment
+  catrain config check
+  catrain config show --origin
+      what is in force, and which line of which file says so
+  catrain config show --run r7k2
+      what a live run goes by
+  catrain config history
+  catrain config rollback 1
+      the version before the one in force")]
+pub struct ConfigArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: ConfigAction,
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Print what is in force, as a file would say it; no secrets
+    Show {
+        /// Say of each value who set it, and where
+        #[arg(long)]
+        origin: bool,
+
+        /// What this live run goes by
+        #[arg(long, value_name = "RUN")]
+        run: Option<String>,
+
+        /// One JSON document, catrain.config/1
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell everything that is wrong with the files and variables, or with one file
+    Check {
+        /// As if it were your own config.toml
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: Option<PathBuf>,
+    },
+    /// Write your own config.toml: every key in a comment, with what it means
+    Init {
+        /// Print it instead
+        #[arg(long)]
+        print: bool,
+    },
+    /// Print a JSON Schema of the file, for editors
+    Schema,
+    /// List the versions of your own file that were in force, or print one
+    History {
+        /// Its digest, as far as is needed, or how many back
+        version: Option<String>,
+
+        /// One JSON document, catrain.config-history/1
+        #[arg(long, conflicts_with = "version")]
+        json: bool,
+    },
+    /// Put a version that was in force before in the place of your own file
+    Rollback {
+        /// Its digest, as far as is needed, or how many back
+        #[arg(default_value = "1")]
+        version: String,
     },
 }
 

@@ -4,12 +4,10 @@ use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use catrain::cli::Cli;
 use catrain::command;
 use catrain::error::Kind;
 use catrain::executor::{self, Inherited};
 use catrain::report::text::harmless;
-use clap::Parser;
 
 fn main() -> ExitCode {
     if executor::is_guard() {
@@ -19,8 +17,7 @@ fn main() -> ExitCode {
         executor::relay_main();
     }
     let inherited = Inherited::capture();
-    let cli = Cli::parse_from(env::args_os());
-    match command::dispatch(cli, &inherited) {
+    match command::dispatch(env::args_os().collect(), &inherited) {
         Ok(code) => code,
         Err(failure) => {
             // A panic hook or `RUST_BACKTRACE` must not decide how an error reads.

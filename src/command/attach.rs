@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use super::configured::Configured;
 use super::run::{self, Ending};
 use super::status::dead::{self, Fate};
 use super::status::{is_answering, recorded, supervisor_of};
@@ -19,6 +20,7 @@ use crate::words::Look;
 /// There is no such process, it is not this user's, or the options are not for what runs already.
 pub fn attach(
     args: AttachArgs,
+    configured: Configured,
     inherited: &Inherited,
     look: Look,
     out: &mut dyn Write,
@@ -57,7 +59,7 @@ pub fn attach(
             directory: directory.unwrap_or_else(|_| PathBuf::from("/")),
         }),
     };
-    run::run(&args, inherited, look, out)
+    run::run(&args, configured, inherited, look, out)
 }
 
 /// Refuses what is only for a job that is started.

@@ -8,6 +8,8 @@ use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
 use crate::cli::Cli;
+use crate::config::table::keys;
+use crate::config::template::default_of;
 use crate::error::{EXIT_CODES, Failure};
 
 /// What `run` promises. Each has a test that quotes it.
@@ -59,6 +61,16 @@ signal that came ignored stays ignored in both; the job gets the dispositions an
 catrain was started with. Signals that are sent to every process alike are not delivered twice. \
 Ctrl-Z stops job and catrain together, fg continues both without undoing a pause of the plan.";
 
+/// What stands before the keys, in the manual of the configuration.
+const CONFIGURATION: &str = "\
+TOML. Later wins: what is built in, /etc/catrain/config.toml, config.toml in the user's configuration \
+directory ($XDG_CONFIG_HOME/catrain), catrain.toml in the working directory, the profile ([profile.NAME], \
+chosen by --profile or CATRAIN_PROFILE), the variables named here, flags. catrain.toml in the working \
+directory is data from a stranger: it may set only what is marked, is read only if nobody else may \
+write it, and is never read again while a run goes on. A run takes a changed file by itself; a bad one \
+is refused whole. When a change counts for a run that goes on: at once, with its next plan, or only for \
+a new run. Every key of [run] is the flag of catrain run of the same name.";
+
 /// The command line as `clap` knows it, its subcommands included.
 pub fn command_line() -> Command {
     let mut command = Cli::command();
@@ -80,7 +92,50 @@ pub fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
             pages.push(page(&format!("{name}-{}", part.get_name()), part)?);
         }
     }
+    pages.push(("catrain.toml.5".to_owned(), keys_page()));
     Ok(pages)
+}
+
+/// The manual page of the configuration: the table of keys.
+fn keys_page() -> Vec<u8> {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!(
+        ".TH CATRAIN.TOML 5 \"\" \"catrain {version}\" \"catrain manual\"\n.SH NAME\n\
+         catrain.toml \\- configuration of catrain\n.SH DESCRIPTION\n{}\n",
+        roff(CONFIGURATION)
+    );
+    let mut above = None;
+    for key in keys() {
+        if above != Some(key.above()) {
+            above = Some(key.above());
+            let head = match key.above() {
+                "" => "at the top".to_owned(),
+                above => match above.strip_suffix("[]") {
+                    Some(list) => format!("[[{list}]]"),
+                    None => format!("[{above}]"),
+                },
+            };
+            text.push_str(&format!(".SH \"{}\"\n", roff(&head)));
+        }
+        let value = default_of(key).map_or_else(
+            || "nothing is set by itself".to_owned(),
+            |value| format!("{value} where it is not set"),
+        );
+        let anyones = if key.is_anyones {
+            "; ./catrain.toml may set it"
+        } else {
+            ""
+        };
+        let variable = (key.variable.as_ref()).map_or_else(String::new, |name| format!("; {name}"));
+        let facts = format!("{value}; counts: {}{anyones}{variable}", key.takes.as_str());
+        text.push_str(&format!(
+            ".TP\n\\fB{}\\fR\n{}.\n.br\n{}.\n",
+            roff(key.name()),
+            roff(&key.help),
+            roff(&facts)
+        ));
+    }
+    text.into_bytes()
 }
 
 fn page(name: &str, command: &Command) -> io::Result<(String, Vec<u8>)> {

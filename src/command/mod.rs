@@ -1,6 +1,8 @@
 //! One short composition function a subcommand; the only place that names concrete adapters.
 
 pub mod attach;
+pub mod config;
+pub mod configured;
 pub mod doctor;
 pub mod forecast;
 pub mod key;
@@ -19,10 +21,11 @@ pub mod zones;
 mod verify;
 
 use std::env;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::ColorChoice;
+use clap::{ColorChoice, Parser};
 use jiff::tz::TimeZone;
 
 use crate::cli::{Cli, Command};
@@ -33,31 +36,41 @@ use crate::executor::{Inherited, die_of, end_with};
 use crate::forecast::zones::Unresolved;
 use crate::source::SourceError;
 use crate::words::Look;
+use configured::Configured;
 use sources::Settled;
 
 /// Does what was typed.
 ///
 /// # Errors
 /// What the command could not do, with its exit code.
-pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
+pub fn dispatch(typed: Vec<OsString>, inherited: &Inherited) -> Result<ExitCode, Failure> {
+    let cli = Cli::parse_from(&typed);
+    let profile = cli.profile.clone();
+    let profile = profile.as_deref();
     let out = &mut io::stdout().lock();
     let look = look_of(cli.color, &io::stdout());
     let (now, zone) = (utc_now(), TimeZone::system);
     match cli.command {
-        Command::Run(args) => {
+        Command::Run(_) | Command::Attach(_) => {
             let look = look_of(cli.color, &io::stderr());
-            match run::run(&args, inherited, look, out)? {
+            let configured = Configured::load(typed, profile)?;
+            let ending = match configured.cli()?.command {
+                Command::Run(args) => run::run(&args, configured, inherited, look, out)?,
+                Command::Attach(args) => attach::attach(*args, configured, inherited, look, out)?,
+                _ => unreachable!("what is set changes no subcommand"),
+            };
+            match ending {
                 run::Ending::Code(code) => end_with(code),
                 run::Ending::Signal(signal) => die_of(signal),
             }
         }
         Command::Forecast(args) => {
-            let settled = Settled::load(args.offline)?;
+            let settled = Settled::load(args.offline, profile)?;
             forecast::run(&args, &settled, look, out, &utc_now, &zone())?;
         }
         Command::Report(args) => {
             let state = crate::dirs::state().ok_or_else(no_state)?;
-            report::run(&args, look, out, now, &zone(), &state)?;
+            report::run(&args, look, out, now, &zone(), &state, profile)?;
         }
         Command::Simulate(args) => simulate::run(&args, look, out, now)?,
         Command::Status(args) => status::status(&args, look, out, &utc_now, &zone())?,
@@ -68,22 +81,18 @@ pub fn dispatch(cli: Cli, inherited: &Inherited) -> Result<ExitCode, Failure> {
         }
         Command::Stop(name) => tell::tell(Word::Stop, name.run.as_deref(), out)?,
         Command::Reload(name) => tell::reload(name.run.as_deref(), out)?,
-        Command::Attach(args) => {
-            let look = look_of(cli.color, &io::stderr());
-            match attach::attach(*args, inherited, look, out)? {
-                run::Ending::Code(code) => end_with(code),
-                run::Ending::Signal(signal) => die_of(signal),
-            }
-        }
         Command::Continue(args) => return resume_run::resume(&args),
         Command::Logs(args) => logs::logs(&args, out)?,
         Command::Zones(args) => zones::run(&args, look, out)?,
         Command::Key(args) => {
-            let settled = Settled::load(true)?;
+            let settled = Settled::load(true, profile)?;
             let configured = |name: &str| settled.configured_key(name);
             key::run(&args, &configured, look, out, now, &zone())?;
         }
-        Command::Doctor(args) => return doctor::doctor(&args, look, out),
+        Command::Config(args) => {
+            return config::run(&args.action, profile, out, now, &zone());
+        }
+        Command::Doctor(args) => return doctor::doctor(&args, profile, look, out),
         Command::Completions { shell } => {
             print(out, &String::from_utf8_lossy(&man::completions(shell)))?;
         }

@@ -37,6 +37,7 @@ pub fn run(
     now: Timestamp,
     zone: &TimeZone,
     state: &Path,
+    profile: Option<&str>,
 ) -> Result<(), Failure> {
     check(args)?;
     let time = |given: &Option<String>, flag| {
@@ -58,7 +59,9 @@ pub fn run(
     let mut summaries = Vec::new();
     let mut unreadable = Vec::new();
     // What was known then is not made better by what is known now.
-    let settling = as_of.is_none().then(|| Settling::new(state, args.offline));
+    let settling = as_of
+        .is_none()
+        .then(|| Settling::new(state, args.offline, profile));
     for run in chosen {
         match settled(run, args, as_of, now, zone, settling.as_ref()) {
             Ok(summary) => summaries.push(summary),

@@ -27,23 +27,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Settling<'a> {
     state: &'a Path,
     offline: bool,
+    profile: Option<&'a str>,
     /// None where it is broken.
     settled: OnceCell<Option<Settled>>,
 }
 
 impl<'a> Settling<'a> {
     /// Nothing is read or asked yet.
-    pub(super) fn new(state: &'a Path, offline: bool) -> Self {
+    pub(super) fn new(state: &'a Path, offline: bool, profile: Option<&'a str>) -> Self {
         Self {
             state,
             offline,
+            profile,
             settled: OnceCell::new(),
         }
     }
 
     /// Where the configuration is broken a report is made of what is recorded, and says so.
     fn sources(&self) -> Option<&Settled> {
-        let load = || match Settled::load(self.offline) {
+        let load = || match Settled::load(self.offline, self.profile) {
             Ok(settled) => Some(settled),
             Err(failure) => {
                 tell(&format!("nobody is asked: {failure}"));

@@ -27,26 +27,38 @@ pub struct Settled {
     pub chain: Chain,
 }
 
+/// The configuration as files and environment say.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(super) fn load(profile: Option<&str>) -> Result<(Config, config::Read), Failure> {
+    let directory = std::env::current_dir().unwrap_or_default();
+    let loaded = config::load(&directory, profile, |name| std::env::var_os(name));
+    loaded.map_err(|problems| {
+        let what = match problems.0.len() {
+            1 => "one problem".to_owned(),
+            many => format!("{many} problems"),
+        };
+        Failure::new(Kind::Usage, problems).hint(format!("{what}; nothing was started"))
+    })
+}
+
 impl Settled {
     /// As files and environment say.
     ///
     /// # Errors
     /// Everything that is wrong with them.
-    pub fn load(offline: bool) -> Result<Self, Failure> {
-        let directory = std::env::current_dir().unwrap_or_default();
-        let loaded = config::load(&directory, |name| std::env::var_os(name));
-        let (config, passed_by) = loaded.map_err(|problems| {
-            let what = match problems.0.len() {
-                1 => "one problem".to_owned(),
-                many => format!("{many} problems"),
-            };
-            Failure::new(Kind::Usage, problems).hint(format!("{what}; nothing was started"))
-        })?;
-        let (cache, state) = (dirs::cache(), dirs::state());
-        Ok(Self {
-            passed_by,
-            ..Self::of(config, cache, state, offline)
-        })
+    pub fn load(offline: bool, profile: Option<&str>) -> Result<Self, Failure> {
+        let (config, read) = load(profile)?;
+        Ok(Self::by(config, &read, offline))
+    }
+
+    /// By this configuration, as it was read.
+    pub(super) fn by(config: Config, read: &config::Read, offline: bool) -> Self {
+        Self {
+            passed_by: read.passed_by.clone(),
+            ..Self::of(config, dirs::cache(), dirs::state(), offline)
+        }
     }
 
     /// By this configuration, with these directories for what is kept.

@@ -46,7 +46,7 @@ pub fn tell(word: Word, run: Option<&str>, out: &mut dyn Write) -> Result<(), Fa
         Word::Resume { time: None } => "goes on".to_owned(),
         Word::Resume { time: Some(time) } => format!("goes on for {}", duration(time)),
         Word::Stop => "was asked to end".to_owned(),
-        Word::Status | Word::Reload => "answers".to_owned(),
+        Word::Status | Word::Reload | Word::Config => "answers".to_owned(),
     };
     super::print(out, &format!("{run} {done}\n"))
 }
@@ -97,13 +97,16 @@ fn taken(answer: &Value) -> String {
         let names: Vec<String> = names.filter_map(Value::as_str).map(harmless).collect();
         names.join(", ")
     };
-    match (list("at_once"), list("new_runs")) {
-        (now, later) if now.is_empty() && later.is_empty() => {
-            "read its configuration anew: nothing is different".to_owned()
-        }
-        (now, later) if later.is_empty() => format!("goes by the new {now} at once"),
-        (now, later) if now.is_empty() => format!("keeps its {later}: new runs have the new ones"),
-        (now, later) => format!("goes by the new {now} at once, and keeps its {later}"),
+    let (now, next, later) = (list("at_once"), list("next_plan"), list("new_runs"));
+    let parts = [
+        (!now.is_empty()).then(|| format!("goes by the new {now} at once")),
+        (!next.is_empty()).then(|| format!("plans anew by {next}")),
+        (!later.is_empty()).then(|| format!("keeps its {later}: new runs have the new ones")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => "read its configuration anew: nothing is different".to_owned(),
+        false => parts.join("; "),
     }
 }
 

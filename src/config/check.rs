@@ -1,124 +1,165 @@
-//! The text of a configuration, checked whole: what it sets is set, and everything that is wrong with
-//! it is told with its place.
+//! The text of a configuration, checked whole by the table of keys: what it sets, and everything that is
+//! wrong with it, each with its place.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::ops::{Range, RangeInclusive};
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::{Config, Energy, Layer, Ledger, Problem, Source, Told};
+use super::table::{Key, Kind, keys};
+use super::values::{Set, Value, Values};
+use super::{Layer, Problem};
 use crate::caller::is_base_url;
-use crate::caller::limits::Resilience;
+use crate::cli::flags;
 use crate::forecast::zones;
-use crate::ledger::entry::Share;
 use crate::parse;
-use crate::source::electricity_maps::{Factors, Version};
-use crate::source::{Live, Name};
+use crate::source::Name;
 
-const ROOT: &[&str] = &[
-    "zone",
-    "run",
-    "sources",
-    "resilience",
-    "cache",
-    "energy",
-    "ledger",
-];
-const RUN: &[&str] = &["source", "account-with"];
-const RESILIENCE: &[&str] = &[
-    "attempts",
-    "retry_delay",
-    "timeout_floor",
-    "timeout_ceiling",
-    "at_once",
-    "burst",
-    "interval",
-    "slowest_interval",
-    "breaker_failures",
-    "breaker_least",
-    "breaker_cool_down",
-    "breaker_cool_down_most",
-    "largest_answer_bytes",
-];
-const ENERGY: &[&str] = &["share", "nvml", "powercap"];
-const LEDGER: &[&str] = &["sample", "sync", "largest", "signing_key"];
-const CACHE: &[&str] = &["entries", "bytes", "valid_least", "valid_most"];
+/// More names than this are not listed where one is misspelt.
+const LISTED: usize = 12;
 
-/// What can be set of a source: a key only where one is asked for.
-fn keys_of(source: Live) -> &'static [&'static str] {
-    match source {
-        Live::ElectricityMaps => &[
-            "base_url",
-            "places",
-            "key",
-            "key_file",
-            "key_command",
-            "version",
-            "emission_factors",
-        ],
-        Live::WattTime => &["base_url", "places", "key", "key_file", "key_command"],
-        Live::Neso | Live::EnergyCharts | Live::EnergiDataService | Live::CarbonAwareSdk => {
-            &["base_url", "places"]
-        }
-    }
+/// What one file sets.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Checked {
+    /// Outside of profiles.
+    pub(super) base: Values,
+    /// `[profile.NAME]`.
+    pub(super) profiles: BTreeMap<String, Values>,
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// Sets what a file sets; gives back everything that is wrong with it.
-pub(super) fn apply(text: &str, layer: &Layer, config: &mut Config) -> Vec<Problem> {
+/// Reads what a file sets; gives back with it everything that is wrong.
+pub(super) fn check(text: &str, layer: &Layer) -> (Checked, Vec<Problem>) {
     let mut check = Check {
         text,
         layer,
+        profile: None,
+        set: Checked::default(),
         problems: Vec::new(),
     };
     let (table, errors) = DeTable::parse_recoverable(text);
     // What is left of a table whose form is wrong would be misread.
     if errors.is_empty() {
-        check.root(table.get_ref(), config);
+        check.table("", "", table.get_ref());
     }
     for error in errors {
         check.problem(error.span().unwrap_or_default(), error.message());
     }
     // By their places: tables give their keys in another order.
     check.problems.sort_by_key(|(start, _)| *start);
-    check
-        .problems
-        .into_iter()
-        .map(|(_, problem)| problem)
-        .collect()
+    let problems = check.problems.into_iter().map(|(_, problem)| problem);
+    (check.set, problems.collect())
 }
 
-/// Whether this can be the start of a URL to ask at.
+/// Reads a text, such as a variable has, as the value of a key.
 ///
 /// # Errors
-/// What is wrong with it. It is not quoted: there may be a password in it.
-pub(super) fn base_url(text: &str) -> Result<String, String> {
-    match is_base_url(text) {
-        Ok(()) => Ok(text.to_owned()),
-        Err(why) => Err(format!(
-            "it {why}; expected `https://HOST[/PATH]`, without user, query or fragment"
+/// What is wrong with it, and what was expected.
+pub(super) fn from_text(key: &Key, text: &str) -> Result<Value, String> {
+    match &key.kind {
+        Kind::Switch => match text {
+            "true" | "t" | "yes" | "y" | "on" | "1" => Ok(Value::Switch(true)),
+            "false" | "f" | "no" | "n" | "off" | "0" => Ok(Value::Switch(false)),
+            _ => Err(format!("`{text}` is neither `true` nor `false`")),
+        },
+        Kind::Count(least, most) => {
+            let number = text.parse().ok();
+            let number = number.filter(|number| (least..=most).contains(&number));
+            number
+                .map(Value::Count)
+                .ok_or_else(|| format!("is `{text}`; expected {}", expected_count(*least, *most)))
+        }
+        Kind::Share => share(text)
+            .map(Value::Number)
+            .ok_or_else(|| format!("is `{text}`; expected {SHARE}")),
+        Kind::Number(least, most) => number(text, *least, *most)
+            .map(Value::Number)
+            .ok_or_else(|| format!("is `{text}`; expected {}", expected_number(*least, *most))),
+        Kind::Sources | Kind::Texts | Kind::AnyOf(_) => {
+            let words = text.split(',').map(|word| word.trim().to_owned());
+            let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
+            for word in &words {
+                word_of(&key.kind, word)?;
+            }
+            Ok(Value::Texts(words))
+        }
+        Kind::Flag(flag) if flag.is_list => {
+            let words: Vec<String> = text.split(',').map(str::to_owned).collect();
+            for word in &words {
+                flags::check(&flag.name, word)?;
+            }
+            Ok(Value::Texts(words))
+        }
+        kind => word_of(kind, text),
+    }
+}
+
+/// One word, path, time or address.
+fn word_of(kind: &Kind, text: &str) -> Result<Value, String> {
+    let is = |text: &str| Ok(Value::Text(text.to_owned()));
+    match kind {
+        Kind::Zone => match zones::find(text) {
+            Ok(zone) => is(zone.zone),
+            Err(unknown) => Err(format!("{unknown}; {}", unknown.hint())),
+        },
+        Kind::Source | Kind::Sources => {
+            let name: Name = text.parse()?;
+            is(&name.to_string())
+        }
+        Kind::BaseUrl => match is_base_url(text) {
+            Ok(()) => is(text),
+            // Not quoted: there may be a password in it.
+            Err(why) => Err(format!(
+                "it {why}; expected `https://HOST[/PATH]`, without user, query or fragment"
+            )),
+        },
+        // Not quoted: some will put a key there.
+        Kind::Path => match Path::new(text).is_absolute() {
+            true => is(text),
+            false => Err("expected a path that begins with `/`".to_owned()),
+        },
+        Kind::Secret => Ok(Value::Secret(text.into())),
+        Kind::OneOf(known) | Kind::AnyOf(known) => match known.contains(&text) {
+            true => is(text),
+            false => Err(format!("`{text}` is not known; {}", nearest(text, known))),
+        },
+        Kind::Time(least, most) => time(text, *least, *most).map(Value::Time),
+        Kind::Flag(flag) => flags::check(&flag.name, text).and_then(|()| is(text)),
+        _ => is(text),
+    }
+}
+
+fn time(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    match parse::duration(text) {
+        Ok(time) if !(least..=most).contains(&time) => Err(format!(
+            "`{text}` is not between {} s and {} s",
+            least.as_secs_f64(),
+            most.as_secs_f64()
         )),
+        read => read,
     }
 }
 
-fn zone(text: &str) -> Result<String, String> {
-    match zones::find(text) {
-        Ok(zone) => Ok(zone.zone.to_owned()),
-        Err(unknown) => Err(format!("{unknown}; {}", unknown.hint())),
-    }
+const SHARE: &str = "a share such as 0.5, above 0 and up to 1";
+
+fn share(text: &str) -> Option<f64> {
+    number(text, 0.0, 1.0).filter(|share| *share > 0.0)
 }
 
-fn absolute(text: &str) -> Result<PathBuf, &'static str> {
-    match text.starts_with('/') {
-        true => Ok(PathBuf::from(text)),
-        false => Err("expected a path that begins with `/`"),
-    }
+fn number(text: &str, least: f64, most: f64) -> Option<f64> {
+    let number = text.replace('_', "").parse().ok()?;
+    (least..=most).contains(&number).then_some(number)
+}
+
+fn expected_count(least: u32, most: u32) -> String {
+    format!("a whole number from {least} to {most}")
+}
+
+fn expected_number(least: f64, most: f64) -> String {
+    format!("a number from {least} to {most}")
 }
 
 /// A provider's own name of a place. It becomes a part of a URL.
@@ -130,412 +171,236 @@ fn place(text: &str) -> Result<String, String> {
     }
 }
 
-type Key<'a> = Spanned<DeString<'a>>;
-type Value<'a> = Spanned<DeValue<'a>>;
+type Written<'a> = Spanned<DeString<'a>>;
+type Found<'a> = Spanned<DeValue<'a>>;
 
 /// A file while it is checked.
 struct Check<'a> {
     text: &'a str,
     layer: &'a Layer,
+    /// The profile that is looked at.
+    profile: Option<String>,
+    set: Checked,
     /// With where they begin.
     problems: Vec<(usize, Problem)>,
 }
 
 impl Check<'_> {
-    fn problem(&mut self, span: Range<usize>, what: impl Display) {
+    fn place(&self, span: &Range<usize>) -> String {
         let before = &self.text[..self.text.floor_char_boundary(span.start)];
         let line = before.matches('\n').count() + 1;
         let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+        format!("{}:{line}:{column}", self.layer)
+    }
+
+    fn problem(&mut self, span: Range<usize>, what: impl Display) {
         let problem = Problem {
-            place: format!("{}:{line}:{column}", self.layer),
+            place: self.place(&span),
             what: what.to_string(),
         };
         self.problems.push((span.start, problem));
     }
 
-    /// Whether a stranger sets what is not theirs to set, which is told.
-    fn is_not_theirs(&mut self, above: &str, key: &Key<'_>) -> bool {
-        let is_strangers = matches!(self.layer, Layer::Project(_));
-        if is_strangers {
-            let name = key.get_ref();
-            let what = format!("`{above}{name}` is only allowed in your own configuration");
-            self.problem(key.span(), what);
-        }
-        is_strangers
-    }
-
-    fn root(&mut self, table: &DeTable<'_>, config: &mut Config) {
-        for (key, value) in table {
-            match key.get_ref().as_ref() {
-                "zone" => {
-                    let zone = self.parsed("zone", value, zone);
-                    self.set(&mut config.zone, zone);
+    /// One table. `above` is its path in the table of keys and `at` the same with the places in
+    /// lists, each with a dot at the end, both empty for the whole file.
+    fn table(&mut self, above: &str, at: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let (path, at) = (
+                format!("{above}{}", name.get_ref()),
+                format!("{at}{}", name.get_ref()),
+            );
+            if above.is_empty() && path == "profile" && self.profile.is_none() {
+                self.profiles(value);
+            } else if let Some(key) = keys().iter().find(|key| key.path == path) {
+                if self.is_allowed(key.is_anyones, name, &at) {
+                    self.key(key, &at, value);
                 }
-                "run" => self.run(value, config),
-                "sources" | "resilience" | "cache" | "energy" | "ledger"
-                    if self.is_not_theirs("", key) => {}
-                "sources" => self.sources(value, config),
-                "resilience" => self.resilience(value, &mut config.resilience),
-                "cache" => self.cache(value, &mut config.resilience),
-                "energy" => self.energy(value, &mut config.energy),
-                "ledger" => self.ledger(value, &mut config.ledger),
-                _ => self.unknown("", key, ROOT),
+            } else if let Some(is_list) = is_table(&path) {
+                let start = format!("{path}{}.", if is_list { "[]" } else { "" });
+                let is_anyones = |key: &&Key| key.path.starts_with(&start) && key.is_anyones;
+                if self.is_allowed(keys().iter().any(|key| is_anyones(&key)), name, &at) {
+                    match is_list {
+                        true => self.list(&path, &at, value),
+                        false => self.below(&path, &at, value),
+                    }
+                }
+            } else {
+                self.unknown(above, name);
             }
         }
     }
 
-    fn run(&mut self, value: &Value<'_>, config: &mut Config) {
-        for (key, value) in self.table("run", value).into_iter().flatten() {
-            match key.get_ref().as_ref() {
-                "source" | "account-with" if self.is_not_theirs("run.", key) => {}
-                "source" => {
-                    let chain = self.names("run.source", value);
-                    self.set(&mut config.chain, chain);
-                }
-                "account-with" => {
-                    let name = self.parsed("run.account-with", value, str::parse);
-                    self.set(&mut config.account_with, name);
-                }
-                _ => self.unknown("run.", key, RUN),
+    fn profiles(&mut self, value: &Found<'_>) {
+        for (name, value) in self.as_table("profile", value).into_iter().flatten() {
+            let name = name.get_ref().to_string();
+            self.profile = Some(name.clone());
+            self.set.profiles.entry(name.clone()).or_default();
+            if let Some(table) = self.as_table(&format!("profile.{name}"), value) {
+                self.table("", "", table);
+            }
+            self.profile = None;
+        }
+    }
+
+    fn below(&mut self, path: &str, at: &str, value: &Found<'_>) {
+        if let Some(table) = self.as_table(at, value) {
+            self.table(&format!("{path}."), &format!("{at}."), table);
+        }
+    }
+
+    fn list(&mut self, path: &str, at: &str, value: &Found<'_>) {
+        let Some(tables) = value.get_ref().as_array() else {
+            let what = wrong_type(at, value, &format!("a list of tables: `[[{at}]]`"));
+            return self.problem(value.span(), what);
+        };
+        for (place, value) in tables.iter().enumerate() {
+            self.below(&format!("{path}[]"), &format!("{at}[{place}]"), value);
+        }
+    }
+
+    /// Whether this may be set here; if not, that is told.
+    fn is_allowed(&mut self, is_anyones: bool, name: &Written<'_>, at: &str) -> bool {
+        let is_allowed = is_anyones || !matches!(self.layer, Layer::Project(_));
+        if !is_allowed {
+            let what = format!("`{at}` is only allowed in your own configuration");
+            self.problem(name.span(), what);
+        }
+        is_allowed
+    }
+
+    fn key(&mut self, key: &Key, at: &str, value: &Found<'_>) {
+        if let Kind::Places = key.kind {
+            return self.places(at, value);
+        }
+        if let Some(read) = self.value(key, at, value) {
+            self.keep(at.to_owned(), value.span(), read);
+        }
+    }
+
+    fn keep(&mut self, path: String, span: Range<usize>, value: Value) {
+        let set = Set {
+            value,
+            by: self.layer.clone(),
+            place: self.place(&span),
+            profile: self.profile.clone(),
+        };
+        match &self.profile {
+            None => self.set.base.insert(path, set),
+            Some(name) => {
+                let values = self.set.profiles.entry(name.clone()).or_default();
+                values.insert(path, set);
             }
         }
     }
 
-    /// One name or a list of them.
-    fn names(&mut self, at: &str, value: &Value<'_>) -> Option<Vec<Name>> {
+    /// A value as its key has it; what is wrong with it is told.
+    fn value(&mut self, key: &Key, at: &str, value: &Found<'_>) -> Option<Value> {
+        let read = match (&key.kind, value.get_ref()) {
+            (Kind::Switch, DeValue::Boolean(is_on)) => Ok(Value::Switch(*is_on)),
+            (Kind::Switch, _) => Err(wrong_type(at, value, "`true` or `false`")),
+            (Kind::Count(least, most), found) => {
+                let number = found
+                    .as_integer()
+                    .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
+                let number = number.filter(|number| (least..=most).contains(&number));
+                let expected = expected_count(*least, *most);
+                number
+                    .map(Value::Count)
+                    .ok_or_else(|| wrong(at, value, &expected))
+            }
+            (Kind::Share, found) => (number_in(found).and_then(|text| share(&text)))
+                .map(Value::Number)
+                .ok_or_else(|| wrong(at, value, SHARE)),
+            (Kind::Number(least, most), found) => (number_in(found))
+                .and_then(|text| number(&text, *least, *most))
+                .map(Value::Number)
+                .ok_or_else(|| wrong(at, value, &expected_number(*least, *most))),
+            (Kind::Sources | Kind::Texts | Kind::AnyOf(_), _) => {
+                return self.words(key, at, value);
+            }
+            (Kind::Flag(flag), _) if flag.is_list => return self.words(key, at, value),
+            // A number without a unit is a number; what it lacks is said.
+            (Kind::Flag(_), DeValue::Integer(_) | DeValue::Float(_)) => {
+                let text = number_in(value.get_ref()).unwrap_or_default();
+                word_of(&key.kind, &text).map_err(|why| format!("`{at}`: {why}"))
+            }
+            (kind, DeValue::String(text)) => {
+                word_of(kind, text).map_err(|why| format!("`{at}`: {why}"))
+            }
+            _ => Err(wrong_type(at, value, "text")),
+        };
+        read.map_err(|what| self.problem(value.span(), what)).ok()
+    }
+
+    /// One word or a list of them; of labels also a table.
+    fn words(&mut self, key: &Key, at: &str, value: &Found<'_>) -> Option<Value> {
+        if let (Some(table), Kind::Flag(_)) = (value.get_ref().as_table(), &key.kind) {
+            let pairs = table.iter().map(|(name, value)| {
+                let value = value.get_ref().as_str()?;
+                Some(format!("{}={value}", name.get_ref()))
+            });
+            let pairs: Option<Vec<String>> = pairs.collect();
+            let read = match &pairs {
+                Some(pairs) => pairs
+                    .iter()
+                    .try_for_each(|pair| word_of(&key.kind, pair).map(drop)),
+                None => Err("expected a table of texts".to_owned()),
+            };
+            return match read {
+                Ok(()) => pairs.map(Value::Texts),
+                Err(why) => {
+                    self.problem(value.span(), format!("`{at}`: {why}"));
+                    None
+                }
+            };
+        }
         let one = std::slice::from_ref(value);
         let list = (value.get_ref().as_array()).map_or(one, |list| &list[..]);
-        let names: Vec<Option<Name>> = (list.iter())
-            .map(|value| self.parsed(at, value, str::parse))
-            .collect();
-        names.into_iter().collect()
-    }
-
-    fn sources(&mut self, value: &Value<'_>, config: &mut Config) {
-        for (key, value) in self.table("sources", value).into_iter().flatten() {
-            let name = key.get_ref().as_ref();
-            match Live::ALL.into_iter().find(|live| live.name() == name) {
-                Some(live) => {
-                    let source = config.sources.entry(live).or_default();
-                    self.source(live, value, source);
+        let mut words = Some(Vec::new());
+        for value in list {
+            let text = match (&key.kind, value.get_ref()) {
+                (Kind::Flag(_), found) if number_in(found).is_some() => number_in(found),
+                (_, found) => found.as_str().map(str::to_owned),
+            };
+            let read = match text {
+                None => Err(wrong_type(at, value, "text")),
+                Some(text) => word_of(&key.kind, &text).map_err(|why| format!("`{at}`: {why}")),
+            };
+            match (read, &mut words) {
+                (Ok(Value::Text(word)), Some(words)) => words.push(word),
+                (Ok(_), _) => {}
+                (Err(what), _) => {
+                    self.problem(value.span(), what);
+                    words = None;
                 }
-                None => self.unknown("sources.", key, &Live::ALL.map(Live::name)),
             }
         }
+        words.map(Value::Texts)
     }
 
-    fn source(&mut self, live: Live, value: &Value<'_>, source: &mut Source) {
-        let above = format!("sources.{}", live.name());
-        for (key, value) in self.table(&above, value).into_iter().flatten() {
-            let name = key.get_ref().as_ref();
-            let at = format!("{above}.{name}");
-            match name {
-                name if !keys_of(live).contains(&name) => {
-                    self.unknown(&format!("{above}."), key, keys_of(live));
-                }
-                "base_url" => {
-                    let url = self.parsed(&at, value, base_url);
-                    self.set(&mut source.base_url, url);
-                }
-                "key" => {
-                    let secret = self.parsed(&at, value, |text| Ok::<_, &str>(text.into()));
-                    self.set::<SecretString>(&mut source.key, secret);
-                }
-                "key_file" => {
-                    // Not quoted: some will put the key there.
-                    let path = self.parsed(&at, value, absolute);
-                    self.set(&mut source.key_file, path);
-                }
-                "key_command" => {
-                    let command = self.parsed(&at, value, |text| Ok::<_, &str>(text.to_owned()));
-                    self.set(&mut source.key_command, command);
-                }
-                "version" => {
-                    let known = [("v4", Version::V4), ("v3", Version::V3)];
-                    let version = self.one_of(&at, value, known);
-                    self.set(&mut source.version, version);
-                }
-                "emission_factors" => {
-                    let known = [
-                        ("lifecycle", Factors::Lifecycle),
-                        ("direct", Factors::Direct),
-                    ];
-                    let factors = self.one_of(&at, value, known);
-                    self.set(&mut source.emission_factors, factors);
-                }
-                _ => self.places(&at, value, source),
-            }
-        }
-    }
-
-    fn places(&mut self, at: &str, value: &Value<'_>, source: &mut Source) {
-        for (key, value) in self.table(at, value).into_iter().flatten() {
-            let zone = match zone(key.get_ref()) {
-                Ok(zone) => zone,
-                Err(why) => {
-                    self.problem(key.span(), format!("`{at}`: {why}"));
+    fn places(&mut self, at: &str, value: &Found<'_>) {
+        for (key, value) in self.as_table(at, value).into_iter().flatten() {
+            let zone = match zones::find(key.get_ref()) {
+                Ok(zone) => zone.zone,
+                Err(unknown) => {
+                    let what = format!("`{at}`: {unknown}; {}", unknown.hint());
+                    self.problem(key.span(), what);
                     continue;
                 }
             };
-            let place = self.parsed(&format!("{at}.{zone}"), value, place);
-            source.places.extend(place.map(|place| (zone, place)));
-        }
-    }
-
-    fn resilience(&mut self, value: &Value<'_>, numbers: &mut Resilience) {
-        let retry = numbers.retry.get_or_insert_default();
-        let timeout = numbers.timeout.get_or_insert_default();
-        let bulkhead = numbers.bulkhead.get_or_insert_default();
-        let bucket = numbers.bucket.get_or_insert_default();
-        let breaker = numbers.breaker.get_or_insert_default();
-        let rate = |interval: Duration| 1.0 / interval.as_secs_f64();
-        let Some(table) = self.table("resilience", value) else {
-            return;
-        };
-        for (key, value) in table {
-            let name = key.get_ref().as_ref();
-            let at = format!("resilience.{name}");
-            match name {
-                "attempts" => put(&mut retry.attempts, self.number(&at, value, 1..=10)),
-                "retry_delay" => put(&mut retry.delay, self.time(&at, value, SECOND / 10..=DAY)),
-                "timeout_floor" => {
-                    let floor = self.time(&at, value, SECOND / 10..=SECOND * 600);
-                    put(&mut timeout.floor, floor);
-                }
-                "timeout_ceiling" => {
-                    let ceiling = self.time(&at, value, SECOND / 10..=SECOND * 600);
-                    put(&mut timeout.ceiling, ceiling);
-                    put(&mut numbers.bounds.exchange, ceiling);
-                }
-                "at_once" => {
-                    let most = u32::try_from(bulkhead.present).unwrap_or(u32::MAX);
-                    put(&mut bulkhead.at_once, self.number(&at, value, 1..=most));
-                }
-                "burst" => put(&mut bucket.burst, self.number(&at, value, 1..=1000)),
-                "interval" => {
-                    let interval = self.time(&at, value, SECOND / 100..=DAY);
-                    put(&mut bucket.ceiling, interval.map(rate));
-                }
-                "slowest_interval" => {
-                    let interval = self.time(&at, value, SECOND / 100..=DAY);
-                    put(&mut bucket.floor, interval.map(rate));
-                }
-                "breaker_failures" => put(&mut breaker.failing, self.share(&at, value)),
-                "breaker_least" => {
-                    let most = u32::try_from(breaker.window).unwrap_or(u32::MAX);
-                    put(&mut breaker.least, self.number(&at, value, 1..=most));
-                }
-                "breaker_cool_down" => {
-                    put(
-                        &mut breaker.cool_down,
-                        self.time(&at, value, SECOND / 10..=DAY),
-                    );
-                }
-                "breaker_cool_down_most" => {
-                    let most = self.time(&at, value, SECOND / 10..=DAY);
-                    put(&mut breaker.cool_down_most, most);
-                }
-                "largest_answer_bytes" => {
-                    put(
-                        &mut numbers.bounds.body,
-                        self.number(&at, value, 1024..=1 << 28),
-                    );
-                }
-                _ => self.unknown("resilience.", key, RESILIENCE),
-            }
-        }
-        let interval = |rate: f64| Duration::from_secs_f64(1.0 / rate);
-        let ordered = [
-            ["timeout_floor", "timeout_ceiling"],
-            ["breaker_cool_down", "breaker_cool_down_most"],
-            ["interval", "slowest_interval"],
-        ];
-        let times = [
-            [timeout.floor, timeout.ceiling],
-            [breaker.cool_down, breaker.cool_down_most],
-            [interval(bucket.ceiling), interval(bucket.floor)],
-        ];
-        for (names, times) in ordered.into_iter().zip(times) {
-            self.in_order("resilience", table, names, times);
-        }
-    }
-
-    fn cache(&mut self, value: &Value<'_>, numbers: &mut Resilience) {
-        let Some(table) = self.table("cache", value) else {
-            return;
-        };
-        let keep = numbers.cache.get_or_insert_default();
-        for (key, value) in table {
-            let name = key.get_ref().as_ref();
-            let at = format!("cache.{name}");
-            match name {
-                "entries" => put(&mut keep.entries, self.number(&at, value, 1..=100_000)),
-                "bytes" => put(&mut keep.bytes, self.number(&at, value, 1 << 16..=1 << 31)),
-                "valid_least" => put(&mut keep.validity.0, self.time(&at, value, SECOND..=DAY)),
-                "valid_most" => put(&mut keep.validity.1, self.time(&at, value, SECOND..=DAY)),
-                _ => self.unknown("cache.", key, CACHE),
-            }
-        }
-        let (least, most) = keep.validity;
-        let names = ["valid_least", "valid_most"];
-        self.in_order("cache", table, names, [least, most]);
-    }
-
-    fn energy(&mut self, value: &Value<'_>, energy: &mut Energy) {
-        for (key, value) in self.table("energy", value).into_iter().flatten() {
-            let name = key.get_ref().as_ref();
-            let at = format!("energy.{name}");
-            match name {
-                "share" => {
-                    let known = [("job", Share::Job), ("machine", Share::Machine)];
-                    let share = self.one_of(&at, value, known);
-                    self.set(&mut energy.share, share);
-                }
-                "nvml" => {
-                    let path = self.parsed(&at, value, absolute);
-                    self.set(&mut energy.nvml, path);
-                }
-                "powercap" => {
-                    let path = self.parsed(&at, value, absolute);
-                    self.set(&mut energy.powercap, path);
-                }
-                _ => self.unknown("energy.", key, ENERGY),
+            let at = format!("{at}.{zone}");
+            let read = match value.get_ref().as_str() {
+                Some(text) => place(text).map_err(|why| format!("`{at}`: {why}")),
+                None => Err(wrong_type(&at, value, "text")),
+            };
+            match read {
+                Ok(place) => self.keep(at, value.span(), Value::Text(place)),
+                Err(what) => self.problem(value.span(), what),
             }
         }
     }
 
-    fn ledger(&mut self, value: &Value<'_>, ledger: &mut Ledger) {
-        for (key, value) in self.table("ledger", value).into_iter().flatten() {
-            let name = key.get_ref().as_ref();
-            let at = format!("ledger.{name}");
-            match name {
-                "sample" => {
-                    let time = self.time(&at, value, SECOND..=SECOND * 600);
-                    self.set(&mut ledger.sample, time);
-                }
-                "sync" => {
-                    let time = self.time(&at, value, SECOND..=SECOND * 600);
-                    self.set(&mut ledger.sync, time);
-                }
-                "largest" => {
-                    let bytes = self.number(&at, value, 1 << 16..=1 << 31);
-                    self.set(&mut ledger.largest, bytes);
-                }
-                "signing_key" => {
-                    let path = self.parsed(&at, value, absolute);
-                    self.set(&mut ledger.signing_key, path);
-                }
-                _ => self.unknown("ledger.", key, LEDGER),
-            }
-        }
-    }
-
-    /// That of two times in force the first is not the longer one. Told of the table that set one of
-    /// them; the other may be of another file, or as it is where nobody sets it.
-    fn in_order(
-        &mut self,
-        at: &str,
-        table: &DeTable<'_>,
-        [least, most]: [&str; 2],
-        times: [Duration; 2],
-    ) {
-        let is_set = |(key, _): &(&Key<'_>, _)| [least, most].contains(&key.get_ref().as_ref());
-        let Some((_, value)) = table.iter().find(is_set).filter(|_| times[0] > times[1]) else {
-            return;
-        };
-        let [first, second] = times.map(|time| (time.as_secs_f64() * 1e3).round() / 1e3);
-        let what = format!("`{at}.{least}` is {first} s, longer than `{at}.{most}`, {second} s");
-        self.problem(value.span(), what);
-    }
-
-    fn set<T>(&self, slot: &mut Option<Told<T>>, value: Option<T>) {
-        if let Some(value) = value {
-            let by = self.layer.clone();
-            *slot = Some(Told { value, by });
-        }
-    }
-
-    /// A text, as `parse` reads it.
-    fn parsed<T, E: Display>(
-        &mut self,
-        at: &str,
-        value: &Value<'_>,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let why = match value.get_ref().as_str().map(parse) {
-            Some(Ok(value)) => return Some(value),
-            Some(Err(why)) => format!("`{at}`: {why}"),
-            None => wrong_type(at, value, "text"),
-        };
-        self.problem(value.span(), why);
-        None
-    }
-
-    fn one_of<T: Copy, const N: usize>(
-        &mut self,
-        at: &str,
-        value: &Value<'_>,
-        known: [(&str, T); N],
-    ) -> Option<T> {
-        self.parsed(at, value, |text| {
-            let found = known.iter().find(|(name, _)| *name == text);
-            let names = known.map(|(name, _)| name);
-            (found.map(|(_, value)| *value))
-                .ok_or_else(|| format!("`{text}` is not known; {}", nearest(text, &names)))
-        })
-    }
-
-    fn time(
-        &mut self,
-        at: &str,
-        value: &Value<'_>,
-        range: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
-        self.parsed(at, value, |text| match parse::duration(text) {
-            Ok(time) if !range.contains(&time) => Err(format!(
-                "`{text}` is not between {} s and {} s",
-                range.start().as_secs_f64(),
-                range.end().as_secs_f64()
-            )),
-            read => read,
-        })
-    }
-
-    fn number<T: TryFrom<u32>>(
-        &mut self,
-        at: &str,
-        value: &Value<'_>,
-        range: RangeInclusive<u32>,
-    ) -> Option<T> {
-        let number = value
-            .get_ref()
-            .as_integer()
-            .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
-        let number = number.filter(|number| range.contains(number));
-        if number.is_none() {
-            let (least, most) = range.into_inner();
-            let expected = format!("a whole number from {least} to {most}");
-            self.problem(value.span(), wrong(at, value, &expected));
-        }
-        number.and_then(|number| number.try_into().ok())
-    }
-
-    fn share(&mut self, at: &str, value: &Value<'_>) -> Option<f64> {
-        let text = match value.get_ref() {
-            DeValue::Float(share) => Some(share.as_str()),
-            DeValue::Integer(share) => Some(share.as_str()),
-            _ => None,
-        };
-        let share = text.and_then(|text| text.parse().ok());
-        let share = share.filter(|share| (0.0..=1.0).contains(share) && *share > 0.0);
-        if share.is_none() {
-            let expected = "a share such as 0.5, above 0 and up to 1";
-            self.problem(value.span(), wrong(at, value, expected));
-        }
-        share
-    }
-
-    fn table<'v, 'i>(&mut self, at: &str, value: &'v Value<'i>) -> Option<&'v DeTable<'i>> {
+    fn as_table<'v, 'i>(&mut self, at: &str, value: &'v Found<'i>) -> Option<&'v DeTable<'i>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             let what = wrong_type(at, value, &format!("a table: `[{at}]`"));
@@ -544,29 +409,71 @@ impl Check<'_> {
         table
     }
 
-    fn unknown(&mut self, above: &str, key: &Key<'_>, known: &[&str]) {
-        let name = key.get_ref().as_ref();
-        let hint = nearest(name, known);
-        let what = format!("`{above}{}` is not a key; {hint}", name.escape_debug());
-        self.problem(key.span(), what);
+    fn unknown(&mut self, above: &str, name: &Written<'_>) {
+        let text = name.get_ref().as_ref();
+        let known = names_in(above);
+        let elsewhere = keys()
+            .iter()
+            .find(|key| key.name() == text && !key.path.contains("[]"));
+        let near = parse::nearest(text, known.iter().copied());
+        let hint = match (near, elsewhere) {
+            (None, Some(key)) => format!("did you mean `{}`?", key.path),
+            _ => nearest(text, &known),
+        };
+        let above = above.replace("[]", "");
+        let what = format!("`{above}{}` is not a key; {hint}", text.escape_debug());
+        self.problem(name.span(), what);
     }
 }
 
-/// Keeps what was there where nothing was read.
-fn put<T>(slot: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *slot = value;
+/// Whether keys stand below this path, and whether in a list of tables.
+fn is_table(path: &str) -> Option<bool> {
+    let below = |start: String| keys().iter().any(|key| key.path.starts_with(&start));
+    match (below(format!("{path}.")), below(format!("{path}[]."))) {
+        (true, _) => Some(false),
+        (_, true) => Some(true),
+        _ => None,
+    }
+}
+
+/// The names that stand in a table, each once, in their order.
+fn names_in(above: &str) -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for key in keys() {
+        let Some(rest) = key.path.strip_prefix(above) else {
+            continue;
+        };
+        let name = rest.split(['.', '[']).next().unwrap_or(rest);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if above.is_empty() {
+        names.push("profile");
+    }
+    names
+}
+
+/// A number as it is written, without what only helps to read it.
+fn number_in(found: &DeValue<'_>) -> Option<String> {
+    match found {
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .ok()
+            .map(|number| number.to_string()),
+        _ => None,
     }
 }
 
 /// A value is told by its type alone: it may be a key.
-fn wrong_type(at: &str, value: &Value<'_>, expected: &str) -> String {
+fn wrong_type(at: &str, value: &Found<'_>, expected: &str) -> String {
     let found = value.get_ref().type_str();
     format!("`{at}` is of type {found}; expected {expected}")
 }
 
 /// A number that cannot be, quoted; or something that is none.
-fn wrong(at: &str, value: &Value<'_>, expected: &str) -> String {
+fn wrong(at: &str, value: &Found<'_>, expected: &str) -> String {
     let number = match value.get_ref() {
         DeValue::Integer(number) => number.to_string(),
         DeValue::Float(number) => number.to_string(),
@@ -575,9 +482,11 @@ fn wrong(at: &str, value: &Value<'_>, expected: &str) -> String {
     format!("`{at}` is {number}; expected {expected}")
 }
 
-fn nearest(name: &str, known: &[&str]) -> String {
+/// What was meant, or all that there is.
+pub(super) fn nearest(name: &str, known: &[&str]) -> String {
     match parse::nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
+        None if known.len() > LISTED => "`catrain config init --print` lists all".to_owned(),
         None => format!("known are {}", known.join(", ")),
     }
 }

@@ -1,13 +1,23 @@
 //! What is set, and where: built-in values, `/etc/catrain/config.toml`, the user's own file,
-//! `./catrain.toml`, the environment. Later wins; flags come last and are not read here.
+//! `./catrain.toml`, the profile, the environment. Later wins; flags come last and are not read here.
+//! All keys there are stand in [`table`].
 //!
 //! All files are checked whole, and all problems are told at once, each with its place. The file in
 //! the working directory is data from a stranger: what it may not set is refused, and then nothing
 //! starts. A file that others may write is passed by and that is said; so is a disk that hangs, since
 //! the job comes first.
 
-mod check;
+pub(crate) mod check;
 mod file;
+mod flags;
+pub mod history;
+mod order;
+pub mod schema;
+mod settled;
+pub mod table;
+pub mod template;
+pub mod values;
+pub mod watch;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,6 +34,7 @@ use crate::ledger::entry::Share;
 use crate::patience::within;
 use crate::source::electricity_maps::{Factors, Version};
 use crate::source::{Live, Name};
+pub use values::{Set, Value, Values};
 
 /// Longest wait for the disk that a file is on.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -43,6 +54,18 @@ pub enum Layer {
     Project(PathBuf),
     /// This variable.
     Environment(String),
+}
+
+impl Layer {
+    /// Its place in the order: later ones overrule.
+    pub(crate) fn rank(&self) -> u8 {
+        match self {
+            Self::System(_) => 0,
+            Self::User(_) => 1,
+            Self::Project(_) => 2,
+            Self::Environment(_) => 3,
+        }
+    }
 }
 
 impl fmt::Display for Layer {
@@ -68,6 +91,10 @@ pub struct Told<T> {
 /// Everything that is set.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
+    /// Each value, with who set it and where.
+    pub values: Values,
+    /// The profile in force.
+    pub profile: Option<String>,
     /// `zone`.
     pub zone: Option<Told<String>>,
     /// `run.source`: the chain.
@@ -171,78 +198,194 @@ impl fmt::Display for Problems {
     }
 }
 
+/// Which profile is asked for: by `--profile` or `CATRAIN_PROFILE`.
+pub const PROFILE: &str = "CATRAIN_PROFILE";
+
+/// Files as they were read, for a configuration to be made of.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    /// Checked, in the order of the layers.
+    files: Vec<(Layer, check::Checked)>,
+    /// The texts of those that are there.
+    texts: Vec<(Layer, String)>,
+    /// Files that were passed by, a sentence each.
+    pub passed_by: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Read {
+    /// Reads these files, and checks each as a whole.
+    pub fn files(layers: impl IntoIterator<Item = Layer>) -> Self {
+        let mut read = Self::default();
+        for layer in layers {
+            let asked = layer.clone();
+            match within(PATIENCE, move || file::text_of(&asked)) {
+                Ok(Ok(file::Text::None)) => {}
+                Ok(Ok(file::Text::NotTrusted(why))) => {
+                    read.passed_by.push(format!("{layer} is passed by: {why}"));
+                }
+                Ok(Ok(file::Text::Whole(text))) => read.take(layer, text),
+                // What is wrong with the file has to be mended; what is wrong with the machine has not.
+                Ok(Err(error)) if is_about_the_file(&error) => read.problems.push(Problem {
+                    place: layer.to_string(),
+                    what: format!("cannot be read: {error}"),
+                }),
+                Ok(Err(error)) => read
+                    .passed_by
+                    .push(format!("{layer} is passed by: {error}")),
+                Err(error) => read
+                    .passed_by
+                    .push(format!("{layer} is passed by: {error}")),
+            }
+        }
+        read
+    }
+
+    /// One text as the file of a layer.
+    pub fn text(layer: Layer, text: String) -> Self {
+        let mut read = Self::default();
+        read.take(layer, text);
+        read
+    }
+
+    fn take(&mut self, layer: Layer, text: String) {
+        let (checked, problems) = check::check(&text, &layer);
+        self.problems.extend(problems);
+        self.files.push((layer.clone(), checked));
+        self.texts.push((layer, text));
+    }
+
+    /// The same with the file of the working directory as it was read before: while a run goes on it is not
+    /// read again, since whoever made it may have changed it.
+    #[must_use]
+    pub fn with_project_of(mut self, before: &Self) -> Self {
+        let is_projects = |(layer, _): &&(Layer, _)| matches!(layer, Layer::Project(_));
+        self.files
+            .extend(before.files.iter().filter(is_projects).cloned());
+        self
+    }
+
+    /// What the user's own file says, if it is there.
+    pub fn own(&self) -> Option<&str> {
+        let is_own = |(layer, _): &&(Layer, String)| matches!(layer, Layer::User(_));
+        let (_, text) = self.texts.iter().find(is_own)?;
+        Some(text)
+    }
+
+    /// The texts of all files, with who wrote them.
+    pub fn texts(&self) -> &[(Layer, String)] {
+        &self.texts
+    }
+
+    /// The names of the profiles that there are.
+    pub fn profiles(&self) -> Vec<&str> {
+        let names = self.files.iter().flat_map(|(_, file)| file.profiles.keys());
+        let names: std::collections::BTreeSet<&str> = names.map(String::as_str).collect();
+        names.into_iter().collect()
+    }
+
+    /// The configuration: files in their order, the profile over them, variables over both.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files and the variables.
+    pub fn configuration(
+        &self,
+        profile: Option<&str>,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Config, Problems> {
+        let mut problems = self.problems.clone();
+        let mut values = Values::default();
+        for (_, file) in &self.files {
+            values.lay_over(&file.base);
+        }
+        let base = values.clone();
+        let of_profile = |name: &str| {
+            let mut values = base.clone();
+            for file in self
+                .files
+                .iter()
+                .filter_map(|(_, file)| file.profiles.get(name))
+            {
+                values.lay_over(file);
+            }
+            values
+        };
+        problems.extend(order::problems(&base));
+        for name in self.profiles() {
+            problems.extend(order::problems(&of_profile(name)));
+        }
+        if let Some(name) = profile {
+            match self.profiles() {
+                known if known.contains(&name) => values = of_profile(name),
+                known => problems.push(no_profile(name, &known)),
+            }
+        }
+        let (set, wrong) = environment(variable);
+        values.lay_over(&set);
+        problems.extend(wrong);
+        if !set.is_empty() {
+            problems.extend(order::problems(&values));
+        }
+        let mut told = Vec::new();
+        for problem in problems {
+            if !told.contains(&problem) {
+                told.push(problem);
+            }
+        }
+        match told.is_empty() {
+            true => Ok(Config::of(values, profile)),
+            false => Err(Problems(told)),
+        }
+    }
+}
+
+fn no_profile(name: &str, known: &[&str]) -> Problem {
+    Problem {
+        place: format!("profile `{name}`"),
+        what: match known {
+            [] => "there is none; `[profile.NAME]` in your configuration makes one".to_owned(),
+            known => format!(
+                "there is none of this name; {}",
+                check::nearest(name, known)
+            ),
+        },
+    }
+}
+
 /// The configuration in force, and what had to be passed by, a sentence each.
 ///
 /// # Errors
 /// Everything that is wrong with the files and the variables.
 pub fn load(
     directory: &Path,
+    profile: Option<&str>,
     variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<(Config, Vec<String>), Problems> {
-    load_from(files(directory), variable)
+) -> Result<(Config, Read), Problems> {
+    let read = Read::files(files(directory));
+    let config = read.configuration(profile, variable)?;
+    Ok((config, read))
 }
 
 /// The files that are read when one works in `directory`, whether they are there or not. Later ones
 /// overrule.
 pub fn files(directory: &Path) -> Vec<Layer> {
+    let mut files = own_files();
+    files.push(Layer::Project(directory.join(PROJECT)));
+    files
+}
+
+/// The same without that of the working directory.
+pub fn own_files() -> Vec<Layer> {
     let files = [
         Some(Layer::System(PathBuf::from(SYSTEM))),
-        dirs::config().map(|own| Layer::User(own.join("config.toml"))),
-        Some(Layer::Project(directory.join(PROJECT))),
+        own_file().map(Layer::User),
     ];
     files.into_iter().flatten().collect()
 }
 
-/// The same while a run goes on: the file of the working directory is left out, since whoever made it
-/// may have changed it since.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_own(
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<(Config, Vec<String>), Problems> {
-    let files = [
-        Some(Layer::System(PathBuf::from(SYSTEM))),
-        dirs::config().map(|own| Layer::User(own.join("config.toml"))),
-    ];
-    load_from(files.into_iter().flatten(), variable)
-}
-
-/// The same of these files.
-///
-/// # Errors
-/// As [`load`].
-pub(crate) fn load_from(
-    files: impl IntoIterator<Item = Layer>,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Result<(Config, Vec<String>), Problems> {
-    let mut config = Config::default();
-    let mut problems = Vec::new();
-    let mut passed_by = Vec::new();
-    for layer in files {
-        let asked = layer.clone();
-        match within(PATIENCE, move || file::text_of(&asked)) {
-            Ok(Ok(file::Text::None)) => {}
-            Ok(Ok(file::Text::NotTrusted(why))) => {
-                passed_by.push(format!("{layer} is passed by: {why}"))
-            }
-            Ok(Ok(file::Text::Whole(text))) => {
-                problems.extend(check::apply(&text, &layer, &mut config));
-            }
-            // What is wrong with the file has to be mended; what is wrong with the machine has not.
-            Ok(Err(error)) if is_about_the_file(&error) => problems.push(Problem {
-                place: layer.to_string(),
-                what: format!("cannot be read: {error}"),
-            }),
-            Ok(Err(error)) => passed_by.push(format!("{layer} is passed by: {error}")),
-            Err(error) => passed_by.push(format!("{layer} is passed by: {error}")),
-        }
-    }
-    problems.extend(environment(variable, &mut config));
-    match problems.is_empty() {
-        true => Ok((config, passed_by)),
-        false => Err(Problems(problems)),
-    }
+/// The user's own file, whether it is there or not.
+pub fn own_file() -> Option<PathBuf> {
+    dirs::config().map(|own| own.join("config.toml"))
 }
 
 fn is_about_the_file(error: &io::Error) -> bool {
@@ -251,38 +394,33 @@ fn is_about_the_file(error: &io::Error) -> bool {
     about.contains(&error.kind())
 }
 
-/// `CATRAIN_<SOURCE>_BASE_URL`, `CATRAIN_NVML`, `CATRAIN_POWERCAP`. What else stands in the environment is read where it is used.
-fn environment(variable: impl Fn(&str) -> Option<OsString>, config: &mut Config) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let paths = [
-        ("CATRAIN_NVML", &mut config.energy.nvml),
-        ("CATRAIN_POWERCAP", &mut config.energy.powercap),
-    ];
-    for (name, slot) in paths {
-        if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
-            *slot = Some(Told {
-                value: PathBuf::from(value),
-                by: Layer::Environment(name.to_owned()),
-            });
-        }
-    }
-    for source in Live::ALL {
-        let name = format!("{}_BASE_URL", source.variable());
-        let Some(value) = variable(&name).filter(|value| !value.is_empty()) else {
+/// What variables set, and what is wrong with them. An empty one sets nothing. Those that are flags as well are
+/// read as flags.
+fn environment(variable: impl Fn(&str) -> Option<OsString>) -> (Values, Vec<Problem>) {
+    let (mut values, mut problems) = (Values::default(), Vec::new());
+    for key in table::keys() {
+        let Some(name) = &key.variable else { continue };
+        let Some(text) = variable(name).filter(|text| !text.is_empty()) else {
             continue;
         };
-        let text = value.to_str().ok_or("is not UTF-8 text".to_owned());
-        match text.and_then(check::base_url) {
+        let text = text.to_str().ok_or("is not UTF-8 text".to_owned());
+        match text.and_then(|text| check::from_text(key, text)) {
             Ok(value) => {
-                config.sources.entry(source).or_default().base_url = Some(Told {
+                let set = Set {
                     value,
-                    by: Layer::Environment(name),
-                });
+                    by: Layer::Environment(name.clone()),
+                    place: name.clone(),
+                    profile: None,
+                };
+                values.insert(key.path.clone(), set);
             }
-            Err(what) => problems.push(Problem { place: name, what }),
+            Err(what) => problems.push(Problem {
+                place: name.clone(),
+                what,
+            }),
         }
     }
-    problems
+    (values, problems)
 }
 
 #[cfg(test)]

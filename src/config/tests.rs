@@ -70,9 +70,12 @@ fn user() -> Layer {
 
 /// What one file sets, and what is wrong with it.
 fn checked(text: &str, layer: &Layer) -> (Config, Vec<String>) {
-    let mut config = Config::default();
-    let problems = check::apply(text, layer, &mut config);
-    (config, problems.iter().map(Problem::to_string).collect())
+    let read = Read::text(layer.clone(), text.to_owned());
+    let set = Config::of(read.files[0].1.base.clone(), None);
+    match read.configuration(None, |_| None) {
+        Ok(config) => (config, Vec::new()),
+        Err(Problems(problems)) => (set, problems.iter().map(Problem::to_string).collect()),
+    }
 }
 
 fn set(text: &str) -> Config {
@@ -146,8 +149,9 @@ impl Files {
             let problems = problems.iter().map(Problem::to_string);
             problems.map(told).collect::<Vec<_>>()
         };
-        let (config, passed_by) = load_from(layers, variable).map_err(problems)?;
-        Ok((config, passed_by.into_iter().map(told).collect()))
+        let read = Read::files(layers);
+        let config = read.configuration(None, variable).map_err(problems)?;
+        Ok((config, read.passed_by.into_iter().map(told).collect()))
     }
 }
 
@@ -273,7 +277,7 @@ fn unknown_keys_come_with_the_nearest_spelling_or_with_all_there_are() {
         ),
         (
             "\"a\\u001bb\" = 1",
-            "`a\\u{1b}b` is not a key; known are zone, run, sources, resilience, cache, energy, ledger",
+            "`a\\u{1b}b` is not a key; known are zone, run, policy, sources, resilience, cache, energy, ledger, profile",
         ),
     ];
     for (text, expected) in cases {
@@ -479,7 +483,7 @@ fn all_problems_are_told_at_once_in_the_order_of_the_file_with_line_and_column()
 
 #[test]
 fn columns_count_characters() {
-    let found = problems("run = { 'ü' = 1, zone = 2 }");
+    let found = problems("run = { 'ü' = 1, zoen = 2 }");
     let places: Vec<&str> = found
         .iter()
         .map(|it| it.split(": ").next().unwrap())

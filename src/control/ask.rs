@@ -55,7 +55,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> io::Result<T> {
 
 async fn said(path: &Path, word: Word) -> io::Result<String> {
     let patience = match word {
-        Word::Reload => RELOAD_PATIENCE,
+        Word::Reload | Word::Config => RELOAD_PATIENCE,
         _ => PATIENCE,
     };
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the run gave no answer in time");

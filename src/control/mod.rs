@@ -7,6 +7,7 @@
 //! | `POST /resume`, `POST /resume?for=2h` | lets it go on, for good or for a while |
 //! | `POST /stop` | ends the job: stop signal, grace period, KILL |
 //! | `POST /reload` | has the configuration read anew |
+//! | `GET /config` | tells the configuration in force, with who set each value; no secrets |
 //!
 //! ```text
 //! curl --unix-socket $XDG_RUNTIME_DIR/catrain/r7k2.sock http://catrain/status
@@ -52,6 +53,8 @@ pub enum Word {
     Stop,
     /// Read the configuration anew.
     Reload,
+    /// Which configuration is in force?
+    Config,
 }
 
 impl Word {
@@ -63,13 +66,14 @@ impl Word {
             Self::Resume { .. } => "resume",
             Self::Stop => "stop",
             Self::Reload => "reload",
+            Self::Config => "config",
         }
     }
 
     /// Method, path and query of its request.
     fn request(self) -> (&'static str, String) {
         match self {
-            Self::Status => ("GET", "/status".to_owned()),
+            Self::Status | Self::Config => ("GET", format!("/{}", self.as_str())),
             Self::Resume { time: Some(time) } => {
                 ("POST", format!("/resume?for={}ms", time.as_millis().max(1)))
             }

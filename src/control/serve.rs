@@ -92,6 +92,10 @@ fn router(requests: Requests) -> Router {
             get(|to, peer, asked| said(Word::Status, to, peer, asked)),
         )
         .route(
+            "/config",
+            get(|to, peer, asked| said(Word::Config, to, peer, asked)),
+        )
+        .route(
             "/pause",
             post(|to, peer, asked| said(Word::Pause, to, peer, asked)),
         )

@@ -130,6 +130,16 @@ pub enum What {
         /// Who.
         from: String,
     },
+    /// The configuration was changed while the run went on, and is in force.
+    Configuration {
+        /// The first 12 hexadecimal digits of the SHA-256 of the user's own file; none: there is none.
+        digest: Option<String>,
+        /// Keys that count from now on.
+        changed: Vec<String>,
+        /// Keys that count for new runs only.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        new_runs: Vec<String>,
+    },
     /// Something is worse than promised.
     Warning {
         /// In words.

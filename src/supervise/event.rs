@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::machine::Holds;
 use super::progress::Reading;
+use super::settings::Settings;
 use crate::clock::Moment;
 use crate::forecast::Knowledge;
 use crate::ledger::entry::{Cause, Exit, Part, What};
@@ -25,6 +26,8 @@ pub enum Event {
     Forecast(Arc<Knowledge>),
     /// How long this command took in the past.
     Typical(Duration),
+    /// What the run is asked for from now on.
+    Asked(Box<Settings>),
     /// How far the job is, by what it says.
     Progress(Reading),
     /// The job's leader exists.

@@ -246,6 +246,8 @@ pub struct Machine {
     /// `elapsed` at the last resume or restart.
     resumed_at: Option<Duration>,
     died_after_resume: bool,
+    /// It turned out that the plan may not pause this job, whatever it is asked for.
+    is_never_paused: bool,
     was_left: bool,
     /// `elapsed` at which a stop has lasted long enough, whatever the plan says.
     stop_until: Option<Duration>,
@@ -312,6 +314,7 @@ impl Machine {
             restarted_at: None,
             resumed_at: None,
             died_after_resume: false,
+            is_never_paused: false,
             was_left: false,
             stop_until: None,
             has_tried_stop: false,
@@ -521,6 +524,7 @@ impl Machine {
                     self.steer(now, effects);
                 }
             }
+            Event::Asked(settings) => self.asked_anew(now, *settings, effects),
             Event::Progress(reading) => self.progressed(now, reading),
             Event::Started { pid, took } => self.started(now, pid, took, effects),
             Event::StartFailed { why } => {

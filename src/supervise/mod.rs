@@ -248,7 +248,7 @@ pub struct View<'a> {
 /// Runs what the user asked for on an occasion; returns at once.
 pub type Hook = Box<dyn FnMut(Moment, Occasion, &View<'_>)>;
 
-/// Reads the configuration anew and answers the request; returns at once.
+/// Reads the configuration anew, or tells the one in force, and answers the request; returns at once.
 pub type Reload = Box<dyn Fn(Request)>;
 
 /// Makes the answer to `status` of what can be seen.
@@ -264,6 +264,15 @@ pub enum Arrival {
     Account(Arc<Knowledge>, Option<Arc<Outlook>>),
     /// How long this command took before.
     Typical(Duration),
+    /// The configuration was read anew and is in force: what is asked for now, where that is something else.
+    Configured {
+        /// What the machine goes by.
+        settings: Option<Box<settings::Settings>>,
+        /// For the record.
+        what: What,
+        /// For the person.
+        told: String,
+    },
     /// Something is worse than promised, in words.
     Trouble(String),
     /// Something worth knowing, in words.
@@ -437,6 +446,17 @@ where
             }
             Arrival::Account(knowledge, outlook) => state.second = Some((knowledge, outlook)),
             Arrival::Typical(duration) => self.feed(state, Event::Typical(duration)).await,
+            Arrival::Configured {
+                settings,
+                what,
+                told,
+            } => {
+                self.record(state, self.clock.now(), what);
+                self.note(state, told);
+                if let Some(settings) = settings {
+                    self.feed(state, Event::Asked(settings)).await;
+                }
+            }
             Arrival::Trouble(text) => self.warn(state, text),
             Arrival::Note(text) => self.note(state, text),
             Arrival::Socket(listener) => {
@@ -510,6 +530,7 @@ where
             control::Word::Resume { time } => Some(Word::Resume { time }),
             control::Word::Stop => Some(Word::Stop),
             control::Word::Reload => return self.reload(state, request),
+            control::Word::Config => return (self.reload)(request),
         };
         let has_job = !state.machine.phase().has_no_job();
         if word == Some(Word::Pause) && has_job && !state.machine.settings().can_pause {

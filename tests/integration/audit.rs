@@ -60,7 +60,15 @@ fn verify(args: ReportArgs, state: &Path) -> (String, Result<(), Failure>) {
     };
     let mut out = Vec::new();
     let now: Timestamp = "2026-11-28T07:00:00Z".parse().unwrap();
-    let ended = run(&args, Look::PLAIN, &mut out, now, &TimeZone::UTC, state);
+    let ended = run(
+        &args,
+        Look::PLAIN,
+        &mut out,
+        now,
+        &TimeZone::UTC,
+        state,
+        None,
+    );
     (String::from_utf8(out).unwrap(), ended)
 }
 
@@ -228,6 +236,7 @@ fn reports_carry_the_head_and_say_whether_the_chain_holds() {
             now,
             &TimeZone::UTC,
             state.path(),
+            None,
         )
         .unwrap();
         String::from_utf8(out).unwrap()

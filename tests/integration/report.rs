@@ -31,7 +31,15 @@ fn report(args: &ReportArgs, state: &Path) -> (String, Result<(), Failure>) {
         ..args.clone()
     };
     let now: Timestamp = "2026-11-25T07:00:00Z".parse().unwrap();
-    let ended = run(args, Look::PLAIN, &mut out, now, &TimeZone::UTC, state);
+    let ended = run(
+        args,
+        Look::PLAIN,
+        &mut out,
+        now,
+        &TimeZone::UTC,
+        state,
+        None,
+    );
     (String::from_utf8(out).unwrap(), ended)
 }
 
@@ -170,6 +178,7 @@ fn a_reader_that_went_away_is_no_error() {
         now,
         &TimeZone::UTC,
         state.path(),
+        None,
     )
     .unwrap();
 }

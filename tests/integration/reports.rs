@@ -233,7 +233,7 @@ fn report(args: &ReportArgs, state: &Path) -> Result<String, Failure> {
     let mut out = Vec::new();
     let now: Timestamp = "2026-11-27T07:00:00Z".parse().unwrap();
     let zone = TimeZone::posix("CET-1").unwrap();
-    run(args, Look::PLAIN, &mut out, now, &zone, state)?;
+    run(args, Look::PLAIN, &mut out, now, &zone, state, None)?;
     Ok(String::from_utf8(out).unwrap())
 }
 

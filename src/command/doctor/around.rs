@@ -79,9 +79,19 @@ pub(super) trait Trials: Send + Sync {
     fn powercap(&self) -> Box<dyn Files>;
 }
 
+/// What these files and variables set, and which files were passed by.
+pub(super) fn configuration(
+    files: &[Layer],
+    profile: Option<&str>,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<(Config, Vec<String>), Problems> {
+    let read = config::Read::files(files.iter().cloned());
+    Ok((read.configuration(profile, variable)?, read.passed_by))
+}
+
 impl Around {
     /// This machine, this user, this shell.
-    pub(super) fn here(args: &DoctorArgs, until: Duration) -> Self {
+    pub(super) fn here(args: &DoctorArgs, profile: Option<&str>, until: Duration) -> Self {
         let directory = std::env::current_dir().unwrap_or_default();
         let files = config::files(&directory);
         Self {
@@ -99,7 +109,7 @@ impl Around {
                 config: dirs::config(),
                 runtimes: dirs::runtimes(),
             },
-            configuration: config::load_from(files.clone(), |name| std::env::var_os(name)),
+            configuration: configuration(&files, profile, |name| std::env::var_os(name)),
             files,
             trials: Box::new(Here),
         }

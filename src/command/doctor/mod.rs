@@ -158,9 +158,14 @@ const CHECKS: [Check; 18] = [
 ///
 /// # Errors
 /// It cannot be written.
-pub fn doctor(args: &DoctorArgs, look: Look, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+pub fn doctor(
+    args: &DoctorArgs,
+    profile: Option<&str>,
+    look: Look,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Failure> {
     let until = monotonic() + PATIENCE;
-    let around = Arc::new(Around::here(args, until - EARLIER));
+    let around = Arc::new(Around::here(args, profile, until - EARLIER));
     let findings = look_at_all(&CHECKS, &around, until);
     let text = if args.json {
         let document = serde_json::to_string_pretty(&Document::of(&findings));

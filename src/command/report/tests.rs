@@ -75,7 +75,15 @@ fn report(args: ReportArgs, state: &Path) -> (String, Result<(), Failure>) {
         ..args
     };
     let (mut out, now) = (Vec::new(), "2026-11-28T07:00:00Z".parse().unwrap());
-    let ended = super::run(&args, Look::PLAIN, &mut out, now, &TimeZone::UTC, state);
+    let ended = super::run(
+        &args,
+        Look::PLAIN,
+        &mut out,
+        now,
+        &TimeZone::UTC,
+        state,
+        None,
+    );
     (String::from_utf8(out).unwrap(), ended)
 }
 

@@ -17,11 +17,13 @@ mod typed;
 
 use std::io::{IsTerminal, Write};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
+use super::configured::Configured;
 use super::resume_run::claim;
 use super::sources::Settled;
 use crate::cli::{ProgressWhen, RunArgs};
@@ -45,6 +47,7 @@ use hooks::Hooks;
 use paper::{Paper, Trouble};
 use person::Person;
 use prepare::Prepared;
+use reload::Reloading;
 
 /// How `catrain run` ends: as the job did.
 #[derive(Debug)]
@@ -61,6 +64,7 @@ pub enum Ending {
 /// Wrong usage, and failures before the job starts. Once it runs, its end is the answer.
 pub fn run(
     args: &RunArgs,
+    configured: Configured,
     inherited: &Inherited,
     look: Look,
     out: &mut dyn Write,
@@ -83,19 +87,19 @@ pub fn run(
     // Before there is any thread that could take a signal.
     let signals =
         Signals::open(inherited).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
-    let settled = Settled::load(args.offline)?;
+    let settled = Settled::by(configured.config.clone(), &configured.read, args.offline);
     let mut prepared = prepare::prepare(args, &settled.config)?;
     let claim = match (&args.continues, &prepared.state) {
         (Some(before), Some(state)) => Some(claim(state, before)?),
         _ => None,
     };
     prepared.ran_before = claim.as_ref().map_or(Duration::ZERO, |claim| claim.ran);
+    let prepared = Arc::new(prepared);
     let passed_by = settled.passed_by.clone();
     let figures = settings::figures(args, &settled.config);
     let recording = paper::options(args, &settled.config);
     let energy = settled.config.energy.clone();
     let asking = prepare::Asking::of(args, &prepared);
-    let config = settled.config.clone();
     let sources = asking.sources(settled)?;
     let planned = settings::plan(args, &prepared, &figures, inherited)?;
     let speed = args.speed;
@@ -131,7 +135,18 @@ pub fn run(
     });
     let person = Person::new(talk, setting, stderr_is_terminal(), existence.clone());
     let anew = background::gather(sources, &prepared, arrivals_sender.clone());
-    let reload = reload::reload(asking, config, anew);
+    let reload = reload::reload(Reloading {
+        asking,
+        configured,
+        anew,
+        arrivals: arrivals_sender.clone(),
+        prepared: prepared.clone(),
+        figures: figures.clone(),
+        inherited: *inherited,
+        command: args.command.clone(),
+        attach: args.attach.clone(),
+        listeners: Vec::new(),
+    });
     background::listen(writer.id(), arrivals_sender.clone());
 
     let machine = Machine::new(planned.settings.clone(), begun);

@@ -1,227 +1,375 @@
-//! `catrain reload`: the configuration read anew while a run goes on.
+//! The configuration read anew while a run goes on: when its file has changed, and when `catrain reload` asks for it.
 //!
-//! It is checked as a whole; a bad one changes nothing. A good one gives the run other sources, with
-//! their limits and their cache, at once; what else is set counts for new runs. The file of the
-//! working directory is not read again: a stranger may have changed it.
+//! It is checked as a whole; a bad one changes nothing. Of a good one each key counts when the table of
+//! keys says: at once, with the next plan, or only for new runs; then the run keeps what it has. The file of
+//! the working directory is not read again: a stranger may have changed it.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::background::Sources;
-use super::prepare::Asking;
+use super::prepare::{Asking, Prepared};
+use super::settings;
+use crate::cli::{Attach, RunArgs};
+use crate::command::configured::Configured;
 use crate::command::sources::Settled;
-use crate::config::{self, Config, Layer, Told};
-use crate::control::refusal;
+use crate::config::table::{self, Takes};
+use crate::config::{self, Config, Layer, Read, history};
+use crate::control::{Word, refusal};
 use crate::dirs;
+use crate::executor::Inherited;
+use crate::ledger::entry::What;
+use crate::meter::Figures;
 use crate::patience::within;
-use crate::supervise::Reload;
+use crate::supervise::{Arrival, Reload};
 
 /// How long reading may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked where no event tells of a change.
+const LOOK: Duration = Duration::from_secs(30);
 
-/// Answers requests to read the configuration anew, each on a thread of its own. `config` is the one
-/// in force.
-pub(super) fn reload(asking: Asking, config: Config, anew: mpsc::Sender<Sources>) -> Reload {
-    let shared = Arc::new((asking, Mutex::new(config), anew));
+/// Told of each configuration that is in force from now on.
+pub(super) type Listener = Box<dyn Fn(&Config) + Send + Sync>;
+
+/// What a run goes by, and how it is told of something else.
+pub(super) struct Reloading {
+    pub(super) asking: Asking,
+    pub(super) configured: Configured,
+    /// Where sources go.
+    pub(super) anew: mpsc::Sender<Sources>,
+    pub(super) arrivals: mpsc::Sender<Arrival>,
+    pub(super) prepared: Arc<Prepared>,
+    pub(super) figures: Figures,
+    pub(super) inherited: Inherited,
+    pub(super) command: Vec<std::ffi::OsString>,
+    pub(super) attach: Option<Attach>,
+    pub(super) listeners: Vec<Listener>,
+}
+
+/// What is in force.
+struct InForce {
+    config: Config,
+    /// As it was read last, good or not.
+    texts: Vec<(Layer, String)>,
+    /// Of the file of the working directory.
+    read: Read,
+    /// A bad one was told of, and none has been taken since.
+    is_refused: bool,
+}
+
+struct Shared {
+    by: Reloading,
+    in_force: Mutex<InForce>,
+}
+
+/// What came of reading it.
+struct Taken {
+    at_once: Vec<String>,
+    next_plan: Vec<String>,
+    new_runs: Vec<String>,
+}
+
+/// Keeps the version in force, looks after the files as long as the run goes on, and answers requests to read
+/// them anew or to tell what is in force, each on a thread of its own.
+pub(super) fn reload(by: Reloading) -> Reload {
+    let in_force = InForce {
+        config: by.configured.config.clone(),
+        texts: own_texts(&by.configured.read),
+        read: by.configured.read.clone(),
+        is_refused: false,
+    };
+    let shared = Arc::new(Shared {
+        by,
+        in_force: Mutex::new(in_force),
+    });
+    let watched = shared.clone();
+    let watching = move || {
+        keep_version(&watched.lock().read);
+        let files: Vec<PathBuf> = config::own_files()
+            .into_iter()
+            .filter_map(path_of)
+            .collect();
+        config::watch::watch(&files, LOOK, || watched.look());
+    };
+    spawn("config", watching);
     Box::new(move |request| {
         let shared = shared.clone();
-        let answering = move || {
-            let (asking, in_force, anew) = &*shared;
-            let answer = match in_force.try_lock() {
-                Ok(mut in_force) => match take(asking, &in_force, anew) {
-                    Ok((new, answer)) => {
-                        *in_force = new;
-                        answer
-                    }
-                    Err(refused) => refused,
-                },
-                Err(_) => refusal("it is being read already"),
+        spawn("reload", move || {
+            let answer = match request.word {
+                Word::Config => shared.tell(),
+                _ => shared.answer(),
             };
             let _ = request.answer.send(answer);
-        };
-        // Without a thread nobody answers, which is told as a refusal.
-        let thread = std::thread::Builder::new().name("reload".to_owned());
-        drop(thread.spawn(answering));
+        });
     })
 }
 
-/// The new configuration with the answer; or the answer that refuses it.
-fn take(
-    asking: &Asking,
-    in_force: &Config,
-    anew: &mpsc::Sender<Sources>,
-) -> Result<(Config, String), String> {
-    let read = within(PATIENCE, || config::load_own(|name| std::env::var_os(name)));
-    let read =
-        read.map_err(|error| refusal(&format!("the configuration cannot be read: {error}")))?;
-    let (new, passed_by) = read.map_err(|problems| {
-        let listed: Vec<_> = (problems.0.iter())
-            .map(|problem| json!({ "place": problem.place, "what": problem.what }))
-            .collect();
-        let error = format!("the configuration is wrong:\n  {problems}");
-        json!({ "ok": false, "error": error, "problems": listed }).to_string()
-    })?;
-    // A file that hangs is not one without settings.
-    if !passed_by.is_empty() {
-        return Err(refusal(&passed_by.join("; ")));
+/// Without a thread nobody looks or answers, which is told as a refusal.
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
+    drop(
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body),
+    );
+}
+
+fn path_of(layer: Layer) -> Option<PathBuf> {
+    match layer {
+        Layer::System(path) | Layer::User(path) | Layer::Project(path) => Some(path),
+        Layer::Environment(_) => None,
     }
-    let changed = changed(in_force, &new);
-    let settled = Settled::of(new.clone(), dirs::cache(), dirs::state(), asking.offline);
-    let sources = asking
-        .sources(settled)
-        .map_err(|failure| refusal(&failure.to_string()))?;
-    // A replay asks nobody, and neither does a run that knows no zone.
-    let asks = match anew.try_send(sources) {
-        Ok(()) => true,
-        Err(mpsc::error::TrySendError::Closed(_)) => false,
-        Err(mpsc::error::TrySendError::Full(_)) => {
-            return Err(refusal("the one read before is being taken"));
+}
+
+fn own_texts(read: &Read) -> Vec<(Layer, String)> {
+    let is_own = |(layer, _): &&(Layer, String)| !matches!(layer, Layer::Project(_));
+    read.texts().iter().filter(is_own).cloned().collect()
+}
+
+/// Keeps the user's own file among the versions that were in force.
+fn keep_version(read: &Read) {
+    if let (Some(state), Some(text)) = (dirs::state(), read.own()) {
+        // A version that cannot be kept is missed by whoever wants to go back to it, not by the run.
+        let _ = history::keep(&state, text, crate::clock::utc_now());
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes files that have changed. Whether the run goes on.
+    fn look(&self) -> bool {
+        if self.by.arrivals.is_closed() {
+            return false;
         }
-    };
-    let (at_once, new_runs): (Vec<_>, Vec<_>) = changed
-        .into_iter()
-        .partition(|(_, is_at_once)| *is_at_once && asks);
-    let names = |groups: Vec<(&'static str, bool)>| -> Vec<&'static str> {
-        groups.into_iter().map(|(name, _)| name).collect()
-    };
-    let answer = json!({ "ok": true, "at_once": names(at_once), "new_runs": names(new_runs) });
-    Ok((new, answer.to_string()))
+        let mut in_force = self.lock();
+        let Ok(read) = within(PATIENCE, || Read::files(config::own_files())) else {
+            return true;
+        };
+        // Files that hang now were not taken away.
+        if !read.passed_by.is_empty() || own_texts(&read) == in_force.texts {
+            return true;
+        }
+        let Err(told) = self.take(&mut in_force, read) else {
+            return true;
+        };
+        in_force.is_refused = true;
+        let text =
+            format!("the configuration is not taken, and the one before stays in force: {told}");
+        self.by
+            .arrivals
+            .blocking_send(Arrival::Trouble(text))
+            .is_ok()
+    }
+
+    /// The answer to `reload`.
+    fn answer(&self) -> String {
+        let mut in_force = match self.in_force.try_lock() {
+            Ok(in_force) => in_force,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return refusal("it is being read already"),
+        };
+        let read = match within(PATIENCE, || Read::files(config::own_files())) {
+            Ok(read) => read,
+            Err(error) => return refusal(&format!("the configuration cannot be read: {error}")),
+        };
+        // A file that hangs is not one without settings.
+        if !read.passed_by.is_empty() {
+            return refusal(&read.passed_by.join("; "));
+        }
+        match self.take(&mut in_force, read) {
+            Ok(taken) => json!({
+                "ok": true,
+                "at_once": taken.at_once,
+                "next_plan": taken.next_plan,
+                "new_runs": taken.new_runs,
+            })
+            .to_string(),
+            Err(Refused::Because(why)) => refusal(&why),
+            Err(Refused::Wrong(problems)) => {
+                let listed: Vec<Value> = (problems.0.iter())
+                    .map(|problem| json!({ "place": problem.place, "what": problem.what }))
+                    .collect();
+                let error = format!("the configuration is wrong:\n  {problems}");
+                json!({ "ok": false, "error": error, "problems": listed }).to_string()
+            }
+        }
+    }
+
+    /// What is in force, with who set it.
+    fn tell(&self) -> String {
+        let in_force = self.lock();
+        let values: Vec<Value> = (in_force.config.values.iter())
+            .map(|(path, set)| {
+                json!({ "key": path, "value": set.value.to_toml(), "origin": set.place, "profile": set.profile })
+            })
+            .collect();
+        json!({ "ok": true, "profile": in_force.config.profile, "values": values }).to_string()
+    }
+
+    /// Has the run go by what was read, as far as it may.
+    fn take(&self, in_force: &mut InForce, read: Read) -> Result<Taken, Refused> {
+        let by = &self.by;
+        let texts = own_texts(&read);
+        let was_refused = std::mem::take(&mut in_force.is_refused);
+        // A bad one is told of once.
+        in_force.texts = texts;
+        let read = read.with_project_of(&in_force.read);
+        let profile = in_force.config.profile.clone();
+        let new = read
+            .configuration(profile.as_deref(), |name| std::env::var_os(name))
+            .map_err(Refused::Wrong)?;
+        let changed = in_force.config.values.changed(&new.values);
+        let asks = !by.anew.is_closed();
+        let (mut at_once, mut next_plan, mut new_runs) = (Vec::new(), Vec::new(), Vec::new());
+        for path in changed {
+            let takes = table::key(path).map_or(Takes::NewRun, |key| key.takes);
+            let named = shown(path);
+            let list = match takes {
+                // A replay asks nobody, and neither does a run that knows no zone.
+                _ if is_of_sources(path) && !asks => &mut new_runs,
+                Takes::AtOnce => &mut at_once,
+                Takes::NextPlan => &mut next_plan,
+                Takes::NewRun => &mut new_runs,
+            };
+            list.push((path.to_owned(), named));
+        }
+        let counts: Vec<&str> = (at_once.iter().chain(&next_plan))
+            .map(|(path, _)| path.as_str())
+            .collect();
+        let effective = in_force.config.with(&counts, &new);
+        let settings = match counts.iter().any(|path| is_of_the_machine(path)) {
+            true => Some(self.settings(&effective)?),
+            false => None,
+        };
+        if counts.iter().any(|path| is_of_sources(path)) {
+            let settled = Settled::of(
+                effective.clone(),
+                dirs::cache(),
+                dirs::state(),
+                by.asking.offline,
+            );
+            let sources = by
+                .asking
+                .sources(settled)
+                .map_err(|failure| Refused::Because(failure.to_string()))?;
+            if let Err(mpsc::error::TrySendError::Full(_)) = by.anew.try_send(sources) {
+                return Err(Refused::Because(
+                    "the one read before is being taken".to_owned(),
+                ));
+            }
+        }
+        for listener in &by.listeners {
+            listener(&effective);
+        }
+        let names = |list: Vec<(String, String)>| -> Vec<String> {
+            let names: BTreeSet<String> = list.into_iter().map(|(_, name)| name).collect();
+            names.into_iter().collect()
+        };
+        let taken = Taken {
+            at_once: names(at_once),
+            next_plan: names(next_plan),
+            new_runs: names(new_runs),
+        };
+        in_force.config = effective;
+        keep_version(&read);
+        if let Some(told) = taken
+            .words()
+            .or_else(|| was_refused.then(|| NOTHING.to_owned()))
+        {
+            let changed = taken
+                .at_once
+                .iter()
+                .chain(&taken.next_plan)
+                .cloned()
+                .collect();
+            let _ = by.arrivals.blocking_send(Arrival::Configured {
+                settings: settings.map(Box::new),
+                what: What::Configuration {
+                    digest: read.own().map(history::digest),
+                    changed,
+                    new_runs: taken.new_runs.clone(),
+                },
+                told: format!("configuration read anew: {told}"),
+            });
+        }
+        Ok(taken)
+    }
+
+    /// What the machine goes by with this configuration.
+    fn settings(&self, config: &Config) -> Result<crate::supervise::settings::Settings, Refused> {
+        let by = &self.by;
+        let because = |failure: crate::error::Failure| Refused::Because(failure.to_string());
+        let options = by.configured.options(config).map_err(because)?;
+        let args = RunArgs {
+            options,
+            command: by.command.clone(),
+            attach: by.attach.clone(),
+        };
+        settings::check(&args).map_err(because)?;
+        let planned = settings::plan(&args, &by.prepared, &by.figures, &by.inherited);
+        Ok(planned.map_err(because)?.settings)
+    }
 }
 
-/// What differs, and whether that may count at once.
-fn changed(old: &Config, new: &Config) -> Vec<(&'static str, bool)> {
-    fn value<T>(told: &Option<Told<T>>) -> Option<&T> {
-        told.as_ref().map(|told| &told.value)
+const NOTHING: &str = "nothing is different";
+
+impl Taken {
+    /// What is different, if anything is.
+    fn words(&self) -> Option<String> {
+        let groups = [
+            (&self.at_once, "counts at once"),
+            (&self.next_plan, "counts with the next plan"),
+            (&self.new_runs, "for new runs only"),
+        ];
+        let words: Vec<String> = (groups.into_iter())
+            .filter(|(names, _)| !names.is_empty())
+            .map(|(names, when)| format!("{} {when}", names.join(", ")))
+            .collect();
+        (!words.is_empty()).then(|| words.join("; "))
     }
-    let energy = |config: &Config| {
-        let energy = &config.energy;
-        let share = value(&energy.share).copied();
-        (
-            share,
-            value(&energy.nvml).cloned(),
-            value(&energy.powercap).cloned(),
-        )
-    };
-    let ledger = |config: &Config| {
-        let ledger = &config.ledger;
-        let numbers = (value(&ledger.sample).copied(), value(&ledger.sync).copied());
-        (
-            numbers,
-            value(&ledger.largest).copied(),
-            value(&ledger.signing_key).cloned(),
-        )
-    };
-    // That of the working directory is not read again.
-    let is_projects = |zone: &Told<String>| matches!(zone.by, Layer::Project(_));
-    let zone_differs =
-        value(&old.zone) != value(&new.zone) && !old.zone.as_ref().is_some_and(is_projects);
-    let resilience = |config: &Config| {
-        let mut resilience = config.resilience.clone();
-        resilience.cache = None;
-        resilience
-    };
+}
+
+/// Why a configuration is not taken.
+enum Refused {
+    Wrong(config::Problems),
+    Because(String),
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Wrong(problems) => write!(f, "{problems}"),
+            Self::Because(why) => f.write_str(why),
+        }
+    }
+}
+
+/// As it is told: a place in a list says nothing.
+fn shown(path: &str) -> String {
+    path.split_once('[')
+        .map_or(path, |(list, _)| list)
+        .to_owned()
+}
+
+fn is_of_sources(path: &str) -> bool {
     [
-        ("run.source", value(&old.chain) != value(&new.chain), true),
-        (
-            "run.account-with",
-            value(&old.account_with) != value(&new.account_with),
-            true,
-        ),
-        ("[sources]", sources(old) != sources(new), true),
-        ("[resilience]", resilience(old) != resilience(new), true),
-        (
-            "[cache]",
-            old.resilience.cache != new.resilience.cache,
-            true,
-        ),
-        ("zone", zone_differs, false),
-        ("[energy]", energy(old) != energy(new), false),
-        ("[ledger]", ledger(old) != ledger(new), false),
+        "sources.",
+        "resilience.",
+        "cache.",
+        "run.source",
+        "run.account-with",
     ]
-    .into_iter()
-    .filter(|(_, differs, _)| *differs)
-    .map(|(name, _, is_at_once)| (name, is_at_once))
-    .collect()
+    .iter()
+    .any(|start| path.starts_with(start))
 }
 
-/// What is set of the sources, to compare; it is shown to nobody.
-fn sources(config: &Config) -> Vec<String> {
-    let of = |(live, set): (&crate::source::Live, &config::Source)| {
-        let key = set
-            .key
-            .as_ref()
-            .map(|key| key.value.expose_secret().to_owned());
-        let open = config::Source {
-            key: None,
-            ..set.clone()
-        };
-        format!("{} {key:?} {open:?}", live.name())
-    };
-    config.sources.iter().map(of).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-    use crate::source::Live;
-
-    fn told<T>(value: T) -> Option<Told<T>> {
-        let by = Layer::User(PathBuf::from("config.toml"));
-        Some(Told { value, by })
-    }
-
-    fn names(old: &Config, new: &Config) -> Vec<&'static str> {
-        changed(old, new)
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect()
-    }
-
-    #[test]
-    fn what_differs_is_told_by_its_group() {
-        let old = Config::default();
-        assert_eq!(names(&old, &old), [""; 0]);
-        let mut new = old.clone();
-        new.zone = told("DE".to_owned());
-        new.ledger.sample = told(Duration::from_secs(30));
-        new.energy.nvml = told(PathBuf::from("/x"));
-        assert_eq!(names(&old, &new), ["zone", "[energy]", "[ledger]"]);
-        let mut new = old.clone();
-        new.resilience.cache = None;
-        assert_eq!(names(&old, &new), ["[cache]"]);
-        let source = config::Source {
-            key: told("K3y".to_owned().into()),
-            ..Default::default()
-        };
-        new = old.clone();
-        new.sources.insert(Live::WattTime, source.clone());
-        assert_eq!(names(&old, &new), ["[sources]"]);
-        let mut other = new.clone();
-        let another = config::Source {
-            key: told("another".to_owned().into()),
-            ..source
-        };
-        other.sources.insert(Live::WattTime, another);
-        assert_eq!(names(&new, &other), ["[sources]"]);
-    }
-
-    #[test]
-    fn the_zone_of_the_working_directory_does_not_count_as_taken_back() {
-        let by = Layer::Project(PathBuf::from("catrain.toml"));
-        let zone = Some(Told {
-            value: "DE".to_owned(),
-            by,
-        });
-        let old = Config {
-            zone,
-            ..Config::default()
-        };
-        assert_eq!(names(&old, &Config::default()), [""; 0]);
-    }
+fn is_of_the_machine(path: &str) -> bool {
+    !is_of_sources(path) && (path.starts_with("run.") || path.starts_with("policy."))
 }

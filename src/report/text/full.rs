@@ -225,6 +225,9 @@ pub(in crate::report) fn event(entry: &Entry, zone: &TimeZone) -> Option<String>
             format!("signal {} from {}, {then}", harmless(name), harmless(from))
         }
         What::Operator { word, from } => format!("{} by {}", harmless(word), harmless(from)),
+        What::Configuration {
+            changed, new_runs, ..
+        } => configured(changed, new_runs),
         What::Warning { text } => format!("warning: {}", harmless(text)),
         What::Saved { proof, took_us } => {
             let took = words::duration(Duration::from_micros(*took_us));
@@ -282,5 +285,20 @@ fn wanted(action: Action) -> &'static str {
         Action::Release => "leaving",
         Action::Stop => "asking to end",
         Action::Kill => "a kill",
+    }
+}
+
+/// A configuration that was taken, in words.
+fn configured(changed: &[String], new_runs: &[String]) -> String {
+    let names = |names: &[String]| harmless(&names.join(", "));
+    match (changed, new_runs) {
+        ([], []) => "configuration read anew".to_owned(),
+        (changed, []) => format!("configuration read anew: {}", names(changed)),
+        ([], new_runs) => format!("configuration read anew, for new runs: {}", names(new_runs)),
+        (changed, new_runs) => format!(
+            "configuration read anew: {}; for new runs: {}",
+            names(changed),
+            names(new_runs)
+        ),
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::ending::After;
-use super::{Effect, Event, Hearing, Holds, Machine, Meaning, Phase, Signal, Word, intent};
+use super::{
+    Effect, Event, Hearing, Holds, Machine, Meaning, Phase, Settings, Signal, Word, intent,
+};
 use crate::clock::Moment;
 use crate::ledger::entry::Action;
 
@@ -15,6 +17,18 @@ const HEARING: Duration = Duration::from_secs(10);
 const THIRD_INTERRUPT: Duration = Duration::from_secs(2);
 
 impl Machine {
+    /// The run is asked for something else from now on. What was learned meanwhile stays.
+    pub(super) fn asked_anew(&mut self, now: Moment, asked: Settings, effects: &mut Vec<Effect>) {
+        let learned = std::mem::replace(&mut self.settings, asked);
+        self.settings.may_pause &= !self.is_never_paused;
+        self.settings.retry.seed = learned.retry.seed;
+        let is_given = self.settings.duration.is_some_and(|known| known.given);
+        if !is_given && let Some(known) = learned.duration.filter(|known| !known.given) {
+            self.settings.duration = Some(known);
+        }
+        self.steer(now, effects);
+    }
+
     pub(super) fn signal(&mut self, now: Moment, signal: Signal, effects: &mut Vec<Effect>) {
         let is_deadly = !matches!(signal.meaning, Meaning::User | Meaning::Resize);
         match self.phase {

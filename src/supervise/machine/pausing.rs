@@ -345,6 +345,7 @@ impl Machine {
         };
         self.phase = Phase::Running { since };
         self.no_pause_before = now.elapsed + AFTER_REFUSAL;
+        self.is_never_paused |= for_good;
         self.settings.may_pause &= !for_good;
         self.refuse(why, effects);
         self.stop_self_if_asked(effects);

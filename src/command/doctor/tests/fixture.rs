@@ -16,10 +16,10 @@ use secrecy::SecretString;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::super::around::{Around, Directories, Trials, try_watchdog};
+use super::super::around::{Around, Directories, Trials, configuration, try_watchdog};
 use crate::clock::monotonic;
 use crate::command::run::memory::fingerprint;
-use crate::config::{self, Layer};
+use crate::config::Layer;
 use crate::executor::facts::{Hiding, Pidfds, Reach};
 use crate::keys::Store;
 use crate::ledger::ledger_path;
@@ -274,7 +274,7 @@ impl Fixture {
         };
         Around {
             root: self.here.path().to_owned(),
-            configuration: config::load_from(files.clone(), &variable),
+            configuration: configuration(&files, None, &variable),
             files,
             zone: self.variables.get("CATRAIN_ZONE").cloned(),
             program: self.machine.program.clone(),
