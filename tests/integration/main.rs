@@ -3,6 +3,7 @@
 mod attach;
 mod audit;
 mod calamities;
+mod config;
 mod control;
 mod day;
 mod doctor;

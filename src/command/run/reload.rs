@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -170,11 +170,7 @@ impl Shared {
 
     /// The answer to `reload`.
     fn answer(&self) -> String {
-        let mut in_force = match self.in_force.try_lock() {
-            Ok(in_force) => in_force,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return refusal("it is being read already"),
-        };
+        let mut in_force = self.lock();
         let read = match within(PATIENCE, || Read::files(config::own_files())) {
             Ok(read) => read,
             Err(error) => return refusal(&format!("the configuration cannot be read: {error}")),

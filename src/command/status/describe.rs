@@ -1,13 +1,16 @@
 //! What a run says of itself: the members of `runs` in `catrain.status/1`.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::clock::Moment;
 use crate::forecast::Span;
 use crate::plan::Fit;
+use crate::plan::{Limit, Policy};
 use crate::supervise::View;
-use crate::supervise::machine::Phase;
+use crate::supervise::machine::{Leftovers, Phase, Settings, Unproved};
 
 /// Of a run in progress. What is not known is null.
 pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> Value {
@@ -84,7 +87,44 @@ pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name
         "plan": plan.map(|plan| plan.phases.iter().map(|(act, until)| {
             json!({ "act": act, "until": until.to_string() })
         }).collect::<Vec<_>>()),
+        "settings": asked(settings),
         "pid": view.pid,
         "supervisor_pid": nix::unistd::getpid().as_raw(),
+    })
+}
+
+/// What the run is asked for, as far as that may change while it goes on.
+fn asked(settings: &Settings) -> Value {
+    let seconds = |time: Duration| time.as_secs_f64();
+    let pausing = &settings.pausing;
+    json!({
+        "policy": match settings.policy {
+            Policy::Plan => "plan".to_owned(),
+            Policy::Window => "window".to_owned(),
+            Policy::Budget(_) => "budget".to_owned(),
+            Policy::Now => "now".to_owned(),
+            Policy::Threshold(Limit::Absolute(limit)) => format!("threshold {}", limit.0),
+            Policy::Threshold(Limit::Percentile(nth)) => format!("threshold p{nth}"),
+        },
+        "duration_s": settings.duration.map(|expected| seconds(expected.duration)),
+        "duration_margin": settings.duration.map(|expected| expected.margin),
+        "max_delay_s": settings.max_delay.map(seconds),
+        "carbon_budget_g": settings.budget.map(|budget| budget.0),
+        "min_run_s": seconds(settings.switching.min_run),
+        "min_pause_s": seconds(settings.switching.min_pause),
+        "checkpoint_timeout_s": seconds(pausing.patience),
+        "unproved": match pausing.unproved {
+            Unproved::Stop => "stop",
+            Unproved::Run => "run",
+        },
+        "max_stop_s": pausing.max_stop.map(seconds),
+        "stop_signal": settings.stop_signal,
+        "grace_s": seconds(settings.grace),
+        "leftovers": match settings.leftovers {
+            Leftovers::End => "end",
+            Leftovers::Leave => "leave",
+        },
+        "retries": settings.retry.most,
+        "retry_delay_s": seconds(settings.retry.delay),
     })
 }

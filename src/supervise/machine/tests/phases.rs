@@ -97,6 +97,7 @@ fn every_phase_answers_every_event() {
         done: 1.0,
         total: 9.0,
     });
+    let asked = Event::Asked(Box::new(due(6 * HOUR, 30.0)));
     let resume_for = Event::Operator(Word::Resume { time: Some(HOUR) });
     let table = [
         // from                                   HSRCVLpPFBrTGE
@@ -108,6 +109,7 @@ fn every_phase_answers_every_event() {
             "HSRCVLpPFBrTGE",
         ),
         ("typical", Event::Typical(HOUR), "HSRCVLpPFBrTGE"),
+        ("asked", asked, "HSRCVLpPFBrTGE"),
         ("progress", progress, "HSRCVLpPFBrTGE"),
         ("started", STARTED, "HRRCVLpPFBrTGE"),
         ("start failed", failed, "HERCVLpPFBrTGE"),

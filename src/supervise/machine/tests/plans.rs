@@ -138,6 +138,35 @@ fn a_pause_that_is_refused_for_good_is_never_planned_again() {
 }
 
 #[test]
+fn what_a_run_is_asked_for_anew_counts_and_what_was_learned_stays() {
+    let mut run = Run::new(due(4 * HOUR, 24.0)).begin(dirty_first(12));
+    assert_eq!(run.machine.phase(), Phase::Holding);
+    let now = Settings {
+        policy: Policy::Now,
+        ..due(4 * HOUR, 24.0)
+    };
+    run.on(Event::Asked(Box::new(now)));
+    assert!(run.started().is_some(), "it is no longer held");
+
+    let mut run = Run::new(due(4 * HOUR, 24.0)).begin(dirty_first(12));
+    run.machine.is_never_paused = true;
+    let learned = Expected {
+        duration: 7 * HOUR,
+        margin: 0.5,
+        given: false,
+    };
+    run.machine.settings.duration = Some(learned);
+    run.on(Event::Asked(Box::new(plain())));
+    assert!(!run.machine.settings().may_pause);
+    assert_eq!(run.machine.settings().duration, Some(learned));
+    run.on(Event::Asked(Box::new(due(4 * HOUR, 24.0))));
+    assert_eq!(
+        run.machine.settings().duration.map(|it| it.given),
+        Some(true)
+    );
+}
+
+#[test]
 fn without_knowledge_the_start_waits_five_seconds_at_most() {
     let mut run = Run::new(due(4 * HOUR, 24.0));
     run.on(Event::Begin);

@@ -11,6 +11,8 @@ enum Step {
     Event(Event),
     Clock(i64),
     Sleep(u64),
+    /// For another end, so many hours after the beginning.
+    Asked(u32),
     Nothing,
 }
 
@@ -45,6 +47,7 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         10 => event(Event::Devices(Some("they are taken".into()))),
         10 => event(Event::PauseRefused { why: "no".into(), for_good: false }),
         10 => event(Event::Typical(HOUR)),
+        5 => (0..48_u32).prop_map(Step::Asked),
         10 => Just(()).prop_map(|()| Step::Event(Event::Forecast(dirty_first(12)))),
         1 => (signals, any::<bool>()).prop_map(|(meaning, has_terminal)| {
             Step::Event(Event::Signal(Signal {
@@ -252,6 +255,14 @@ fn walk(steps: Vec<(u64, Step)>, nature: Nature) -> Result<(), TestCaseError> {
             Step::Event(event) => feed(&mut machine, &mut job, clock.now(), event)?,
             Step::Clock(seconds) => {
                 clock.set_utc(clock.now().utc + SignedDuration::from_secs(seconds));
+            }
+            Step::Asked(hours) => {
+                let settings = Settings {
+                    deadline: Some(at(f64::from(hours))),
+                    ..machine.settings().clone()
+                };
+                let asked = Event::Asked(Box::new(settings));
+                feed(&mut machine, &mut job, clock.now(), asked)?;
             }
             Step::Sleep(seconds) => clock.suspend(Duration::from_secs(seconds)),
             Step::Nothing => {}
