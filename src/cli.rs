@@ -80,8 +80,9 @@ pub enum Command {
     Stop(RunName),
     /// Have a run read its configuration anew; all live runs where none is named
     ///
-    /// The configuration is checked as a whole: with anything wrong in it nothing is changed. Sources
-    /// and how they are asked apply at once, all else to new runs.
+    /// The configuration is checked as a whole: with anything wrong in it nothing is changed. Each key counts
+    /// when catrain.toml(5) says: at once, with the next plan, or for new runs. A run takes a changed file by
+    /// itself; this is for where no event tells of one, and to hear what came of it.
     Reload(RunName),
     /// Start a run again that ended before its job did: held, or waiting for a restart
     ///
@@ -260,6 +261,16 @@ pub struct RunOptions {
     /// Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %
     #[arg(long, value_name = "MASS", value_parser = parse::mass, help_heading = "Plan")]
     pub carbon_budget: Option<GramsCo2e>,
+
+    /// What follows when the carbon budget is used up
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        default_value = "warn",
+        help_heading = "Plan"
+    )]
+    pub on_budget: OnBudget,
 
     /// Least time from a start or resume to the next pause
     #[arg(long, value_name = "DUR", default_value = "10m", value_parser = parse::duration, help_heading = "Plan")]
@@ -528,6 +539,17 @@ pub enum RecipientName {
     Group,
     /// Each rank, not the launcher
     Ranks,
+}
+
+/// `--on-budget`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnBudget {
+    /// Say so
+    Warn,
+    /// Hold the job, as `catrain pause` does, until `catrain resume`
+    Pause,
+    /// End the job, as `catrain stop` does
+    Stop,
 }
 
 /// `--unproved`.

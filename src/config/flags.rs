@@ -4,7 +4,8 @@ use super::table::{Kind, Takes};
 use crate::cli::flags::{self, Flag};
 
 /// Counts from now on: the machine asks for them when it comes to it.
-const AT_ONCE: [&str; 9] = [
+const AT_ONCE: [&str; 10] = [
+    "on-budget",
     "stop-signal",
     "grace",
     "leftovers",

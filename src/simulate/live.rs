@@ -108,6 +108,7 @@ fn settings(job: &Job, policy: machine::Policy, costs: &Costs, replan: Duration)
         deadline: job.deadline,
         duration: job.expected(costs.margin),
         budget: None,
+        on_budget: crate::supervise::settings::OnBudget::Warn,
         max_delay: job.max_delay,
         asked_for: job.deadline.is_some() || job.max_delay.is_some(),
         may_hold: true,

@@ -40,7 +40,9 @@ pub use super::event::{
 };
 use super::progress::{Mark, Pace};
 use super::segments::{Segments, jump};
-pub use super::settings::{Expected, Leftovers, PauseWith, Pausing, Retry, Settings, Unproved};
+pub use super::settings::{
+    Expected, Leftovers, OnBudget, PauseWith, Pausing, Retry, Settings, Unproved,
+};
 use crate::clock::Moment;
 use crate::forecast::{Knowledge, Outlook};
 use crate::ledger::entry::{Action, Cause, Exit, Part, What};
@@ -566,7 +568,7 @@ impl Machine {
                 length,
                 energy,
                 grams,
-            } => self.metered(part, length, energy, grams, effects),
+            } => self.metered(now, part, length, energy, grams, effects),
         }
     }
 

@@ -34,6 +34,8 @@ pub struct Settings {
     pub duration: Option<Expected>,
     /// `--carbon-budget`, to warn by.
     pub budget: Option<GramsCo2e>,
+    /// `--on-budget`.
+    pub on_budget: OnBudget,
     /// `--max-delay`.
     pub max_delay: Option<Duration>,
     /// Whether a wait was asked for by hand.
@@ -144,6 +146,18 @@ pub enum Unproved {
     Stop,
     /// It runs on.
     Run,
+}
+
+/// What follows when the carbon budget is used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBudget {
+    /// That is said.
+    #[default]
+    Warn,
+    /// The job is held as an operator holds it.
+    Pause,
+    /// It is ended as an operator ends it.
+    Stop,
 }
 
 /// What becomes of processes that outlive the leader.

@@ -303,6 +303,7 @@ impl Stage {
             deadline: None,
             duration: None,
             budget: None,
+            on_budget: crate::supervise::settings::OnBudget::Warn,
             max_delay: None,
             asked_for: false,
             may_hold: true,

@@ -54,6 +54,7 @@ fn settings(from: Timestamp) -> Settings {
             given: true,
         }),
         budget: None,
+        on_budget: catrain::supervise::settings::OnBudget::Warn,
         max_delay: None,
         asked_for: true,
         may_hold: true,

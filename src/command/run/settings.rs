@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::prepare::Prepared;
-use crate::cli::{LeftoverFate, PauseMode, PolicyName, RecipientName, RunArgs, UnprovedThen};
+use crate::cli::{self, LeftoverFate, PauseMode, PolicyName, RecipientName, RunArgs, UnprovedThen};
 use crate::config::Config;
 use crate::error::Failure;
 use crate::executor::{Inherited, names_a_launcher};
@@ -14,7 +14,8 @@ use crate::meter::Figures;
 use crate::plan::{Limit, Policy, Power, Release, Switching};
 use crate::presets::Recipient;
 use crate::supervise::machine::{
-    Expected, GIVEN_MARGIN, Leftovers, POLL, PauseWith, Pausing, Retry, Settings, Unproved,
+    Expected, GIVEN_MARGIN, Leftovers, OnBudget, POLL, PauseWith, Pausing, Retry, Settings,
+    Unproved,
 };
 use crate::surroundings::Limit as TimeLimit;
 use crate::units::KilowattHours;
@@ -367,6 +368,11 @@ pub(super) fn plan(
         deadline,
         duration,
         budget: args.carbon_budget,
+        on_budget: match args.on_budget {
+            cli::OnBudget::Warn => OnBudget::Warn,
+            cli::OnBudget::Pause => OnBudget::Pause,
+            cli::OnBudget::Stop => OnBudget::Stop,
+        },
         max_delay: args.max_delay,
         asked_for: by_hand,
         may_hold,

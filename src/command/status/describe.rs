@@ -10,7 +10,7 @@ use crate::forecast::Span;
 use crate::plan::Fit;
 use crate::plan::{Limit, Policy};
 use crate::supervise::View;
-use crate::supervise::machine::{Leftovers, Phase, Settings, Unproved};
+use crate::supervise::machine::{Leftovers, OnBudget, Phase, Settings, Unproved};
 
 /// Of a run in progress. What is not known is null.
 pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> Value {
@@ -110,6 +110,11 @@ fn asked(settings: &Settings) -> Value {
         "duration_margin": settings.duration.map(|expected| expected.margin),
         "max_delay_s": settings.max_delay.map(seconds),
         "carbon_budget_g": settings.budget.map(|budget| budget.0),
+        "on_budget": match settings.on_budget {
+            OnBudget::Warn => "warn",
+            OnBudget::Pause => "pause",
+            OnBudget::Stop => "stop",
+        },
         "min_run_s": seconds(settings.switching.min_run),
         "min_pause_s": seconds(settings.switching.min_pause),
         "checkpoint_timeout_s": seconds(pausing.patience),

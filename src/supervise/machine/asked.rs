@@ -22,6 +22,9 @@ impl Machine {
         let learned = std::mem::replace(&mut self.settings, asked);
         self.settings.may_pause &= !self.is_never_paused;
         self.settings.retry.seed = learned.retry.seed;
+        if self.settings.budget != learned.budget {
+            self.budget_warned = 0.0;
+        }
         let is_given = self.settings.duration.is_some_and(|known| known.given);
         if !is_given && let Some(known) = learned.duration.filter(|known| !known.given) {
             self.settings.duration = Some(known);

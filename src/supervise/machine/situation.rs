@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Effect, Expected, Machine, PauseWith, Phase, Settings, warn};
+use super::{Effect, Expected, Machine, OnBudget, PauseWith, Phase, Settings, Word, warn};
 use crate::clock::Moment;
 use crate::forecast::Outlook;
 use crate::ledger::entry::Part;
@@ -208,6 +208,7 @@ impl Machine {
     /// Takes in what a segment used: the power that is planned with, and what is left of a budget.
     pub(super) fn metered(
         &mut self,
+        now: Moment,
         part: Part,
         length: Duration,
         energy: Joules,
@@ -234,6 +235,15 @@ impl Machine {
                 crate::words::mass(budget)
             );
             warn(&text, effects);
+            // Whoever ends already, or is held by hand, needs no other word.
+            let word = match self.settings.on_budget {
+                OnBudget::Pause if step >= 1.0 && !self.holds.operator => Some(Word::Pause),
+                OnBudget::Stop if step >= 1.0 => Some(Word::Stop),
+                _ => None,
+            };
+            if let Some(word) = word.filter(|_| !matches!(self.phase, Phase::Stopping { .. })) {
+                self.operator(now, word, effects);
+            }
         }
     }
 }

@@ -96,6 +96,7 @@ fn plain() -> Settings {
         deadline: None,
         duration: None,
         budget: None,
+        on_budget: OnBudget::Warn,
         max_delay: None,
         asked_for: false,
         may_hold: true,

@@ -69,6 +69,12 @@ fn of_the_machine() -> Vec<(&'static str, &'static str, &'static str, Value)> {
             "/settings/carbon_budget_g",
             json!(2000.0),
         ),
+        (
+            "run.on-budget",
+            "'pause'",
+            "/settings/on_budget",
+            json!("pause"),
+        ),
         ("run.min-run", "'11m'", "/settings/min_run_s", json!(660.0)),
         (
             "run.min-pause",

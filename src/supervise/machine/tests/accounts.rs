@@ -192,6 +192,35 @@ fn the_budget_warns_once_at_80_and_once_at_100_percent() {
 }
 
 #[test]
+fn a_budget_that_is_used_up_holds_or_ends_the_job_where_that_was_asked_for() {
+    let used_up = |on_budget| {
+        let settings = Settings {
+            budget: Some(GramsCo2e(120.0)),
+            on_budget,
+            ..plain()
+        };
+        let mut run = Run::by(runs, settings).begin(dirty_first(24));
+        run.pass(2 * HOUR);
+        run
+    };
+    let warned = used_up(OnBudget::Warn);
+    assert!(matches!(warned.machine.phase(), Phase::Running { .. }));
+    let mut paused = used_up(OnBudget::Pause);
+    assert!(paused.machine.holds().operator);
+    assert!(matches!(paused.machine.phase(), Phase::Paused { .. }));
+    // Whoever lets it go on knows; it is not held again.
+    paused.on(Event::Operator(Word::Resume { time: None }));
+    paused.pass(2 * HOUR);
+    assert!(matches!(paused.machine.phase(), Phase::Running { .. }));
+    let stopped = used_up(OnBudget::Stop);
+    assert!(
+        stopped
+            .first(|effect| matches!(effect, Effect::AskToEnd))
+            .is_some()
+    );
+}
+
+#[test]
 fn nothing_is_written_down_after_the_end() {
     let mut run = Run::by(
         runs,
