@@ -42,12 +42,17 @@ impl Configured {
         })
     }
 
-    /// The command line as it counts: what was typed, and what is set.
+    /// The command line as it counts: what was typed, as it was read, and what is set.
     ///
     /// # Errors
     /// What is set does not go with what was typed.
-    pub(super) fn cli(&self) -> Result<Cli, Failure> {
-        parse(&self.typed, &self.config.values)
+    pub(super) fn cli(&self, read: Cli) -> Result<Cli, Failure> {
+        let mut tables = ["run", "policy"].into_iter();
+        // Reading it again takes as long as the rest of a start.
+        match tables.any(|table| self.config.values.below(table).next().is_some()) {
+            true => parse(&self.typed, &self.config.values),
+            false => Ok(read),
+        }
     }
 
     /// The options of `run` or `attach` with another configuration.

@@ -54,7 +54,7 @@ pub fn dispatch(typed: Vec<OsString>, inherited: &Inherited) -> Result<ExitCode,
         Command::Run(_) | Command::Attach(_) => {
             let look = look_of(cli.color, &io::stderr());
             let configured = Configured::load(typed, profile)?;
-            let ending = match configured.cli()?.command {
+            let ending = match configured.cli(cli)?.command {
                 Command::Run(args) => run::run(&args, configured, inherited, look, out)?,
                 Command::Attach(args) => attach::attach(*args, configured, inherited, look, out)?,
                 _ => unreachable!("what is set changes no subcommand"),
