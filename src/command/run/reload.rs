@@ -320,8 +320,8 @@ impl Taken {
     /// What is different, if anything is.
     fn words(&self) -> Option<String> {
         let groups = [
-            (&self.at_once, "counts at once"),
-            (&self.next_plan, "counts with the next plan"),
+            (&self.at_once, "at once"),
+            (&self.next_plan, "with the next plan"),
             (&self.new_runs, "for new runs only"),
         ];
         let words: Vec<String> = (groups.into_iter())
