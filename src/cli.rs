@@ -16,6 +16,7 @@ use crate::plan::Limit;
 use crate::presets::{PRESETS, Preset, preset};
 use crate::report::embodied::Hardware;
 use crate::report::groups::Grouping;
+use crate::serve::Address;
 use crate::simulate::{Idle, Policy};
 use crate::source::Name;
 use crate::units::{GramsCo2e, Pue, Watts};
@@ -70,7 +71,7 @@ pub enum Command {
     ///
     /// Each run also answers HTTP at a Unix socket of its own in the runtime directory, for this user
     /// alone: GET /status, POST /pause, POST /resume (or /resume?for=2h), POST /stop, POST /reload.
-    /// Answers are JSON.
+    /// Answers are JSON. GET /health, /ready, /health/detailed and /metrics are there as well.
     Status(StatusArgs),
     /// Hold a run until `catrain resume`; the plan does not lift it
     Pause(RunName),
@@ -450,6 +451,23 @@ pub struct RunOptions {
         help_heading = "Output"
     )]
     pub progress: ProgressWhen,
+
+    /// Serve health and metrics over HTTP: `9090`, `127.0.0.1:9090`, `[::1]:9090`; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", help_heading = "Output")]
+    pub listen: Option<Address>,
+
+    /// Let `--listen` take an address that other machines can reach; the token crosses the network
+    #[arg(long, help_heading = "Output")]
+    pub listen_anywhere: bool,
+
+    /// Write metrics to a file now and then, by its ending: `.json`, `.prom` (the last look) or `.csv`
+    /// (a row each time)
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub metrics_file: Option<PathBuf>,
+
+    /// How often
+    #[arg(long, value_name = "DUR", default_value = "15s", value_parser = parse::positive_duration, help_heading = "Output")]
+    pub metrics_every: Duration,
 
     /// Supervise from a session of its own, with the output in a file: prints the run's id and returns
     #[arg(short = 'D', long, conflicts_with = "tty", help_heading = "Job")]

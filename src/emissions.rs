@@ -216,6 +216,11 @@ impl Intensities {
         }
     }
 
+    /// Lets go of what ended before a time, of a long run that is priced as it goes.
+    pub fn forget_before(&mut self, at: Timestamp) {
+        self.pieces.retain(|_, piece| piece.span.end > at);
+    }
+
     fn put(&mut self, piece: Piece) {
         self.pieces.insert(piece.span.start, piece);
     }
@@ -490,12 +495,14 @@ pub fn untiled(segments: &[Segment]) -> (f64, f64) {
     (missing, doubled)
 }
 
-fn earlier(at: Timestamp, by: f64) -> Timestamp {
+/// So many seconds before.
+pub fn earlier(at: Timestamp, by: f64) -> Timestamp {
     at.saturating_sub(SignedDuration::try_from(seconds(by)).unwrap_or(SignedDuration::MAX))
         .expect("a signed duration is never an invalid span")
 }
 
-fn is_carbon_alone(segment: &Segment) -> bool {
+/// Whether nobody but the carbon plan caused a stretch.
+pub fn is_carbon_alone(segment: &Segment) -> bool {
     !segment.causes.is_empty() && segment.causes.iter().all(|cause| *cause == Cause::Carbon)
 }
 

@@ -63,6 +63,7 @@ pub mod patience;
 pub mod plan;
 pub mod presets;
 pub mod report;
+pub mod serve;
 pub mod simulate;
 pub mod source;
 pub mod supervise;

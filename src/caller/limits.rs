@@ -12,7 +12,7 @@ mod timeouts;
 
 use std::time::Duration;
 
-pub use breaker::{Breaker, Trip};
+pub use breaker::{Breaker, Gate, Trip};
 pub use bucket::{Bucket, Pace};
 pub use counters::Counters;
 pub use retry::{Again, Next, Tries, retry_after};

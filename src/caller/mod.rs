@@ -13,6 +13,7 @@
 mod cache;
 mod error;
 pub mod limits;
+mod lookout;
 mod transport;
 mod url;
 mod way;
@@ -36,6 +37,7 @@ use tokio::time::sleep;
 use cache::{Cache, Kept, Key, Turn};
 pub use error::CallError;
 use limits::{Counters, Keep, Resilience};
+pub use lookout::{Lookout, Seen};
 use transport::{Network, World, off_thread};
 pub use url::is_base_url;
 use url::url_of;
@@ -82,6 +84,9 @@ pub enum By {
     Sharing,
 }
 
+/// The ways by provider and base URL.
+type Lines = Mutex<BTreeMap<(String, String), Arc<Line>>>;
+
 /// The way to all providers. Cheap to make: nothing is opened before the first ask.
 #[derive(Debug)]
 pub struct Caller {
@@ -93,7 +98,7 @@ pub struct Caller {
     is_hung: AtomicBool,
     world: Arc<dyn World>,
     is_offline: bool,
-    lines: Mutex<BTreeMap<(String, String), Arc<Line>>>,
+    lines: Arc<Lines>,
     notes: Mutex<Vec<String>>,
     /// Providers that were given up and those that came back, a sentence each.
     changes: Mutex<Vec<String>>,
@@ -120,7 +125,7 @@ impl Caller {
             is_hung: AtomicBool::new(false),
             world,
             is_offline: false,
-            lines: Mutex::default(),
+            lines: Arc::default(),
             notes: Mutex::default(),
             changes: Mutex::default(),
             resilience,
@@ -194,6 +199,11 @@ impl Caller {
         (lock(&self.lines).iter())
             .map(|((name, base), line)| (name.clone(), base.clone(), line.state().counters))
             .collect()
+    }
+
+    /// What shows to another thread how the ways to providers stand, for as long as it is kept.
+    pub fn lookout(&self) -> Lookout {
+        Lookout::new(Arc::clone(&self.lines), self.is_offline)
     }
 
     /// The bounds of the time for which an answer saves a call.

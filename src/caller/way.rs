@@ -32,7 +32,9 @@ pub(super) struct State {
     /// The key was good at least once.
     key_worked: bool,
     pub(super) bucket: Option<Bucket>,
-    breaker: Option<Breaker>,
+    pub(super) breaker: Option<Breaker>,
+    /// When an answer was last understood.
+    pub(super) last_good: Option<Timestamp>,
     timeouts: Option<Timeouts>,
     pub(super) counters: Counters,
 }
@@ -53,6 +55,7 @@ impl Line {
                 key_worked: false,
                 bucket: resilience.bucket.map(|pace| Bucket::new(pace, now)),
                 breaker: resilience.breaker.map(Breaker::new),
+                last_good: None,
                 timeouts: resilience.timeout.map(Timeouts::new),
                 counters: Counters::default(),
             }),
@@ -204,6 +207,9 @@ impl Way<'_> {
             }
         });
         let mut state = self.line.state();
+        if let Ok((timed, _)) = &outcome {
+            state.last_good = Some(timed.at);
+        }
         let counter = match &outcome {
             Ok(_) => &mut state.counters.good,
             Err(CallError::Refused { why, .. }) => match why {

@@ -3,6 +3,7 @@
 //! | request | does |
 //! |---|---|
 //! | `GET /status` | tells how it stands |
+//! | `GET /health`, `/ready`, `/health/detailed`, `/metrics` | tell as `serve::pages` says, without asking the run |
 //! | `POST /pause` | holds it until `/resume`; the plan does not lift it |
 //! | `POST /resume`, `POST /resume?for=2h` | lets it go on, for good or for a while |
 //! | `POST /stop` | ends the job: stop signal, grace period, KILL |
@@ -99,6 +100,11 @@ pub struct Request {
 /// The path of a run's socket.
 pub fn socket(runtime: &Path, run: &str) -> PathBuf {
     runtime.join(format!("{run}.sock"))
+}
+
+/// The path of the token of a run that is served over TCP as well.
+pub fn token(runtime: &Path, run: &str) -> PathBuf {
+    runtime.join(format!("{run}.token"))
 }
 
 /// The answer that says no, and why.

@@ -7,33 +7,26 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::{get, post};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use nix::unistd::Uid;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::{Listener, Request, Word, refusal};
 use crate::parse;
+use crate::serve::http::{answer, attend, json, no, pass_over};
+use crate::serve::{Board, pages};
 
 /// Connections at a time; more wait in the kernel's queue.
-const CONNECTIONS: usize = 16;
-/// How long a peer may take to send a head, and then a body.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CONNECTIONS: u32 = 16;
 /// How long the run may take to answer: a reload reads files for up to two seconds.
 const ANSWER: Duration = Duration::from_secs(3);
-/// A connection is given up after this long, whatever it does.
-const LONGEST: Duration = Duration::from_secs(8);
-/// Bytes of a head.
-const HEAD: usize = 8 << 10;
-/// Bytes of a body.
-const BODY: usize = 4 << 10;
 
 type Requests = mpsc::Sender<Request>;
 type Asked = axum::extract::Request;
@@ -48,45 +41,39 @@ struct Peer {
 }
 
 /// Serves the socket until the receiver of `requests` is dropped, or another socket has taken its
-/// place.
+/// place; with a board also the pages that are made of it.
 ///
 /// # Errors
 /// The listener cannot be used.
-pub async fn serve(listener: Listener, requests: Requests) -> io::Result<()> {
+pub async fn serve(
+    listener: Listener,
+    requests: Requests,
+    board: Option<Arc<Board>>,
+) -> io::Result<()> {
     let Listener {
         socket,
-        mut in_place,
+        in_place,
         _for_good,
     } = listener;
     let socket = UnixListener::from_std(socket)?;
-    let router = router(requests.clone());
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return Ok(());
-        };
-        let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
-            _ = &mut in_place => return Ok(()),
-        };
-        let Ok((stream, _)) = accepted else {
-            // Out of descriptors, say: wait for one to come free rather than spin.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        if requests.is_closed() {
-            return Ok(());
+    let router = router(requests.clone(), board);
+    let over = async {
+        tokio::select! {
+            _ = in_place => {}
+            () = requests.closed() => {}
         }
-        let router = router.clone();
-        tokio::spawn(async move {
-            let _ = timeout(LONGEST, converse(stream, router)).await;
-            drop(place);
-        });
-    }
+    };
+    attend(socket, CONNECTIONS, over, |stream| {
+        converse(stream, router.clone())
+    })
+    .await;
+    Ok(())
 }
 
-fn router(requests: Requests) -> Router {
+fn router(requests: Requests, board: Option<Arc<Board>>) -> Router {
+    let pages = board.map_or_else(Router::new, pages::router);
     Router::new()
+        .merge(pages)
         .route(
             "/status",
             get(|to, peer, asked| said(Word::Status, to, peer, asked)),
@@ -109,11 +96,12 @@ fn router(requests: Requests) -> Router {
             post(|to, peer, asked| said(Word::Reload, to, peer, asked)),
         )
         .fallback(|| async {
-            let there = "there is /status, /pause, /resume, /stop and /reload";
+            let there = "there is /status, /pause, /resume, /stop, /reload, /health, \
+                         /health/detailed, /ready and /metrics";
             no(StatusCode::NOT_FOUND, there)
         })
         .method_not_allowed_fallback(|| async {
-            let how = "GET is for /status, POST for all others";
+            let how = "POST is for /pause, /resume, /stop and /reload, GET for all others";
             no(StatusCode::METHOD_NOT_ALLOWED, how)
         })
         .with_state(requests)
@@ -132,14 +120,7 @@ async fn converse(stream: UnixStream, router: Router) -> io::Result<()> {
         written: Arc::new(Mutex::new(Some(written))),
     };
     let service = TowerToHyperService::new(router.layer(Extension(peer)));
-    hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(HEAD)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-        .map_err(io::Error::other)
+    answer(stream, service).await
 }
 
 /// The user of the run, and root.
@@ -192,14 +173,8 @@ async fn said(
     Extension(peer): Extension<Peer>,
     asked: Asked,
 ) -> Response {
-    // It says nothing to us, but must be out of the way before the answer.
-    match timeout(PATIENCE, axum::body::to_bytes(asked.into_body(), BODY)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(_)) => {
-            let why = format!("a body of up to {BODY} bytes is passed over, and no other");
-            return no(StatusCode::PAYLOAD_TOO_LARGE, &why);
-        }
-        Err(_) => return no(StatusCode::REQUEST_TIMEOUT, "the body did not come"),
+    if let Err(refused) = pass_over(asked).await {
+        return *refused;
     }
     let (answer, reply) = oneshot::channel();
     let written = (peer.written.lock())
@@ -230,15 +205,6 @@ async fn said(
         Ok(None) => no(StatusCode::SERVICE_UNAVAILABLE, "the run is ending"),
         Err(_) => no(StatusCode::SERVICE_UNAVAILABLE, "the run does not answer"),
     }
-}
-
-fn no(status: StatusCode, why: &str) -> Response {
-    json(status, refusal(why))
-}
-
-fn json(status: StatusCode, text: String) -> Response {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, text + "\n").into_response()
 }
 
 #[cfg(test)]

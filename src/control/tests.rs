@@ -20,7 +20,7 @@ fn serving(runtime: &Path, answer: impl Fn(Request) + Send + 'static) -> PathBuf
             .unwrap();
         runtime.block_on(async {
             let (sender, mut requests) = mpsc::channel(4);
-            tokio::spawn(serve(listener, sender));
+            tokio::spawn(serve(listener, sender, None));
             while let Some(request) = requests.recv().await {
                 answer(request);
             }

@@ -287,6 +287,17 @@ pub enum Fit {
     },
 }
 
+impl Fit {
+    /// Seconds to spare; negative: late by so many.
+    pub fn spare_s(self) -> f64 {
+        match self {
+            Self::Planned { spare } => spare.as_secs_f64(),
+            Self::Tight => 0.0,
+            Self::CannotBeMet { late } => -late.as_secs_f64(),
+        }
+    }
+}
+
 /// Why, as data; words are made in [`Reason::words`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reason {

@@ -150,6 +150,27 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All words that [`Phase::word`] has.
+    pub const WORDS: [&str; 9] = [
+        "held", "starting", "running", "saving", "released", "retrying", "paused", "ending",
+        "ended",
+    ];
+
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Holding => "held",
+            Self::Starting => "starting",
+            Self::Running { .. } | Self::Pausing { .. } | Self::Resuming { .. } => "running",
+            Self::Checkpointing { .. } | Self::Proving { .. } | Self::Leaving { .. } => "saving",
+            Self::Released { .. } => "released",
+            Self::Backoff { .. } => "retrying",
+            Self::Paused { .. } => "paused",
+            Self::Stopping { .. } | Self::Lingering { .. } => "ending",
+            Self::Ended(_) => "ended",
+        }
+    }
+
     /// Whether there is no process of the job, and not because the run is over.
     pub fn has_no_job(self) -> bool {
         matches!(
@@ -391,6 +412,11 @@ impl Machine {
     /// From now on segments are at most so long in real time, each of them a line of the ledger.
     pub fn cut_segments(&mut self, at_most: Duration) {
         self.segment_at_most = at_most;
+    }
+
+    /// Whether the guard answers.
+    pub fn has_guard(&self) -> bool {
+        self.guard_ready
     }
 
     /// Pauses by the plan so far.

@@ -8,11 +8,13 @@
 
 pub mod event;
 mod intensities;
+pub mod lateness;
 pub mod machine;
 pub mod news;
 pub mod progress;
 mod segments;
 pub mod settings;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +35,7 @@ use crate::ledger::entry::{Action, Exit, MeterFact, Reading, Segment, What};
 use crate::units::{GramsPerKwh, Joules, KilowattHours};
 use event::{Effect, Event, News, Occasion, Signal, Stretch, Ties, Word};
 use intensities::{Noted, intensity_at};
+use lateness::Lateness;
 use machine::{Machine, Phase};
 
 /// Longest time between two wake-ups: how late a jump of the wall clock or a host suspend is noticed.
@@ -243,6 +246,8 @@ pub struct View<'a> {
     pub machine: &'a Machine,
     /// The job's leader, once there is one.
     pub pid: Option<i32>,
+    /// How late the loop woke up so far.
+    pub lateness: &'a Lateness,
 }
 
 /// Runs what the user asked for on an occasion; returns at once.
@@ -250,6 +255,10 @@ pub type Hook = Box<dyn FnMut(Moment, Occasion, &View<'_>)>;
 
 /// Reads the configuration anew, or tells the one in force, and answers the request; returns at once.
 pub type Reload = Box<dyn Fn(Request)>;
+
+/// Serves the control socket, somewhere else than on the deciding thread, and sends what is asked
+/// there; returns at once.
+pub type Serve = Box<dyn Fn(control::Listener, mpsc::Sender<Request>)>;
 
 /// Makes the answer to `status` of what can be seen.
 pub type Describe = Box<dyn Fn(&View<'_>, Moment) -> serde_json::Value>;
@@ -329,6 +338,8 @@ pub struct Driver<'a, C, E, R, T, M> {
     pub arrivals: mpsc::Receiver<Arrival>,
     /// Answers `status`: one line of JSON.
     pub describe: Describe,
+    /// Serves the control socket.
+    pub serve: Serve,
     /// Runs the user's commands.
     pub hook: Hook,
     /// Where requests go to read the configuration anew.
@@ -353,6 +364,7 @@ struct Loop {
     unmetered: usize,
     renewed: Duration,
     woken: Instant,
+    lateness: Lateness,
 }
 
 impl Loop {
@@ -360,6 +372,7 @@ impl Loop {
         View {
             machine: &self.machine,
             pid: self.pid,
+            lateness: &self.lateness,
         }
     }
 }
@@ -386,6 +399,7 @@ where
             unmetered: 0,
             renewed: Duration::ZERO,
             woken: Instant::now(),
+            lateness: Lateness::default(),
         };
         let (requests_sender, mut requests) = mpsc::channel::<Request>(16);
         self.await_ready(&mut state, &requests_sender).await;
@@ -396,6 +410,7 @@ where
             tokio::select! {
                 () = sleep_until(wake_at) => {
                     state.woken = Instant::now();
+                    state.lateness.add(state.woken.saturating_duration_since(wake_at));
                     self.feed(&mut state, Event::Wake).await;
                 }
                 happening = self.executor.next() => self.happened(&mut state, happening).await,
@@ -460,7 +475,7 @@ where
             Arrival::Trouble(text) => self.warn(state, text),
             Arrival::Note(text) => self.note(state, text),
             Arrival::Socket(listener) => {
-                tokio::spawn(control::serve(listener, requests.clone()));
+                (self.serve)(listener, requests.clone());
             }
             Arrival::Enter => {
                 if state.machine.phase() == Phase::Holding {

@@ -355,6 +355,9 @@ impl Stage {
             describe: Box::new(
                 |view, _| serde_json::json!({ "paused": matches!(view.machine.phase(), Phase::Paused { .. }) }),
             ),
+            serve: Box::new(|listener, requests| {
+                tokio::spawn(control::serve(listener, requests, None));
+            }),
             hook: Box::new(|_, _, _| {}),
             reload: Box::new(drop),
             patience,

@@ -73,7 +73,7 @@ fn serve(listeners: Vec<(String, Listener)>) {
         let mut serving = Vec::new();
         for (id, listener) in listeners {
             let (sender, mut requests) = mpsc::channel(4);
-            tokio::spawn(control::serve(listener, sender));
+            tokio::spawn(control::serve(listener, sender, None));
             serving.push(tokio::spawn(async move {
                 while let Some(request) = requests.recv().await {
                     let _ = request.answer.send(answer(&id));

@@ -27,6 +27,8 @@ const CORE: &[&str] = &[
     "supervise/progress.rs",
     "supervise/progress/patterns.rs",
     "supervise/news.rs",
+    "supervise/lateness.rs",
+    "supervise/snapshot.rs",
     "archive/form.rs",
     "archive/held.rs",
     "ledger/adding.rs",
@@ -61,6 +63,12 @@ const PURE_ADAPTERS: &[&str] = &[
     "config/table.rs",
     "config/template.rs",
     "config/values.rs",
+    "serve/facts.rs",
+    "serve/family.rs",
+    "serve/health.rs",
+    "serve/metrics.rs",
+    "serve/metrics",
+    "serve/tally.rs",
     "meter/given.rs",
     "meter/pile.rs",
     "meter/processors.rs",
@@ -134,8 +142,16 @@ const ABOVE: &[(&[&str], &[&str])] = &[
         ],
     ),
     (
+        &["serve"],
+        &[
+            "executor", "source", "meter", "report", "control", "command", "cli", "talk",
+        ],
+    ),
+    (
         &["supervise"],
-        &["command", "cli", "executor", "source", "meter", "talk"],
+        &[
+            "command", "cli", "executor", "source", "meter", "serve", "talk",
+        ],
     ),
 ];
 

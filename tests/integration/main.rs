@@ -30,6 +30,7 @@ mod relay;
 mod report;
 mod reports;
 mod run;
+mod serve;
 mod signals;
 mod simulate;
 mod sources;

@@ -48,6 +48,36 @@ pub struct Breaker {
     cool_down: Duration,
 }
 
+/// What a breaker does with a call, as is shown of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gate {
+    /// It lets every one through.
+    Closed,
+    /// It waits for what comes of one.
+    HalfOpen,
+    /// It lets none through, or has not since its cool-down.
+    Open,
+}
+
+impl Gate {
+    /// All of them, with their words.
+    pub const ALL: [(Self, &str); 3] = [
+        (Self::Closed, "closed"),
+        (Self::HalfOpen, "half_open"),
+        (Self::Open, "open"),
+    ];
+
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        let [(_, closed), (_, half_open), (_, open)] = Self::ALL;
+        match self {
+            Self::Closed => closed,
+            Self::HalfOpen => half_open,
+            Self::Open => open,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
     Closed,
@@ -74,6 +104,15 @@ impl Breaker {
     /// Whether the provider was given up and has not been heard again since.
     pub fn is_open(&self) -> bool {
         self.state != State::Closed
+    }
+
+    /// What it does with calls.
+    pub fn gate(&self) -> Gate {
+        match self.state {
+            State::Closed => Gate::Closed,
+            State::Open { .. } => Gate::Open,
+            State::HalfOpen { .. } => Gate::HalfOpen,
+        }
     }
 
     /// How long nobody is let through, if so; changes nothing.
@@ -202,7 +241,9 @@ mod tests {
     fn after_the_cool_down_one_probe_goes_through_and_closes_it_or_doubles_the_time() {
         let mut breaker = breaker();
         fail(&mut breaker, 5, Duration::ZERO);
+        assert_eq!(breaker.gate(), Gate::Open);
         assert_eq!(breaker.admit(30 * SECOND), Ok(()));
+        assert_eq!(breaker.gate(), Gate::HalfOpen);
         assert!(breaker.admit(30 * SECOND).is_err(), "a second probe");
         breaker.ended(31 * SECOND, true);
         assert_eq!(breaker.admit(31 * SECOND), Err(60 * SECOND));

@@ -42,3 +42,43 @@ pub struct Counters {
     /// Time that the exchanges took, in all.
     pub exchanging: Duration,
 }
+
+impl Counters {
+    /// Outcomes of requests that were sent, in a word each.
+    pub fn outcomes(&self) -> [(&'static str, u64); 8] {
+        [
+            ("good", self.good),
+            ("faulty", self.faulty),
+            ("not_an_answer", self.not_answers),
+            ("throttled", self.throttled),
+            ("refused", self.refused),
+            ("unreachable", self.unreachable),
+            ("timed_out", self.timed_out),
+            ("out_of_bounds", self.out_of_bounds),
+        ]
+    }
+
+    /// What both counted.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            asks: self.asks + other.asks,
+            cache_hits: self.cache_hits + other.cache_hits,
+            shared: self.shared + other.shared,
+            calls: self.calls + other.calls,
+            retries: self.retries + other.retries,
+            logins: self.logins + other.logins,
+            good: self.good + other.good,
+            faulty: self.faulty + other.faulty,
+            not_answers: self.not_answers + other.not_answers,
+            throttled: self.throttled + other.throttled,
+            refused: self.refused + other.refused,
+            unreachable: self.unreachable + other.unreachable,
+            timed_out: self.timed_out + other.timed_out,
+            out_of_bounds: self.out_of_bounds + other.out_of_bounds,
+            refused_by_breaker: self.refused_by_breaker + other.refused_by_breaker,
+            refused_by_limits: self.refused_by_limits + other.refused_by_limits,
+            bytes: self.bytes + other.bytes,
+            exchanging: self.exchanging.saturating_add(other.exchanging),
+        }
+    }
+}

@@ -15,6 +15,7 @@ use crate::control;
 use crate::forecast::ahead::ahead;
 use crate::forecast::{Knowledge, score};
 use crate::ledger::RunId;
+use crate::serve::Board;
 use crate::source::chain::Chain;
 use crate::source::telling::{Telling, Word};
 use crate::source::{Gathered, Name, Trouble};
@@ -47,10 +48,12 @@ pub(super) fn gather(
     sources: Sources,
     prepared: &Prepared,
     arrivals: Arrivals,
+    board: Arc<Board>,
 ) -> mpsc::Sender<Sources> {
     let (anew, others) = mpsc::channel(1);
     let zone = prepared.zone.clone();
     let now = prepared.now;
+    board.look_at(sources.chain.caller().lookout());
     let replayed: Option<Knowledge> = prepared.replay.as_ref().map(|day| day.knowledge.clone());
     let gathering = move || {
         if let Some(knowledge) = replayed {
@@ -60,6 +63,7 @@ pub(super) fn gather(
                 sources,
                 zone,
                 arrivals: arrivals.clone(),
+                board,
                 telling: Telling::default(),
                 account_failed: false,
             };
@@ -110,6 +114,8 @@ struct Gathering {
     sources: Sources,
     zone: String,
     arrivals: Arrivals,
+    /// Where it is told how the sources stand.
+    board: Arc<Board>,
     telling: Telling,
     /// Whether the source of the second account failed when it was last asked.
     account_failed: bool,
@@ -149,16 +155,22 @@ impl Gathering {
             tokio::select! {
                 () = sleep(spread(next)) => {}
                 () = self.arrivals.closed() => return,
-                Some(others) = others.recv() => self.sources = others,
+                Some(others) = others.recv() => self.take(others),
             }
             gathered = loop {
                 tokio::select! {
                     gathered = self.round() => break gathered,
                     // Nobody waits for those before.
-                    Some(others) = others.recv() => self.sources = others,
+                    Some(others) = others.recv() => self.take(others),
                 }
             };
         }
+    }
+
+    /// Asks others from now on.
+    fn take(&mut self, sources: Sources) {
+        self.board.look_at(sources.chain.caller().lookout());
+        self.sources = sources;
     }
 
     /// What is known now. A named file that cannot be used costs the file, not the plan.

@@ -12,6 +12,7 @@ mod paper;
 mod person;
 mod prepare;
 mod reload;
+mod serving;
 mod settings;
 mod typed;
 
@@ -48,6 +49,7 @@ use paper::{Paper, Trouble};
 use person::Person;
 use prepare::Prepared;
 use reload::Reloading;
+use serving::Serving;
 
 /// How `catrain run` ends: as the job did.
 #[derive(Debug)]
@@ -127,6 +129,11 @@ pub fn run(
         ));
     }
     let setting = news_setting(args, &planned, writer.id());
+    let about = paper::about(args, &prepared, &planned);
+    let to_serve = settings::serving(args);
+    let (mut serving, lines) =
+        Serving::start(to_serve, about, writer.id(), args.pue, &arrivals_sender);
+    lines.iter().for_each(|line| talk.say(line));
     let existence = Existence::new(Waiting {
         launched,
         claim,
@@ -134,7 +141,7 @@ pub fn run(
         run: writer.id(),
     });
     let person = Person::new(talk, setting, stderr_is_terminal(), existence.clone());
-    let anew = background::gather(sources, &prepared, arrivals_sender.clone());
+    let anew = background::gather(sources, &prepared, arrivals_sender.clone(), serving.board());
     let reload = reload::reload(Reloading {
         asking,
         configured,
@@ -151,7 +158,9 @@ pub fn run(
 
     let machine = Machine::new(planned.settings.clone(), begun);
     let trouble = Trouble::default();
-    let describer = describer(args, &prepared, &writer, trouble.clone(), begun);
+    let describe = || describer(args, &prepared, &writer, trouble.clone(), begun);
+    let told = serving.tells_status().then(describe);
+    let watcher = serving.watcher(told, trouble.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -173,9 +182,10 @@ pub fn run(
             },
             teller: person,
             meter: metering::meters(args, &energy, figures, clock),
-            watchers: Vec::new(),
+            watchers: vec![watcher],
             arrivals,
-            describe: describer,
+            describe: describe(),
+            serve: serving.serve(),
             hook: hooks.into_hook(),
             reload,
             patience: planned.patience,
@@ -188,6 +198,7 @@ pub fn run(
         Ok::<_, Failure>((over, teller))
     })?;
     runtime.shutdown_background();
+    serving.finish();
     let failed_late = still_running.wait();
     existence.settle(ending::END_PATIENCE);
     let talk = person.finish();

@@ -21,6 +21,7 @@ use crate::ledger::entry::{Action, Begin, FORMAT, ReplayOf, What};
 use crate::ledger::redact::{command_digest, redact, redact_label, redact_shapes};
 use crate::ledger::{Options, Sync, Ticket, Writer};
 use crate::meter::Figures;
+use crate::serve::facts::About;
 use crate::supervise::Recorder;
 
 /// A replay lives out hours a second on figures that were given: there is nothing to sample, and a
@@ -138,6 +139,18 @@ pub(super) fn name_of(args: &RunArgs) -> String {
         .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     // Both are shown in reports that are made to be shared.
     redact_shapes(args.name.as_deref().unwrap_or(&stem))
+}
+
+/// What of the run does not change, for metrics.
+pub(super) fn about(args: &RunArgs, prepared: &Prepared, planned: &settings::Planned) -> About {
+    About {
+        name: name_of(args),
+        labels: labels_of(args),
+        zone: prepared.zone.clone(),
+        policy: settings::policy_name(args).to_owned(),
+        pause_with: planned.settings.pausing.with.as_str().to_owned(),
+        is_replay: args.replay.is_some(),
+    }
 }
 
 fn labels_of(args: &RunArgs) -> Vec<(String, String)> {

@@ -13,6 +13,7 @@ use crate::executor::{Inherited, names_a_launcher};
 use crate::meter::Figures;
 use crate::plan::{Limit, Policy, Power, Release, Switching};
 use crate::presets::Recipient;
+use crate::serve;
 use crate::supervise::machine::{
     Expected, GIVEN_MARGIN, Leftovers, OnBudget, POLL, PauseWith, Pausing, Retry, Settings,
     Unproved,
@@ -81,11 +82,40 @@ pub(super) fn check(args: &RunArgs) -> Result<(), Failure> {
         .hint("idle power is what stays on while the job is paused"));
     }
     check_pausing(args)?;
+    check_serving(args)?;
     if args.reserved && args.idle_power.is_none() {
         return Err(
             Failure::usage("`--reserved` counts idle power, and none is known")
                 .hint("add --idle-power W"),
         );
+    }
+    Ok(())
+}
+
+/// What is served of the run, and where.
+pub(super) fn serving(args: &RunArgs) -> serve::Settings {
+    serve::Settings {
+        listen: args.listen,
+        anywhere: args.listen_anywhere,
+        metrics_file: args.metrics_file.clone(),
+        metrics_every: args.metrics_every,
+        ..serve::Settings::default()
+    }
+}
+
+/// Refuses to be seen from where that was not asked for, and files of no form.
+fn check_serving(args: &RunArgs) -> Result<(), Failure> {
+    if let Some(address) = args.listen
+        && !address.is_loopback()
+        && !args.listen_anywhere
+    {
+        return Err(Failure::usage(format!(
+            "`--listen {address}` can be reached from other machines"
+        ))
+        .hint("add --listen-anywhere if that is meant, or leave out the address: --listen PORT"));
+    }
+    if let Some(path) = &args.metrics_file {
+        serve::file::Form::of(path).map_err(Failure::usage)?;
     }
     Ok(())
 }

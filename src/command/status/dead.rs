@@ -323,6 +323,7 @@ pub(super) fn forget(socket: &Path, is_over: bool) {
     let age = modified.ok().and_then(|at| at.elapsed().ok());
     if is_over || age.is_some_and(|age| age > SHOWN_FOR) {
         let _ = fs::remove_file(socket);
+        let _ = fs::remove_file(socket.with_extension("token"));
     }
 }
 

@@ -15,17 +15,6 @@ use crate::supervise::machine::{Leftovers, OnBudget, Phase, Settings, Unproved};
 /// Of a run in progress. What is not known is null.
 pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name: &str) -> Value {
     let machine = view.machine;
-    let state = match machine.phase() {
-        Phase::Holding => "held",
-        Phase::Starting => "starting",
-        Phase::Running { .. } | Phase::Pausing { .. } | Phase::Resuming { .. } => "running",
-        Phase::Checkpointing { .. } | Phase::Proving { .. } | Phase::Leaving { .. } => "saving",
-        Phase::Released { .. } => "released",
-        Phase::Backoff { .. } => "retrying",
-        Phase::Paused { .. } => "paused",
-        Phase::Stopping { .. } | Phase::Lingering { .. } => "ending",
-        Phase::Ended(_) => "ended",
-    };
     let decision = machine.decision();
     let until = match machine.phase() {
         Phase::Backoff { until } => {
@@ -46,15 +35,11 @@ pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name
     let progress = by_steps.or(by_time);
     let source = by_steps.map_or("time", |_| "steps");
     let is_known = expected.is_some() || pace.work(productive).is_some();
-    let spare = decision.and_then(|decision| match decision.deadline? {
-        Fit::Planned { spare } => Some(spare.as_secs_f64()),
-        Fit::Tight => Some(0.0),
-        Fit::CannotBeMet { late } => Some(-late.as_secs_f64()),
-    });
+    let spare = decision.and_then(|decision| decision.deadline.map(Fit::spare_s));
     json!({
         "id": run,
         "name": name,
-        "state": state,
+        "state": machine.phase().word(),
         "holds": machine.holds().causes(),
         "state_for_s": machine.since(now).as_secs_f64(),
         "now": now.utc.to_string(),

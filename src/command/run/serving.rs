@@ -1,0 +1,218 @@
+//! Health and metrics of a run, composed: what the deciding thread tells, who serves it, and where.
+//!
+//! All of it happens on threads of its own. Without them, or where a port is taken, the job runs
+//! just as well, and that is said.
+
+mod hall;
+mod telling;
+mod writing;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::paper::Trouble;
+use super::prepare;
+use crate::control;
+use crate::dirs;
+use crate::ledger::RunId;
+use crate::patience::within;
+use crate::serve::facts::About;
+use crate::serve::host::Lookers;
+use crate::serve::tally::Tally;
+use crate::serve::tcp::{self, Door};
+use crate::serve::token::Token;
+use crate::serve::{Board, Settings};
+use crate::supervise::{Arrival, Describe, Serve, Watcher};
+use crate::units::Pue;
+use hall::Hall;
+use telling::Telling;
+use writing::Writing;
+
+/// How long a token may take to be read before the start, and to be removed at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is served of a run while it goes on.
+pub(super) struct Serving {
+    board: Arc<Board>,
+    settings: Settings,
+    /// Where peers are talked to; none: there was no thread to be had.
+    hall: Option<Hall>,
+    /// The file of the token that was made.
+    token: Option<PathBuf>,
+    writing: Option<Writing>,
+}
+
+impl Serving {
+    /// Starts what was asked for; gives lines that the person should see.
+    pub(super) fn start(
+        settings: Settings,
+        about: About,
+        run: RunId,
+        pue: Option<Pue>,
+        arrivals: &mpsc::Sender<Arrival>,
+    ) -> (Self, Vec<String>) {
+        let directories = [("state", dirs::state()), ("cache", dirs::cache())];
+        let directories = directories.into_iter();
+        let lookers = directories.filter_map(|(name, path)| Some((name, path?)));
+        let tally = Tally::new(pue.unwrap_or(Pue::NONE));
+        let id = run.clone();
+        // Asked too early it would have to be made up.
+        let id = move || id.within(prepare::PATIENCE);
+        let board = Arc::new(Board::new(
+            about,
+            id,
+            tally,
+            Lookers::new(lookers.collect()),
+        ));
+        let mut serving = Self {
+            board,
+            settings,
+            hall: None,
+            token: None,
+            writing: None,
+        };
+        let mut lines = Vec::new();
+        match Hall::open(serving.board.clone()) {
+            Ok(hall) => serving.hall = Some(hall),
+            Err(error) => lines.push(format!("warning: no health and metrics: {error}")),
+        }
+        lines.extend(serving.listen(&run, arrivals));
+        if let Some(path) = serving.settings.metrics_file.clone() {
+            let every = serving.settings.metrics_every;
+            serving.writing = Writing::start(serving.board(), path, every, arrivals.clone());
+        }
+        (serving, lines)
+    }
+
+    /// What is put on it is told to all who ask.
+    pub(super) fn board(&self) -> Arc<Board> {
+        self.board.clone()
+    }
+
+    /// Whether anybody may ask for the answer to `/status` here.
+    pub(super) fn tells_status(&self) -> bool {
+        self.settings.listen.is_some()
+    }
+
+    /// Tells the board what the deciding thread sees; `describe` makes the answer to `/status`.
+    pub(super) fn watcher(
+        &mut self,
+        describe: Option<Describe>,
+        trouble: Trouble,
+    ) -> Box<dyn Watcher> {
+        let hall = self.hall.as_mut();
+        Box::new(Telling {
+            board: self.board.clone(),
+            entries: hall.and_then(|hall| hall.entries.take()),
+            describe,
+            trouble,
+            told: None,
+        })
+    }
+
+    /// Serves control sockets beside the pages of the board.
+    pub(super) fn serve(&self) -> Serve {
+        let board = self.board.clone();
+        let handle = self.hall.as_ref().map(|hall| hall.handle.clone());
+        Box::new(move |listener, requests| {
+            let serving = control::serve(listener, requests, Some(board.clone()));
+            match &handle {
+                Some(handle) => drop(handle.spawn(serving)),
+                // Better on the deciding thread than not at all.
+                None => drop(tokio::spawn(serving)),
+            }
+        })
+    }
+
+    /// Opens the door over TCP, where that is asked for; gives the line that tells.
+    fn listen(&mut self, run: &RunId, arrivals: &mpsc::Sender<Arrival>) -> Option<String> {
+        let address = self.settings.listen?;
+        self.hall.as_ref()?;
+        let listener = match tcp::listen(address.0) {
+            Ok(listener) => listener,
+            Err(error) => {
+                return Some(format!(
+                    "warning: no health and metrics over HTTP: cannot listen at {address}: {error}; \
+                     --listen 0 takes a free port"
+                ));
+            }
+        };
+        let opened = listener.local_addr().map_or(address.0, |opened| opened);
+        let (token, told) = self.token(run, arrivals);
+        let door = Door {
+            board: self.board.clone(),
+            token,
+            name: self.settings.name.clone(),
+        };
+        self.hall.as_ref()?.serve(listener, door);
+        Some(format!("health and metrics at http://{opened}; {told}"))
+    }
+
+    /// The token, and what to say of it.
+    fn token(&mut self, run: &RunId, arrivals: &mpsc::Sender<Arrival>) -> (Option<Token>, String) {
+        let without = "/status and /health/detailed are at the control socket only";
+        if let Some(path) = self.settings.token_file.clone() {
+            let from = path.clone();
+            let read = within(PATIENCE, move || Token::read(&from));
+            return match read.and_then(|read| read) {
+                Ok(token) => {
+                    let told = format!(
+                        "the token for /status and /health/detailed is that in {}",
+                        path.display()
+                    );
+                    (Some(token), told)
+                }
+                Err(error) => {
+                    let why = format!("the token in {} cannot be used: {error}", path.display());
+                    (None, format!("{why}; {without}"))
+                }
+            };
+        }
+        let Some(runtime) = dirs::runtime() else {
+            return (
+                None,
+                format!("there is no runtime directory for a token; {without}"),
+            );
+        };
+        let token = match Token::make() {
+            Ok(token) => token,
+            Err(error) => return (None, format!("no token can be made: {error}; {without}")),
+        };
+        let path = control::token(&runtime, &run.within(prepare::PATIENCE));
+        let told = format!(
+            "the token for /status and /health/detailed is in {}",
+            path.display()
+        );
+        self.token = Some(path.clone());
+        let (copy, arrivals) = (token.copy(), arrivals.clone());
+        let writing = move || {
+            if let Err(error) = copy.write(&path) {
+                let text = format!("the token cannot be written to {}: {error}", path.display());
+                drop(arrivals.blocking_send(Arrival::Trouble(text)));
+            }
+        };
+        // Without it nobody has the token, and all else is served.
+        drop(
+            std::thread::Builder::new()
+                .name("token".to_owned())
+                .spawn(writing),
+        );
+        (Some(token), told)
+    }
+
+    /// Ends all of it: lets nobody else in, has the last look written, and takes the token away.
+    pub(super) fn finish(self) {
+        if let Some(hall) = self.hall {
+            hall.finish();
+        }
+        if let Some(writing) = self.writing {
+            writing.finish();
+        }
+        if let Some(token) = self.token {
+            let _ = within(PATIENCE, move || std::fs::remove_file(token));
+        }
+    }
+}
