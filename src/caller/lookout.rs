@@ -25,6 +25,8 @@ pub struct Seen {
     pub gate: Option<Gate>,
     /// When an answer was last understood.
     pub last_good: Option<Timestamp>,
+    /// Requests without any answer since the last one.
+    pub unanswered: u64,
 }
 
 impl Seen {
@@ -34,6 +36,8 @@ impl Seen {
             counters: self.counters.and(other.counters),
             gate: self.gate.max(other.gate),
             last_good: self.last_good.max(other.last_good),
+            // One address that answers is enough.
+            unanswered: self.unanswered.min(other.unanswered),
         }
     }
 }
@@ -57,6 +61,7 @@ impl Lookout {
                 counters: state.counters,
                 gate: state.breaker.as_ref().map(super::limits::Breaker::gate),
                 last_good: state.last_good,
+                unanswered: state.unanswered,
             };
             let both = match all.remove(name) {
                 Some(before) => before.and(&seen),

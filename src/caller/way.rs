@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) breaker: Option<Breaker>,
     /// When an answer was last understood.
     pub(super) last_good: Option<Timestamp>,
+    /// Requests without any answer since the last one.
+    pub(super) unanswered: u64,
     timeouts: Option<Timeouts>,
     pub(super) counters: Counters,
 }
@@ -56,6 +58,7 @@ impl Line {
                 bucket: resilience.bucket.map(|pace| Bucket::new(pace, now)),
                 breaker: resilience.breaker.map(Breaker::new),
                 last_good: None,
+                unanswered: 0,
                 timeouts: resilience.timeout.map(Timeouts::new),
                 counters: Counters::default(),
             }),
@@ -227,6 +230,11 @@ impl Way<'_> {
             Err(_) => return outcome.map_err(|error| (error, told)),
         };
         *counter += 1;
+        let is_lost = matches!(
+            outcome,
+            Err(CallError::Unreachable { .. } | CallError::TimedOut { .. })
+        );
+        state.unanswered = if is_lost { state.unanswered + 1 } else { 0 };
         if let Some(breaker) = &mut state.breaker {
             let was_open = breaker.is_open();
             breaker.ended(now, outcome.as_ref().is_err_and(CallError::is_illness));

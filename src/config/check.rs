@@ -17,6 +17,7 @@ use crate::caller::is_base_url;
 use crate::cli::flags;
 use crate::forecast::zones;
 use crate::parse;
+use crate::serve::address::host_name;
 use crate::source::Name;
 
 /// More names than this are not listed where one is misspelt.
@@ -116,6 +117,7 @@ fn word_of(kind: &Kind, text: &str) -> Result<Value, String> {
                 "it {why}; expected `https://HOST[/PATH]`, without user, query or fragment"
             )),
         },
+        Kind::Host => is(&host_name(text)?),
         // Not quoted: some will put a key there.
         Kind::Path => match Path::new(text).is_absolute() {
             true => is(text),

@@ -109,6 +109,8 @@ pub struct Config {
     pub energy: Energy,
     /// `[ledger]`.
     pub ledger: Ledger,
+    /// `[serve]`.
+    pub serve: Serve,
 }
 
 /// `[energy]`: what is metered, and where meters are found.
@@ -133,6 +135,15 @@ pub struct Ledger {
     pub largest: Option<Told<u64>>,
     /// `signing_key`: an Ed25519 key in PEM that heads are signed with.
     pub signing_key: Option<Told<PathBuf>>,
+}
+
+/// `[serve]`: who may ask for health and metrics, and as whom.
+#[derive(Clone, Debug, Default)]
+pub struct Serve {
+    /// `name`: a name that is this machine's, beside those of loopback.
+    pub name: Option<Told<String>>,
+    /// `token_file`: holds the token, in place of one made for each run.
+    pub token_file: Option<Told<PathBuf>>,
 }
 
 /// `[sources.NAME]`.

@@ -69,6 +69,7 @@ fn of(key: &Key) -> Value {
         Kind::Zone | Kind::Source | Kind::Text | Kind::Secret => text(),
         Kind::Sources | Kind::Texts => listed(text()),
         Kind::BaseUrl => json!({ "type": "string", "pattern": "^https?://" }),
+        Kind::Host => json!({ "type": "string", "pattern": "^[A-Za-z0-9.-]+$" }),
         Kind::Path => json!({ "type": "string", "pattern": "^/" }),
         Kind::OneOf(known) => json!({ "enum": known }),
         Kind::AnyOf(known) => listed(json!({ "enum": known })),

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{Config, Energy, Ledger, Source, Told, Values};
+use super::{Config, Energy, Ledger, Serve, Source, Told, Values};
 use crate::caller::limits::Resilience;
 use crate::ledger::entry::Share;
 use crate::source::electricity_maps::{Factors, Version};
@@ -48,6 +48,10 @@ impl Config {
                     by: told.by,
                 }),
                 signing_key: path(&values, "ledger.signing_key"),
+            },
+            serve: Serve {
+                name: told("serve.name"),
+                token_file: path(&values, "serve.token_file"),
             },
             profile: profile.map(str::to_owned),
             values,

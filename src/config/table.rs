@@ -47,6 +47,8 @@ pub enum Kind {
     Sources,
     /// Where to ask: `https://HOST[/PATH]`.
     BaseUrl,
+    /// A name of a host, without a port.
+    Host,
     /// What is told to nobody.
     Secret,
     /// An absolute path.
@@ -181,7 +183,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn table() -> Vec<Key> {
-    use Kind::{BaseUrl, Count, OneOf, Path, Places, Secret, Share, Text, Time};
+    use Kind::{BaseUrl, Count, Host, OneOf, Path, Places, Secret, Share, Text, Time};
     use Takes::{AtOnce, NewRun, NextPlan};
     let mut keys = vec![
         Key::new(
@@ -467,6 +469,21 @@ fn table() -> Vec<Key> {
             "",
             NewRun,
             "An Ed25519 key in PEM that the head of the record is signed with",
+        ),
+        Key::new(
+            "serve.name",
+            Host,
+            "",
+            NewRun,
+            "A name of this machine that health and metrics may be asked by, beside those of loopback",
+        ),
+        Key::new(
+            "serve.token_file",
+            Path,
+            "",
+            NewRun,
+            "A file of yours with the token that more than health and metrics needs, in place of one made \
+             for each run",
         ),
     ]);
     keys

@@ -75,6 +75,7 @@ pub(super) fn example(key: &Key) -> String {
         Kind::Source => "\"watttime\"".to_owned(),
         Kind::Sources => "[\"energy-charts\", \"built-in\"]".to_owned(),
         Kind::BaseUrl => "\"https://example.org\"".to_owned(),
+        Kind::Host => "\"gpu7.example.org\"".to_owned(),
         Kind::Secret => "\"…\"".to_owned(),
         Kind::Path => format!("\"/path/to/{}\"", key.name().replace('_', "-")),
         Kind::Text => "\"…\"".to_owned(),

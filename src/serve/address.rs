@@ -11,8 +11,6 @@ use std::time::Duration;
 pub struct Settings {
     /// Where to listen; none: over the control socket alone.
     pub listen: Option<Address>,
-    /// Whether an address that others can reach is meant.
-    pub anywhere: bool,
     /// A name by which we may be asked, beside those of loopback.
     pub name: Option<String>,
     /// Holds the token, in place of one made at the start.
@@ -27,7 +25,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: None,
-            anywhere: false,
             name: None,
             token_file: None,
             metrics_file: None,

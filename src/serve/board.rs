@@ -80,6 +80,7 @@ impl Sources {
                 // Counters go on; the breaker of before is nobody's any more.
                 Some(before) => Seen {
                     gate: seen.gate,
+                    unanswered: seen.unanswered,
                     ..seen.and(&before)
                 },
                 None => seen,
@@ -296,6 +297,7 @@ mod tests {
                 },
                 gate: None,
                 last_good: None,
+                unanswered: 0,
             },
         );
         board.look_at(lookout());

@@ -89,6 +89,7 @@ pub(super) fn sample() -> Facts {
         },
         gate: Some(Gate::Closed),
         last_good: Some("2026-11-24T16:56:00Z".parse().unwrap()),
+        unanswered: 0,
     };
     Facts {
         about: About {

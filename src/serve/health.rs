@@ -251,25 +251,16 @@ fn sources(facts: &Facts) -> Check {
 
 /// What recent calls say of the network: nobody is asked for this.
 fn network(facts: &Facts) -> Check {
-    let sum = |of: fn(&crate::caller::limits::Counters) -> u64| -> u64 {
-        facts.sources.values().map(|seen| of(&seen.counters)).sum()
-    };
-    let calls = sum(|counters| counters.calls);
-    let lost = sum(|counters| counters.unreachable + counters.timed_out);
-    let seen = json!({ "is_offline": facts.is_offline, "calls": calls, "without_answer": lost });
-    let open = |gate: Option<Gate>| gate.is_some_and(|gate| gate != Gate::Closed);
-    let all_open = !facts.sources.is_empty() && facts.sources.values().all(|seen| open(seen.gate));
-    Check::ok("network", seen)
-        .but(
-            calls > 0 && lost == calls,
-            Status::Failed,
-            "no source was reached so far",
-        )
-        .but(
-            all_open,
-            Status::Degraded,
-            "no source is being asked: all fail of late",
-        )
+    let asked = || (facts.sources.values()).filter(|seen| seen.counters.calls > 0);
+    let calls: u64 = asked().map(|seen| seen.counters.calls).sum();
+    let unanswered: u64 = asked().map(|seen| seen.unanswered).sum();
+    let seen = json!({
+        "is_offline": facts.is_offline,
+        "calls": calls,
+        "unanswered_of_late": unanswered,
+    });
+    let is_lost = calls > 0 && asked().all(|seen| seen.unanswered > 0);
+    Check::ok("network", seen).but(is_lost, Status::Failed, "no source has answered of late")
 }
 
 fn meters(facts: &Facts, name: &'static str, is_of: fn(&str) -> bool) -> Check {
@@ -426,17 +417,9 @@ mod tests {
         let open = wrong(|facts, _| {
             facts.sources.get_mut("energy-charts").unwrap().gate = Some(Gate::Open);
         });
-        assert_eq!(
-            open,
-            [("sources", Status::Degraded), ("network", Status::Degraded)]
-        );
+        assert_eq!(open, [("sources", Status::Degraded)]);
         let lost = wrong(|facts, _| {
-            facts
-                .sources
-                .get_mut("energy-charts")
-                .unwrap()
-                .counters
-                .timed_out = 5;
+            facts.sources.get_mut("energy-charts").unwrap().unanswered = 2;
         });
         assert_eq!(lost, [("network", Status::Failed)]);
     }

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::support::child::Running;
 use crate::support::services::Services;
-use crate::support::supervised::{LONG, Supervised, both, outcome, run, script, trace};
+use crate::support::supervised::{LONG, Supervised, both, outcome, run, said, script, trace};
 use crate::support::{SOON, Sandbox, wait_for, wait_until};
 
 /// At once, never held, and seen on any free port.
@@ -157,6 +157,11 @@ fn a_run_is_seen_on_loopback_as_long_as_it_lasts() {
     let health: Value =
         serde_json::from_str(&found.get_with_token("/health/detailed").body).unwrap();
     assert_eq!(health["schema"], "catrain.health/1");
+    let shown = said(&sandbox, &["status", &id]);
+    assert!(
+        shown.contains(&format!("http://{}/health", found.address)),
+        "{shown}"
+    );
     let checks = health["checks"].as_array().unwrap();
     for name in [
         "supervisor",
@@ -374,7 +379,7 @@ fn a_source_that_is_given_up_is_degraded_and_says_so() {
     let mut command = run(&sandbox, &options, ["sleep", "600"]);
     services.serve(&mut command);
     let config =
-        "[resilience]\nattempts = 6\nretry_delay = \"1ms\"\ninterval = \"1ms\"\nburst = 20\n";
+        "[resilience]\nattempts = 6\nretry_delay = \"100ms\"\ninterval = \"10ms\"\nburst = 20\n";
     sandbox.write("config/config.toml", config);
     fs::set_permissions(
         sandbox.path("config/config.toml"),
@@ -407,9 +412,58 @@ fn a_source_that_is_given_up_is_degraded_and_says_so() {
         "{sources}"
     );
     // That it is well, as far as it can be, is another question.
-    assert_eq!(found.get("/ready").code, 200);
+    wait_until("it is ready", LONG, || found.get("/ready").code == 200);
     job.word(Word::Stop);
     job.end();
+}
+
+/// Of the manual of the file:
+/// > serve.token_file … A file of yours with the token that more than health and metrics needs
+#[test]
+fn one_token_and_one_name_may_be_configured_for_all_runs() {
+    let sandbox = Sandbox::new();
+    let token = sandbox.write("token", "0123456789abcdef-of-mine\n");
+    let config = format!(
+        "[run]\nlisten = 0\n[serve]\nname = \"gpu7.example.org\"\ntoken_file = \"{}\"\n",
+        token.display()
+    );
+    let config = sandbox.write("config/config.toml", &config);
+    for path in [&token, &config] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let mut job = Supervised::start(&sandbox, &mut run(&sandbox, &SERVED[..4], ["sleep", "600"]));
+    let found = Found::of(&job.running);
+    assert_eq!(found.token, token);
+    job.wait_for_state("running");
+    assert_eq!(found.get_with_token("/status").code, 200);
+    let named = |host: &str| {
+        let request = format!("GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        wait_for("an answer", SOON, || sent(&found.address, &request)).code
+    };
+    assert_eq!(named("gpu7.example.org:9090"), 200);
+    assert_eq!(named("gpu8.example.org:9090"), 421);
+    job.word(Word::Stop);
+    job.end();
+    assert!(token.exists(), "it is the user's");
+}
+
+#[test]
+fn a_stranger_s_file_opens_no_door() {
+    let sandbox = Sandbox::new();
+    for key in [
+        "listen = 0",
+        "listen-anywhere = true",
+        "metrics-file = \"/tmp/m.json\"",
+    ] {
+        sandbox.write("home/catrain.toml", &format!("[run]\n{key}\n"));
+        let refused = outcome(&mut run(&sandbox, &SERVED[..4], ["true"]));
+        assert_eq!(refused.status.code(), Some(2), "{key}: {refused:?}");
+        let said = &refused.stderr;
+        assert!(
+            said.contains("only allowed in your own configuration"),
+            "{said}"
+        );
+    }
 }
 
 /// A day that is lived out, an hour a second, whose first hours are dirty: the run is held, runs and is

@@ -17,6 +17,7 @@ mod settings;
 mod typed;
 
 use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +102,7 @@ pub fn run(
     let figures = settings::figures(args, &settled.config);
     let recording = paper::options(args, &settled.config);
     let energy = settled.config.energy.clone();
+    let to_serve = settings::serving(args, &settled.config.serve);
     let asking = prepare::Asking::of(args, &prepared);
     let sources = asking.sources(settled)?;
     let planned = settings::plan(args, &prepared, &figures, inherited)?;
@@ -130,7 +132,6 @@ pub fn run(
     }
     let setting = news_setting(args, &planned, writer.id());
     let about = paper::about(args, &prepared, &planned);
-    let to_serve = settings::serving(args);
     let (mut serving, lines) =
         Serving::start(to_serve, about, writer.id(), args.pue, &arrivals_sender);
     lines.iter().for_each(|line| talk.say(line));
@@ -158,8 +159,9 @@ pub fn run(
 
     let machine = Machine::new(planned.settings.clone(), begun);
     let trouble = Trouble::default();
-    let describe = || describer(args, &prepared, &writer, trouble.clone(), begun);
-    let told = serving.tells_status().then(describe);
+    let address = serving.address();
+    let describe = || describer(args, &prepared, &writer, trouble.clone(), begun, address);
+    let told = address.map(|_| describe());
     let watcher = serving.watcher(told, trouble.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -238,6 +240,7 @@ fn describer(
     writer: &Writer,
     trouble: Trouble,
     begun: Moment,
+    address: Option<SocketAddr>,
 ) -> Describe {
     let (run, name) = (writer.id(), paper::name_of(args));
     let zone = prepared.zone.clone();
@@ -247,6 +250,7 @@ fn describer(
         value["zone"] = zone.clone().into();
         value["replay"] = replay.into();
         value["started_at"] = begun.utc.to_string().into();
+        value["listen"] = address.map(|address| address.to_string()).into();
         value["ledger_trouble"] = trouble.borrow().clone().into();
         value
     })

@@ -7,6 +7,7 @@ mod hall;
 mod telling;
 mod writing;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub(super) struct Serving {
     settings: Settings,
     /// Where peers are talked to; none: there was no thread to be had.
     hall: Option<Hall>,
+    /// Where it is listened, once it is.
+    address: Option<SocketAddr>,
     /// The file of the token that was made.
     token: Option<PathBuf>,
     writing: Option<Writing>,
@@ -71,6 +74,7 @@ impl Serving {
             board,
             settings,
             hall: None,
+            address: None,
             token: None,
             writing: None,
         };
@@ -92,9 +96,9 @@ impl Serving {
         self.board.clone()
     }
 
-    /// Whether anybody may ask for the answer to `/status` here.
-    pub(super) fn tells_status(&self) -> bool {
-        self.settings.listen.is_some()
+    /// Where it is listened over TCP, where it is: there the answer to `/status` is asked for as well.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Tells the board what the deciding thread sees; `describe` makes the answer to `/status`.
@@ -140,7 +144,8 @@ impl Serving {
                 ));
             }
         };
-        let opened = listener.local_addr().map_or(address.0, |opened| opened);
+        let opened = listener.local_addr().unwrap_or(address.0);
+        self.address = Some(opened);
         let (token, told) = self.token(run, arrivals);
         let door = Door {
             board: self.board.clone(),

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::prepare::Prepared;
 use crate::cli::{self, LeftoverFate, PauseMode, PolicyName, RecipientName, RunArgs, UnprovedThen};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::Failure;
 use crate::executor::{Inherited, names_a_launcher};
 use crate::meter::Figures;
@@ -93,13 +93,13 @@ pub(super) fn check(args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// What is served of the run, and where.
-pub(super) fn serving(args: &RunArgs) -> serve::Settings {
+pub(super) fn serving(args: &RunArgs, config: &config::Serve) -> serve::Settings {
     serve::Settings {
         listen: args.listen,
-        anywhere: args.listen_anywhere,
         metrics_file: args.metrics_file.clone(),
         metrics_every: args.metrics_every,
-        ..serve::Settings::default()
+        name: config.name.as_ref().map(|told| told.value.clone()),
+        token_file: config.token_file.as_ref().map(|told| told.value.clone()),
     }
 }
 

@@ -65,6 +65,11 @@ pub(super) fn details(run: &Value, now: Timestamp, zone: &TimeZone) -> String {
     add("job", run["pid"].as_i64().map(|pid| format!("pid {pid}")));
     let ended = instant(&run["ended_at"]).map(|at| time(at, now, zone));
     add("ended", ended);
+    let served = run["listen"].as_str();
+    add(
+        "health",
+        served.map(|address| format!("http://{}/health", harmless(address))),
+    );
     add("continues", run["continues"].as_str().map(harmless));
     add("warning", run["ledger_trouble"].as_str().map(harmless));
     if run["ok"] != json!(true) {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::{Found, asked, day};
+use super::{Found, SERVED, asked};
 use crate::support::child::Running;
 use crate::support::services::Services;
 use crate::support::supervised::{LONG, Supervised, run};
@@ -74,15 +74,15 @@ fn promtool_has_nothing_to_say_against_the_metrics() {
     job.end();
 }
 
-/// A server of Prometheus on loopback that scrapes one run.
+/// A server of Prometheus on loopback that scrapes one run, as long as this lives.
 struct Server {
     address: String,
-    running: Running,
+    _running: Running,
 }
 
 impl Server {
     fn of(sandbox: &Sandbox, found: &Found) -> Self {
-        // Free now; whoever takes it meanwhile is found out by the server, which then ends.
+        // Free now, and a moment later.
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap().to_string();
         drop(free);
@@ -104,7 +104,7 @@ impl Server {
             .arg(format!("--web.listen-address={address}"));
         Self {
             address,
-            running: Running::start(&mut command),
+            _running: Running::start(&mut command),
         }
     }
 
@@ -145,27 +145,35 @@ fn a_server_of_prometheus_scrapes_a_run_and_answers_all_that_the_dashboard_asks(
         return;
     }
     let sandbox = Sandbox::new();
-    let mut options = day(&sandbox);
-    options.extend(["--listen".to_owned(), "0".to_owned()]);
-    let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    let mut job = Supervised::start(&sandbox, &mut run(&sandbox, &options, ["sleep", "600"]));
+    // A stretch of the record ends every second, so that sums grow while one looks.
+    sandbox.write("config/config.toml", "[ledger]\nsample = \"1s\"\n");
+    let services = Services::good();
+    let options = ["--power", "300", "-s", "energy-charts"];
+    let mut command = run(
+        &sandbox,
+        &[&SERVED[..], &options].concat(),
+        ["sleep", "600"],
+    );
+    services.serve(&mut command);
+    let mut job = Supervised::start(&sandbox, &mut command);
     let found = Found::of(&job.running);
     wait_until("the token is there", SOON, || found.token.exists());
-    let mut server = Server::of(&sandbox, &found);
-    let mut ended = || server.running.has_ended();
-    assert!(ended().is_none());
+    let server = Server::of(&sandbox, &found);
     wait_until("the run is scraped", LONG, || {
         server.value("up") == Some(1.0)
     });
-    wait_until("its energy is known and grows", LONG, || {
-        let rate = server.value("rate(catrain_energy_joules_total[10s])");
+    job.pause();
+    wait_until("its energy grows", LONG, || {
+        let rate = server.value("sum(rate(catrain_energy_joules_total[10s]))");
         rate.is_some_and(|watts| watts > 0.0)
     });
     let id = job.id();
     let named = wait_for("its name is known", SOON, || server.ask("catrain_run_info"));
     assert_eq!(named["data"]["result"][0]["metric"]["run"], id, "{named}");
-    let held = "max_over_time(catrain_phase{phase=\"held\"}[1m])";
-    assert_eq!(server.value(held), Some(1.0), "it was held before");
+    wait_until("its pause is known", LONG, || {
+        server.value("catrain_phase{phase=\"paused\"}") == Some(1.0)
+    });
+    job.resume();
     wait_until("it runs", LONG, || {
         server.value("catrain_phase{phase=\"running\"}") == Some(1.0)
     });
