@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -27,7 +27,8 @@ const GOOD_FOR: Duration = Duration::from_millis(200);
 /// What is known of a run.
 pub struct Board {
     about: About,
-    run: Box<dyn Fn() -> String + Send + Sync>,
+    /// The run's id, and who tells it.
+    run: (OnceLock<String>, Box<dyn Fn() -> String + Send + Sync>),
     latest: Mutex<Option<Latest>>,
     tally: Mutex<Tally>,
     sources: Mutex<Sources>,
@@ -96,7 +97,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Board {
-    /// An empty one, of the run whose id `run` tells at once.
+    /// An empty one, of the run whose id `run` tells; it is asked once.
     pub fn new(
         about: About,
         run: impl Fn() -> String + Send + Sync + 'static,
@@ -105,7 +106,7 @@ impl Board {
     ) -> Self {
         Self {
             about,
-            run: Box::new(run),
+            run: (OnceLock::new(), Box::new(run)),
             latest: Mutex::default(),
             tally: Mutex::new(tally),
             sources: Mutex::default(),
@@ -181,7 +182,7 @@ impl Board {
         let sources = lock(&self.sources);
         Facts {
             about: self.about.clone(),
-            run: (self.run)(),
+            run: self.run.0.get_or_init(&self.run.1).clone(),
             seen_ago_s: latest
                 .as_ref()
                 .map(|latest| monotonic().saturating_sub(latest.at).as_secs_f64()),

@@ -7,12 +7,12 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 
 use super::facts::Own;
@@ -50,7 +50,7 @@ pub struct Space {
 pub struct Lookers {
     /// Our directories, by name.
     directories: Vec<(&'static str, PathBuf)>,
-    /// What was last seen, and when.
+    /// What was last seen, and when. Held over a look: whoever comes meanwhile sees what it sees.
     last: Mutex<Option<(Duration, Host)>>,
     is_looking: Arc<AtomicBool>,
 }
@@ -67,10 +67,9 @@ impl Lookers {
 
     /// What is seen now, or was a few seconds ago. Takes two seconds at most.
     pub async fn look(&self) -> Host {
-        let lock = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = monotonic();
-        if let Some((at, host)) = &*lock()
-            && now.saturating_sub(*at) < GOOD_FOR
+        let mut last = self.last.lock().await;
+        if let Some((at, host)) = &*last
+            && monotonic().saturating_sub(*at) < GOOD_FOR
         {
             return host.clone();
         }
@@ -78,7 +77,7 @@ impl Lookers {
             disks: self.disks().await,
             ..around()
         };
-        *lock() = Some((monotonic(), host.clone()));
+        *last = Some((monotonic(), host.clone()));
         host
     }
 
@@ -185,6 +184,13 @@ mod tests {
         assert!(space.total > 0 && space.free <= space.total);
         drop(here);
         assert!(lookers.look().await.disks[0].1.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_comes_during_a_look_sees_what_it_sees() {
+        let lookers = Lookers::new(vec![("state", PathBuf::from("/"))]);
+        let (one, other) = tokio::join!(lookers.look(), lookers.look());
+        assert!(one.disks[0].1.is_ok() && one.disks == other.disks);
     }
 
     #[tokio::test]

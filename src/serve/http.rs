@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Where peers come in.
-pub trait Door {
+pub trait Entrance {
     /// What they are talked to over.
     type Stream: Send + 'static;
 
@@ -40,7 +40,7 @@ pub trait Door {
     fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-impl Door for UnixListener {
+impl Entrance for UnixListener {
     type Stream = UnixStream;
 
     async fn accept(&self) -> io::Result<UnixStream> {
@@ -48,7 +48,7 @@ impl Door for UnixListener {
     }
 }
 
-impl Door for TcpListener {
+impl Entrance for TcpListener {
     type Stream = TcpStream;
 
     async fn accept(&self) -> io::Result<TcpStream> {
@@ -58,10 +58,10 @@ impl Door for TcpListener {
 
 /// Talks to those who come in, so many at a time, until it is `over`; more wait in the kernel's queue.
 /// Then nobody else is let in, and those who are being answered have a moment.
-pub async fn attend<D, C, F>(door: D, at_once: u32, over: impl Future<Output = ()>, converse: C)
+pub async fn attend<E, C, F>(entrance: E, at_once: u32, over: impl Future<Output = ()>, converse: C)
 where
-    D: Door,
-    C: Fn(D::Stream) -> F,
+    E: Entrance,
+    C: Fn(E::Stream) -> F,
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(at_once as usize));
@@ -69,7 +69,7 @@ where
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await;
-            (place, door.accept().await)
+            (place, entrance.accept().await)
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
@@ -86,7 +86,7 @@ where
             _ => sleep(AGAIN).await,
         }
     }
-    drop(door);
+    drop(entrance);
     let _ = timeout(GRACE, places.acquire_many(at_once)).await;
 }
 

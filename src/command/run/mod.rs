@@ -134,7 +134,14 @@ pub fn run(
     let about = paper::about(args, &prepared, &planned);
     let (mut serving, lines) =
         Serving::start(to_serve, about, writer.id(), args.pue, &arrivals_sender);
-    lines.iter().for_each(|line| talk.say(line));
+    for line in &lines {
+        talk.say(line);
+        if let Some(text) = line.strip_prefix("warning: ") {
+            let text = text.to_owned();
+            let what = What::Warning { text };
+            drop(writer.record(begun.utc, begun.elapsed, what, Sync::Later));
+        }
+    }
     let existence = Existence::new(Waiting {
         launched,
         claim,
@@ -200,7 +207,7 @@ pub fn run(
         Ok::<_, Failure>((over, teller))
     })?;
     runtime.shutdown_background();
-    serving.finish();
+    drop(serving);
     let failed_late = still_running.wait();
     existence.settle(ending::END_PATIENCE);
     let talk = person.finish();

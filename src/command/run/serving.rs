@@ -4,13 +4,14 @@
 //! just as well, and that is said.
 
 mod hall;
+mod pass;
 mod telling;
 mod writing;
 
+use std::cell::Cell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc as std_mpsc;
 
 use tokio::sync::mpsc;
 
@@ -19,7 +20,6 @@ use super::prepare;
 use crate::control;
 use crate::dirs;
 use crate::ledger::RunId;
-use crate::patience::within;
 use crate::serve::facts::About;
 use crate::serve::host::Lookers;
 use crate::serve::tally::Tally;
@@ -29,11 +29,9 @@ use crate::serve::{Board, Settings};
 use crate::supervise::{Arrival, Describe, Serve, Watcher};
 use crate::units::Pue;
 use hall::Hall;
+use pass::Kept;
 use telling::Telling;
 use writing::Writing;
-
-/// How long a token may take to be read before the start, and to be removed at the end.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is served of a run while it goes on.
 pub(super) struct Serving {
@@ -43,8 +41,8 @@ pub(super) struct Serving {
     hall: Option<Hall>,
     /// Where it is listened, once it is.
     address: Option<SocketAddr>,
-    /// The file of the token that was made.
-    token: Option<PathBuf>,
+    /// The token that was made, in its file.
+    token: Option<(std_mpsc::Receiver<()>, Kept)>,
     writing: Option<Writing>,
 }
 
@@ -121,7 +119,15 @@ impl Serving {
     pub(super) fn serve(&self) -> Serve {
         let board = self.board.clone();
         let handle = self.hall.as_ref().map(|hall| hall.handle.clone());
+        let token = self.token.as_ref().map(|(_, kept)| kept.clone());
+        let is_first = Cell::new(true);
         Box::new(move |listener, requests| {
+            // Where the socket had to be made anew, the token beside it is gone as well.
+            if !is_first.replace(false)
+                && let Some(token) = &token
+            {
+                drop(token.write());
+            }
             let serving = control::serve(listener, requests, Some(board.clone()));
             match &handle {
                 Some(handle) => drop(handle.spawn(serving)),
@@ -158,66 +164,46 @@ impl Serving {
 
     /// The token, and what to say of it.
     fn token(&mut self, run: &RunId, arrivals: &mpsc::Sender<Arrival>) -> (Option<Token>, String) {
-        let without = "/status and /health/detailed are at the control socket only";
-        if let Some(path) = self.settings.token_file.clone() {
-            let from = path.clone();
-            let read = within(PATIENCE, move || Token::read(&from));
-            return match read.and_then(|read| read) {
-                Ok(token) => {
-                    let told = format!(
-                        "the token for /status and /health/detailed is that in {}",
-                        path.display()
-                    );
-                    (Some(token), told)
-                }
-                Err(error) => {
-                    let why = format!("the token in {} cannot be used: {error}", path.display());
-                    (None, format!("{why}; {without}"))
-                }
-            };
-        }
-        let Some(runtime) = dirs::runtime() else {
-            return (
-                None,
-                format!("there is no runtime directory for a token; {without}"),
-            );
-        };
-        let token = match Token::make() {
-            Ok(token) => token,
-            Err(error) => return (None, format!("no token can be made: {error}; {without}")),
-        };
-        let path = control::token(&runtime, &run.within(prepare::PATIENCE));
-        let told = format!(
-            "the token for /status and /health/detailed is in {}",
-            path.display()
-        );
-        self.token = Some(path.clone());
-        let (copy, arrivals) = (token.copy(), arrivals.clone());
-        let writing = move || {
-            if let Err(error) = copy.write(&path) {
-                let text = format!("the token cannot be written to {}: {error}", path.display());
-                drop(arrivals.blocking_send(Arrival::Trouble(text)));
+        let for_what = "/status and /health/detailed";
+        let (token, path) = match &self.settings.token_file {
+            Some(path) => (pass::read(path), path.clone()),
+            None => {
+                let Some(runtime) = dirs::runtime() else {
+                    let told = "there is no runtime directory for a token".to_owned();
+                    return (None, told);
+                };
+                let path = control::token(&runtime, &run.within(prepare::PATIENCE));
+                let made = Kept::make(path.clone(), arrivals.clone()).map(|(token, kept)| {
+                    self.token = Some((kept.write(), kept));
+                    token
+                });
+                (made, path)
             }
         };
-        // Without it nobody has the token, and all else is served.
-        drop(
-            std::thread::Builder::new()
-                .name("token".to_owned())
-                .spawn(writing),
-        );
-        (Some(token), told)
+        match token {
+            Ok(token) => {
+                let told = format!("the token for {for_what} is in {}", path.display());
+                (Some(token), told)
+            }
+            Err(why) => (
+                None,
+                format!("{for_what} are at the control socket only: {why}"),
+            ),
+        }
     }
+}
 
+impl Drop for Serving {
     /// Ends all of it: lets nobody else in, has the last look written, and takes the token away.
-    pub(super) fn finish(self) {
-        if let Some(hall) = self.hall {
+    fn drop(&mut self) {
+        if let Some(hall) = self.hall.take() {
             hall.finish();
         }
-        if let Some(writing) = self.writing {
+        if let Some(writing) = self.writing.take() {
             writing.finish();
         }
-        if let Some(token) = self.token {
-            let _ = within(PATIENCE, move || std::fs::remove_file(token));
+        if let Some((written, kept)) = self.token.take() {
+            kept.remove(&written);
         }
     }
 }

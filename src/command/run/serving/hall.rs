@@ -69,11 +69,13 @@ impl Hall {
 
     /// Serves a door until it is over.
     pub(super) fn serve(&self, listener: std::net::TcpListener, door: Door) {
-        // It ends with the runtime; those who are being answered then have their moment there.
-        drop(
-            self.handle
-                .spawn(tcp::serve(listener, door, std::future::pending())),
-        );
+        let (busy, mut over) = (self.busy.clone(), self.over.subscribe());
+        self.handle.spawn(async move {
+            let over = async { drop(over.changed().await) };
+            // A listener that cannot be used serves nobody; the job runs.
+            let _ = tcp::serve(listener, door, over).await;
+            drop(busy);
+        });
     }
 }
 
