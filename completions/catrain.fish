@@ -63,6 +63,9 @@ budget\t'The earliest end within `--carbon-budget`'
 now\t'At once, never paused'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l threshold -d 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l on-budget -d 'What follows when the carbon budget is used up' -r -f -a "warn\t'Say so'
+pause\t'Hold the job, as `catrain pause` does, until `catrain resume`'
+stop\t'End the job, as `catrain stop` does'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-run -d 'Least time from a start or resume to the next pause' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-pause -d 'Least time paused' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l pause-with -d 'How the job is paused [default: stop, or the preset\'s]' -r -f -a "stop\t'Stop every process, and continue them later'
@@ -260,6 +263,9 @@ budget\t'The earliest end within `--carbon-budget`'
 now\t'At once, never paused'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l threshold -d 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l on-budget -d 'What follows when the carbon budget is used up' -r -f -a "warn\t'Say so'
+pause\t'Hold the job, as `catrain pause` does, until `catrain resume`'
+stop\t'End the job, as `catrain stop` does'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l min-run -d 'Least time from a start or resume to the next pause' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l min-pause -d 'Least time paused' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l pause-with -d 'How the job is paused [default: stop, or the preset\'s]' -r -f -a "stop\t'Stop every process, and continue them later'
