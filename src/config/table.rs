@@ -2,10 +2,10 @@
 //! sets it, who may set it, and when a change of it counts. The checks, `config init`, `show` and
 //! `schema`, the manual page of the file and what `reload` answers all follow from this table.
 //!
-//! The keys of `[run]` are the flags of `catrain run`, as [`super::flags`] reads them off the command line's own
+//! The keys of `[run]` are the flags of `catrain run`, as `super::flags` reads them off the command line's own
 //! definition.
 //!
-//! To add a key: a line in [`table`], and a reader of it in `values.rs`.
+//! To add a key: a line in `table`, and a reader of it in `values.rs`.
 
 use std::sync::LazyLock;
 use std::time::Duration;
