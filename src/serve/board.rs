@@ -149,9 +149,9 @@ impl Board {
         };
     }
 
-    /// So many alerts over a channel came to this, in all.
-    pub fn alerts(&self, channel: &'static str, outcome: &'static str, count: u64) {
-        lock(&self.alerts).insert((channel, outcome), count);
+    /// So many more alerts over a kind of channel (`webhook`) came to this (`delivered`, `failed`).
+    pub fn alerted(&self, channel: &'static str, outcome: &'static str, more: u64) {
+        *lock(&self.alerts).entry((channel, outcome)).or_default() += more;
     }
 
     /// The answer to `/status`, as of a second ago.
@@ -281,6 +281,17 @@ mod tests {
                 .not_alive()
                 .is_some_and(|why| why.contains("31 s ago"))
         );
+    }
+
+    #[test]
+    fn alerts_are_counted_by_channel_and_outcome() {
+        let board = board();
+        board.alerted("webhook", "delivered", 2);
+        board.alerted("webhook", "delivered", 1);
+        board.alerted("email", "failed", 1);
+        let page = String::from_utf8(board.page(Form::Classic, false).to_vec()).unwrap();
+        let line = "catrain_alerts_total{channel=\"webhook\",outcome=\"delivered\"} 3.0";
+        assert!(page.contains(line), "{page}");
     }
 
     #[test]

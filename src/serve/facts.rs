@@ -107,7 +107,7 @@ pub(super) fn sample() -> Facts {
         sources: BTreeMap::from([("energy-charts".to_owned(), seen)]),
         is_offline: false,
         ledger_trouble: None,
-        alerts: BTreeMap::from([(("webhook", "sent"), 3)]),
+        alerts: BTreeMap::from([(("webhook", "delivered"), 3)]),
         missed: 0,
         own: Own {
             processor_s: 0.25,
