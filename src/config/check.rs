@@ -16,6 +16,7 @@ use super::{Layer, Problem};
 use crate::caller::is_base_url;
 use crate::cli::flags;
 use crate::forecast::zones;
+use crate::log::Levels;
 use crate::parse;
 use crate::source::Name;
 
@@ -126,6 +127,7 @@ fn word_of(kind: &Kind, text: &str) -> Result<Value, String> {
             true => is(text),
             false => Err(format!("`{text}` is not known; {}", nearest(text, known))),
         },
+        Kind::Levels => text.parse::<Levels>().and_then(|_| is(text)),
         Kind::Time(least, most) => time(text, *least, *most).map(Value::Time),
         Kind::Flag(flag) => flags::check(&flag.name, text).and_then(|()| is(text)),
         _ => is(text),

@@ -4,9 +4,9 @@
 //! environment and half a minute to end; then its group is killed. What it writes goes to standard
 //! error, since standard output is the job's.
 
-use std::ffi::OsString;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::Sender;
 
+use super::hidden;
 use crate::cli::RunArgs;
-use crate::clock::Moment;
+use crate::clock::{Moment, monotonic};
 use crate::executor::{Inherited, spawn};
-use crate::keys;
 use crate::ledger::RunId;
 use crate::ledger::entry::Exit;
 use crate::patience::within;
@@ -31,6 +31,8 @@ use crate::words;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one that was killed may take to be gone.
 const LAST_BREATH: Duration = Duration::from_secs(5);
+/// How often it is looked whether the end of the run is in haste.
+const LOOK: Duration = Duration::from_millis(100);
 /// The run's id is waited for no longer than this, by the command's own thread.
 const ID_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -54,14 +56,23 @@ pub(super) struct Hooks {
 pub(super) struct StillRunning(mpsc::Receiver<Option<String>>);
 
 impl StillRunning {
-    /// Waits until all have ended, each within its own limit; what went wrong with them after the
-    /// run was over, in words.
-    pub(super) fn wait(self) -> Vec<String> {
+    /// Waits until all have ended, each within its own limit, or until there is no time for it any
+    /// more; what went wrong with them after the run was over, in words.
+    pub(super) fn wait(self, is_in_haste: impl Fn() -> bool) -> Vec<String> {
+        let give_up = monotonic() + patience() + LAST_BREATH;
         let mut told = Vec::new();
-        while let Ok(unheard) = self.0.recv_timeout(patience() + LAST_BREATH) {
-            told.extend(unheard);
+        loop {
+            match self.0.recv_timeout(LOOK) {
+                Ok(unheard) => told.extend(unheard),
+                Err(RecvTimeoutError::Disconnected) => return told,
+                Err(RecvTimeoutError::Timeout) if is_in_haste() => {
+                    told.push("a command of yours still runs, and is not waited for".to_owned());
+                    return told;
+                }
+                Err(RecvTimeoutError::Timeout) if monotonic() >= give_up => return told,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         }
-        told
     }
 }
 
@@ -149,7 +160,7 @@ fn carry_out(
 ) -> Option<String> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::null());
-    for name in secrets() {
+    for name in hidden::variables() {
         shell.env_remove(name);
     }
     shell.env("CATRAIN_RUN", run);
@@ -182,10 +193,6 @@ fn carry_out(
         Ok(status) => Some(format!("failed ({status})")),
         Err(error) => Some(format!("could not be waited for ({error})")),
     }
-}
-
-fn secrets() -> Vec<OsString> {
-    keys::secret_variables(std::env::vars_os().map(|(name, _)| name))
 }
 
 /// What a command is told.
