@@ -46,6 +46,8 @@ pub(super) type Voice = Box<dyn Fn(&str) -> bool + Send>;
 /// What the thread is told.
 pub(super) enum Message {
     Event(Event),
+    /// There will be a run: lines wait a moment for its id.
+    ExpectRun,
     Run(RunId),
     Voice(Voice),
     /// There is something to look at.
@@ -308,6 +310,9 @@ struct Writer {
     /// How long the next line waits for it.
     id_patience: Duration,
     host: String,
+    /// Whether a run is about to be there, and what came before it.
+    expects_run: bool,
+    early: Vec<Event>,
     held: VecDeque<String>,
 }
 
@@ -333,6 +338,8 @@ impl Writer {
             id: None,
             id_patience: ID_PATIENCE,
             host: host.to_string_lossy().into_owned(),
+            expects_run: false,
+            early: Vec::new(),
             held: VecDeque::new(),
         }
     }
@@ -343,19 +350,29 @@ impl Writer {
                 Ok(message) => message,
                 Err(TryRecvError::Disconnected) => break,
                 Err(TryRecvError::Empty) if is_finishing.load(Ordering::Acquire) => break,
-                Err(TryRecvError::Empty) if self.held.is_empty() => match inbox.recv() {
-                    Ok(message) => message,
-                    Err(_) => break,
-                },
+                Err(TryRecvError::Empty) if self.held.is_empty() && self.early.is_empty() => {
+                    match inbox.recv() {
+                        Ok(message) => message,
+                        Err(_) => break,
+                    }
+                }
                 Err(TryRecvError::Empty) => match inbox.recv_timeout(LOOK) {
                     Ok(message) => message,
-                    Err(RecvTimeoutError::Timeout) => Message::Wake,
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.write_early();
+                        Message::Wake
+                    }
                     Err(RecvTimeoutError::Disconnected) => break,
                 },
             };
             match message {
+                Message::Event(event) if self.expects_run => self.early.push(event),
                 Message::Event(event) => self.event(&event),
-                Message::Run(run) => self.run = Some(run),
+                Message::ExpectRun => self.expects_run = true,
+                Message::Run(run) => {
+                    self.run = Some(run);
+                    self.write_early();
+                }
                 Message::Voice(voice) => self.voice = Some(voice),
                 Message::Wake => {}
             }
@@ -363,7 +380,16 @@ impl Writer {
                 self.show_held();
             }
         }
+        self.write_early();
         self.show_held();
+    }
+
+    /// Nothing waits for a run any more.
+    fn write_early(&mut self) {
+        self.expects_run = false;
+        for event in std::mem::take(&mut self.early) {
+            self.event(&event);
+        }
     }
 
     fn event(&mut self, event: &Event) {
@@ -463,5 +489,170 @@ impl Writer {
             }
         }
         self.id.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tracing::{debug, error, info, info_span, warn};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+    use crate::ledger;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn desk(file: &Path, acts: Option<PathBuf>) -> Arc<Desk> {
+        Arc::new(Desk::new(Writing {
+            file: Some(file.to_owned()),
+            form: None,
+            rotation: Rotation::default(),
+            acts,
+            job_writes: Arc::default(),
+        }))
+    }
+
+    /// What a process says to this desk, as it stands in the file in the end.
+    fn said(
+        desk: &Arc<Desk>,
+        levels: &str,
+        acts: bool,
+        file: &Path,
+        say: impl FnOnce(),
+    ) -> Vec<serde_json::Value> {
+        let levels: Levels = levels.parse().unwrap();
+        let collector = desk.collector(Some(levels), acts);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(collector), say);
+        desk.finish(LONG);
+        lines(file)
+    }
+
+    fn lines(file: &Path) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_line_has_what_was_said_and_every_error_a_category() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("log");
+        let lines = said(&desk(&file, None), "debug", false, &file, || {
+            let _span = info_span!("a span is no line").entered();
+            debug!(source = "neso", duration_ms = 1.5, ok = true, "asked");
+            error!(category = Category::Disk.as_str(), "full");
+            error!("a bug");
+            tracing::trace!("not wanted");
+        });
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0]["message"], "asked");
+        assert_eq!(lines[0]["duration_ms"], 1.5);
+        assert_eq!(lines[0]["target"], "catrain::log::desk::tests");
+        assert_eq!(lines[1]["category"], "disk");
+        assert_eq!(lines[2]["category"], "internal");
+    }
+
+    #[test]
+    fn lines_that_came_before_the_run_has_an_id_have_it_too() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("log");
+        let desk = desk(&file, None);
+        let state = base.path().join("state");
+        let lines = said(&desk, "info", false, &file, || {
+            desk.tell(Message::ExpectRun);
+            info!("early");
+            let writer = ledger::Writer::begin(state, 7, ledger::Options::default());
+            desk.tell(Message::Run(writer.id()));
+            info!("late");
+        });
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0]["run"].is_string());
+        assert_eq!(lines[0]["run"], lines[1]["run"]);
+    }
+
+    #[test]
+    fn what_the_queue_cannot_take_is_counted_and_told() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("log");
+        let desk = desk(&file, None);
+        // Nobody reads yet.
+        for _ in 0..QUEUE + 5 {
+            desk.tell(Message::Wake);
+        }
+        let lines = said(&desk, "info", false, &file, || {
+            info!("lost");
+            // It may be the sixth that is lost, or find room by now.
+            while desk.dropped.load(Ordering::Relaxed) > 0 {
+                info!("one more");
+                std::thread::yield_now();
+            }
+        });
+        let told = lines.iter().filter_map(|line| line["lost"].as_u64());
+        assert!(told.sum::<u64>() >= 5, "{lines:?}");
+    }
+
+    #[test]
+    fn acts_have_a_file_of_their_own_whatever_is_logged() {
+        let base = tempfile::tempdir().unwrap();
+        let (file, acts) = (base.path().join("log"), base.path().join("audit.jsonl"));
+        let desk = desk(&file, Some(acts.clone()));
+        let logged = said(&desk, "error", true, &file, || {
+            let who = audit::Who {
+                uid: 7,
+                pid: Some(17),
+                program: Some("catrain\n".to_owned()),
+                login_uid: None,
+            };
+            audit::note("pause", None, &who, audit::Outcome::Done);
+            warn!("not logged");
+        });
+        assert!(logged.is_empty(), "{logged:?}");
+        let acts = lines(&acts);
+        assert_eq!(acts.len(), 1);
+        assert_eq!(acts[0]["schema"], "catrain.audit/1");
+        assert_eq!(acts[0]["act"], "pause");
+        assert_eq!(acts[0]["uid"], 7);
+        assert_eq!(acts[0]["program"], "catrain\n");
+        assert!(acts[0].get("login_uid").is_none());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_costs_lines_and_they_are_told_of_later() {
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("no/log");
+        std::fs::write(base.path().join("no"), "a file").unwrap();
+        let (sender, complaints) = std::sync::mpsc::channel();
+        let desk = desk(&file, None);
+        let lines = said(&desk, "info", false, &file, || {
+            desk.tell(Message::Voice(Box::new(move |text: &str| {
+                sender.send(text.to_owned()).is_ok()
+            })));
+            info!("one");
+            info!("two");
+            let complaint = complaints.recv_timeout(LONG).unwrap();
+            assert!(complaint.contains("nothing is logged to"), "{complaint}");
+            std::fs::remove_file(base.path().join("no")).unwrap();
+            info!("three");
+            info!("four");
+        });
+        let lost: u64 = lines.iter().filter_map(|line| line["lost"].as_u64()).sum();
+        let said = lines.iter().filter(|line| line["lost"].is_null()).count() as u64;
+        assert_eq!(
+            (lost + said, complaints.try_recv().is_err()),
+            (4, true),
+            "{lines:?}"
+        );
+        assert!(lost >= 1);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_words() {
+        let text = format!("{} {}", "a".repeat(LONGEST - 10), "b".repeat(100));
+        let cut = cut(text);
+        assert!(cut.ends_with("a…") && cut.len() < LONGEST, "{}", cut.len());
+        assert_eq!(super::cut("short".to_owned()), "short");
     }
 }

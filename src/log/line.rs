@@ -2,7 +2,7 @@
 //! be secret is an argument.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use tracing::Level;
 
 use crate::ledger::redact::{REDACTED, is_called_secret, redact_text};
@@ -91,38 +91,40 @@ impl Redactor<'_> {
     }
 
     fn json(&self, event: &Event, run: Option<&str>) -> String {
-        let mut line = Map::new();
-        line.insert("at".into(), format!("{:.3}", event.at).into());
-        line.insert("level".into(), event.level.as_str().to_lowercase().into());
-        line.insert("target".into(), event.target.clone().into());
-        if let Some(run) = run {
-            line.insert("run".into(), run.into());
-        }
-        line.insert("message".into(), self.clean(&event.message).0.into());
-        self.add_fields(event, &mut line);
-        Json::Object(line).to_string() + "\n"
+        let mut line = vec![
+            ("at", format!("{:.3}", event.at).into()),
+            ("level", event.level.as_str().to_lowercase().into()),
+            ("target", event.target.clone().into()),
+        ];
+        line.extend(run.map(|run| ("run", run.into())));
+        line.push(("message", self.clean(&event.message).0.into()));
+        self.document(line, event)
     }
 
     /// The line of an act in the audit stream.
     pub(super) fn act(&self, event: &Event, run: Option<&str>, host: &str) -> String {
-        let mut line = Map::new();
-        line.insert("schema".into(), "catrain.audit/1".into());
-        line.insert("at".into(), format!("{:.3}", event.at).into());
-        line.insert("host".into(), host.into());
-        if let Some(run) = run {
-            line.insert("run".into(), run.into());
-        }
-        line.insert("act".into(), self.clean(&event.message).0.into());
-        self.add_fields(event, &mut line);
-        Json::Object(line).to_string() + "\n"
+        let mut line = vec![
+            ("schema", "catrain.audit/1".into()),
+            ("at", format!("{:.3}", event.at).into()),
+            ("host", host.into()),
+        ];
+        line.extend(run.map(|run| ("run", run.into())));
+        line.push(("act", self.clean(&event.message).0.into()));
+        self.document(line, event)
     }
 
-    /// What has its place already is not overwritten.
-    fn add_fields(&self, event: &Event, line: &mut Map<String, Json>) {
+    /// One JSON document in the order that people read it in; a name that has its place already is not
+    /// taken twice.
+    fn document(&self, mut line: Vec<(&str, Json)>, event: &Event) -> String {
         for (name, value) in &event.fields {
-            let value = self.value(name, value);
-            line.entry(*name).or_insert(value);
+            if line.iter().all(|(taken, _)| taken != name) {
+                line.push((name, self.value(name, value)));
+            }
         }
+        let members: Vec<String> = (line.iter())
+            .map(|(name, value)| format!("{}:{value}", Json::from(*name)))
+            .collect();
+        format!("{{{}}}\n", members.join(","))
     }
 }
 
@@ -174,6 +176,7 @@ mod tests {
         let fields = vec![("ok", Value::Flag(true)), ("at", text("later"))];
         let line = written(&event("a\nb", fields), Form::Json);
         assert_eq!(line.matches('\n').count(), 1);
+        assert!(line.starts_with("{\"at\":\"2026-11-28T08:20:41.500Z\",\"level\":\"warn\""));
         let line: Json = serde_json::from_str(&line).unwrap();
         let wanted = serde_json::json!({
             "at": "2026-11-28T08:20:41.500Z", "level": "warn", "target": "catrain::caller::way",

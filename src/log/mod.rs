@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::error::Category;
 use crate::ledger::RunId;
 use desk::{Desk, Writing};
 pub use levels::Levels;
@@ -82,7 +83,11 @@ pub fn start(settings: &Settings, acts: Option<PathBuf>) -> Log {
     };
     let desk = Arc::new(Desk::new(writing));
     if levels.is_some() || acts.is_some() {
+        let levels_are_set = levels.is_some();
         let collector = desk.collector(levels, acts.is_some());
+        if levels_are_set {
+            hear_panics();
+        }
         // Somebody else's is no harm: it was asked for before.
         drop(tracing::subscriber::set_global_default(
             tracing_subscriber::registry().with(collector),
@@ -96,6 +101,11 @@ pub fn start(settings: &Settings, acts: Option<PathBuf>) -> Log {
 }
 
 impl Log {
+    /// There will be a run: lines wait a moment for its id, so that each has it.
+    pub fn expect_run(&self) {
+        self.desk.tell(desk::Message::ExpectRun);
+    }
+
     /// From now on each line has the id of this run, as soon as there is one.
     pub fn of_run(&self, run: RunId) {
         self.desk.tell(desk::Message::Run(run));
@@ -122,4 +132,16 @@ impl Log {
         self.job_writes(false);
         self.desk.finish(limit);
     }
+}
+
+/// Has a mistake of ours logged, and told as it always is.
+fn hear_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let category = Category::Internal.as_str();
+        let place = panic.location().map(ToString::to_string);
+        let why = panic.payload_as_str().unwrap_or("no reason given");
+        tracing::error!(category, place, why, "a bug: something has panicked");
+        usual(panic);
+    }));
 }

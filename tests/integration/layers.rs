@@ -40,6 +40,8 @@ const CORE: &[&str] = &[
     "caller/limits.rs",
     "caller/limits",
     "caller/wire.rs",
+    "log/levels.rs",
+    "log/line.rs",
     "report",
     "simulate",
 ];
@@ -130,6 +132,19 @@ const ABOVE: &[(&[&str], &[&str])] = &[
             "command",
             "cli",
             "talk",
+            "control",
+        ],
+    ),
+    (
+        &["log", "systemd.rs"],
+        &[
+            "source",
+            "caller",
+            "executor",
+            "meter",
+            "supervise",
+            "command",
+            "cli",
             "control",
         ],
     ),

@@ -87,8 +87,8 @@ impl Watcher for Journal {
                 processes,
                 took_us,
                 pid,
-            } => info!(action = word(action), processes, took_us, pid, "done"),
-            What::Refused { action, why } => warn!(action = word(action), why, "not done"),
+            } => info!(action = word(action), processes, took_us, pid, "acted"),
+            What::Refused { action, why } => warn!(action = word(action), why, "not acted"),
             What::Saved {
                 proof: Some(proof),
                 took_us,

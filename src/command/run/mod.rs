@@ -107,6 +107,7 @@ pub fn run(
         Signals::open(inherited).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
     let settings = logged.settings(configured.config.log.clone());
     let log = log::start(&settings, acts_of(&configured.config));
+    log.expect_run();
     let ended = supervise(args, &log, launched, signals, configured, inherited, look);
     if let Err(failure) = &ended {
         error!(category = failure.category().as_str(), why = %failure, "the run has failed");
