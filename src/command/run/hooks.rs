@@ -4,6 +4,7 @@
 //! environment and half a minute to end; then its group is killed. What it writes goes to standard
 //! error, since standard output is the job's.
 
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -21,6 +22,7 @@ use crate::clock::{Moment, monotonic};
 use crate::executor::{Inherited, spawn};
 use crate::ledger::RunId;
 use crate::ledger::entry::Exit;
+use crate::ledger::redact::redact_text;
 use crate::patience::within;
 use crate::report::text::harmless;
 use crate::supervise::machine::{Occasion, Phase};
@@ -135,7 +137,7 @@ impl Hooks {
         let body = move || {
             let id = run.within(ID_PATIENCE);
             let failed = carry_out(&command, &facts, &id, &inherited)
-                .map(|what| format!("{flag} {what}: {}", harmless(&command)));
+                .map(|what| format!("{flag} {what}: {}", harmless(&redact_text(&command))));
             // The run is not waited for; once it is over, it is who waits.
             let unheard = failed.filter(|text| {
                 let trouble = Arrival::Trouble(text.clone());
@@ -165,7 +167,8 @@ fn carry_out(
     }
     shell.env("CATRAIN_RUN", run);
     shell.envs(facts.iter().map(|(name, value)| (name, value)));
-    match nix::unistd::dup(std::io::stderr()) {
+    // Closed in whatever it starts, or that would hold the pipe open for whoever reads it.
+    match std::io::stderr().as_fd().try_clone_to_owned() {
         Ok(stderr) => shell.stdout(Stdio::from(stderr)),
         Err(_) => shell.stdout(Stdio::null()),
     };
