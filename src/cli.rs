@@ -66,6 +66,7 @@ pub struct LogArgs {
         global = true,
         value_name = "LEVELS",
         env = "CATRAIN_LOG",
+        hide_short_help = true,
         help_heading = "Log"
     )]
     pub log_level: Option<Levels>,
@@ -76,6 +77,7 @@ pub struct LogArgs {
         global = true,
         value_name = "PATH",
         env = "CATRAIN_LOG_FILE",
+        hide_short_help = true,
         value_hint = ValueHint::FilePath,
         help_heading = "Log"
     )]
@@ -88,6 +90,7 @@ pub struct LogArgs {
         value_name = "FORM",
         value_parser = log_form,
         env = "CATRAIN_LOG_FORMAT",
+        hide_short_help = true,
         help_heading = "Log"
     )]
     pub log_format: Option<Form>,

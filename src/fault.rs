@@ -97,7 +97,7 @@ points! {
     ResumeDecided = 120,
     /// The job was continued; that is not written down.
     ResumeDone = 121,
-    /// Signals are taken; the configuration is about to be read.
+    /// The configuration is about to be read; signals still mean what they mean to any program.
     Configuring = 200,
     /// The surroundings are about to be looked at.
     Preparing = 201,

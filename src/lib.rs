@@ -14,7 +14,7 @@
 //!
 //! | core: pure | adapters: I/O | shell |
 //! |---|---|---|
-//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] [`presets`] `supervise::{machine, progress}` `ledger::{adding, chain, entry, line, pace, standing}` [`caller::limits`] [`caller::wire`] [`report`] [`doctor`] [`simulate`] `archive::{form, held}` `meter::{pile, processors, given}` `meter::gpu::{gauge, share, visible, device}` | [`source`] over [`caller`] and [`archive`], [`keys`] [`executor`] [`listen`] [`meter`] [`ledger`] [`control`] [`talk`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
+//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] [`presets`] `supervise::{machine, progress}` `ledger::{adding, chain, entry, line, pace, standing}` [`caller::limits`] [`caller::wire`] [`report`] [`doctor`] [`simulate`] `archive::{form, held}` `log::{levels, line}` `meter::{pile, processors, given}` `meter::gpu::{gauge, share, visible, device}` | [`source`] over [`caller`] and [`archive`], [`keys`] [`executor`] [`listen`] [`meter`] [`ledger`] [`control`] [`talk`] [`log`] [`systemd`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
 //!
 //! Everything may use what stands to its left. The core names no I/O, no runtime, no clock and no
 //! randomness: time is a [`clock::Moment`] and an argument, and only `clock.rs` reads one. The driver

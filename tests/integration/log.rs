@@ -114,6 +114,75 @@ fn a_level_of_one_module_leaves_out_all_others_and_a_wrong_one_starts_nothing() 
 }
 
 #[test]
+fn a_run_logs_as_it_is_configured_and_what_is_typed_counts() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("logs/of-config");
+    let config = format!(
+        "[log]\nlevel = \"trace\"\nfile = \"{}\"\nlargest = 4096\nkeep = 1\n",
+        file.display()
+    );
+    sandbox.write("config/config.toml", &config);
+    for _ in 0..3 {
+        let ended = outcome(&mut run(&sandbox, &STILL, ["true"]));
+        assert!(ended.status.success(), "{ended:?}");
+    }
+    let kept = |name: &str| fs::metadata(sandbox.path(name)).map_or(0, |facts| facts.len());
+    assert!(kept("logs/of-config.1") > 2048 && kept("logs/of-config.1") <= 4096);
+    assert!(kept("logs/of-config") > 0 && kept("logs/of-config.2") == 0);
+
+    let typed = ["--log-level", "warn", "--log-file", "typed"];
+    let mut command = run(&sandbox, &[&STILL[..], &typed].concat(), ["false"]);
+    assert_eq!(outcome(&mut command).status.code(), Some(1));
+    let lines = lines(&sandbox, "home/typed");
+    assert_eq!(saying(&lines, "the job has failed").len(), 1, "{lines:?}");
+    assert!(
+        lines.iter().all(|line| line["level"] != "info"),
+        "{lines:?}"
+    );
+
+    sandbox.write("config/config.toml", "[log]\nlevel = \"inof\"\nkeep = -1\n");
+    let ended = outcome(&mut run(&sandbox, &STILL, ["touch", "started"]));
+    assert_eq!(ended.status.code(), Some(2));
+    for told in ["did you mean `info`?", "log.keep"] {
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
+    assert!(!sandbox.home().join("started").exists());
+}
+
+#[test]
+fn other_configurations_are_noted_and_nothing_is_where_that_is_switched_off() {
+    let sandbox = Sandbox::new();
+    let resilience = |attempts: u32| format!("[resilience]\nattempts = {attempts}\n");
+    sandbox.write("config/config.toml", &resilience(3));
+    let mut command = run(&sandbox, &STILL, ["sleep", "100"]);
+    let supervised = Supervised::start(&sandbox, &mut command);
+    supervised.wait_for_state("running");
+    sandbox.write("config/config.toml", &resilience(5));
+    said(&sandbox, &["reload"]);
+    let acts = wait_for("both are noted", SOON, || {
+        let acts = lines(&sandbox, "state/audit.jsonl");
+        let is_there = |name: &str| acts.iter().any(|act| act["act"] == name);
+        (is_there("reload") && is_there("configuration")).then_some(acts)
+    });
+    let taken = acts
+        .iter()
+        .find(|act| act["act"] == "configuration")
+        .unwrap();
+    assert_eq!(taken["run"], supervised.id());
+    assert!(taken["of"].is_string(), "{taken}");
+    drop(supervised);
+
+    let sandbox = Sandbox::new();
+    sandbox.write("config/config.toml", "[log]\naudit = false\n");
+    let mut command = run(&sandbox, &STILL, ["sleep", "100"]);
+    let mut run = Supervised::start(&sandbox, &mut command);
+    run.wait_for_state("running");
+    run.word(Word::Stop);
+    run.end();
+    assert!(!sandbox.state_dir().join("audit.jsonl").exists());
+}
+
+#[test]
 fn each_call_is_logged_with_how_long_it_took_and_whether_it_was_one() {
     let sandbox = Sandbox::new();
     let services = Services::good();
@@ -523,6 +592,12 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
         sinks.push((file.to_owned(), fs::read(sandbox.path(file)).unwrap()));
     }
     for (name, bytes) in &sinks {
+        // A version of the configuration is the user's own file as it was, for that user alone.
+        if name.contains("/state/config/") {
+            let mode = fs::metadata(name).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+            continue;
+        }
         let text = String::from_utf8_lossy(bytes);
         for secret in ours.iter().chain(&jobs) {
             let at = text.find(secret);

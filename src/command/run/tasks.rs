@@ -2,8 +2,9 @@
 //! time that it may take.
 //!
 //! A limit is kept by who does the task: what may block has a thread of its own, and is left behind
-//! in the end. TERM or INT in the middle of any of them ends the run cleanly. Before the loop they wait,
-//! no longer than these limits, and the loop ends by them before it starts a job. After the loop the
+//! in the end. TERM or INT in the middle of any of them ends the run cleanly. Until the signals are taken,
+//! right after the configuration is read, they end it as they end any program; then they wait, no
+//! longer than these limits, and the loop ends by them before it starts a job. After the loop the
 //! exit is the job's, whatever comes; only the user's own commands are not waited for any longer.
 
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub(in crate::command) enum Task {
     Record,
     /// Ask sources and open the control socket: both go on beside everything else.
     Gather,
-    /// Take the signals, and begin the loop.
+    /// Set up who hears of the job and of signals, and begin the loop.
     Drive,
     /// Wait for the user's commands.
     AwaitHooks,
@@ -47,7 +48,7 @@ impl Task {
     fn facts(self) -> (&'static str, Duration, Point) {
         let (seconds, moment) = (Duration::from_secs, Duration::from_millis);
         match self {
-            // Three files at a second each, and a key of the environment.
+            // Three files at a second each.
             Self::Configure => ("configure", seconds(4), Point::Configuring),
             Self::Prepare => ("prepare", moment(500), Point::Preparing),
             Self::Record => ("record", moment(500), Point::Recording),
