@@ -16,6 +16,7 @@ use super::{Layer, Problem};
 use crate::caller::is_base_url;
 use crate::cli::flags;
 use crate::forecast::zones;
+use crate::keys::known;
 use crate::log::Levels;
 use crate::parse;
 use crate::source::Name;
@@ -122,7 +123,11 @@ fn word_of(kind: &Kind, text: &str) -> Result<Value, String> {
             true => is(text),
             false => Err("expected a path that begins with `/`".to_owned()),
         },
-        Kind::Secret => Ok(Value::Secret(text.into())),
+        Kind::Secret => {
+            let secret = text.into();
+            known::remember(&secret);
+            Ok(Value::Secret(secret))
+        }
         Kind::OneOf(known) | Kind::AnyOf(known) => match known.contains(&text) {
             true => is(text),
             false => Err(format!("`{text}` is not known; {}", nearest(text, known))),
