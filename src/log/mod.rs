@@ -82,12 +82,11 @@ pub fn start(settings: &Settings, acts: Option<PathBuf>) -> Log {
         job_writes: job_writes.clone(),
     };
     let desk = Arc::new(Desk::new(writing));
+    if levels.is_some() {
+        hear_panics();
+    }
     if levels.is_some() || acts.is_some() {
-        let levels_are_set = levels.is_some();
         let collector = desk.collector(levels, acts.is_some());
-        if levels_are_set {
-            hear_panics();
-        }
         // Somebody else's is no harm: it was asked for before.
         drop(tracing::subscriber::set_global_default(
             tracing_subscriber::registry().with(collector),

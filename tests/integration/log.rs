@@ -312,6 +312,23 @@ fn a_log_that_cannot_be_written_is_told_once_and_costs_the_job_nothing() {
 }
 
 #[test]
+fn a_disk_that_takes_nothing_costs_lines_and_not_the_job() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command("sh");
+    command
+        .args(["-c", "ulimit -f 0; exec \"$@\"", "sh", CATRAIN])
+        .args(NOW)
+        .args(["--", "sh", "-c", "exit 7"])
+        .env("CATRAIN_LOG_FILE", sandbox.path("log"))
+        .env("CATRAIN_LOG", "trace");
+    let ended = outcome(&mut command);
+    assert_eq!(ended.status.code(), Some(7), "{ended:?}");
+    let told = ended.stderr.matches("nothing is logged to").count();
+    assert_eq!(told, 1, "{}", ended.stderr);
+    assert_eq!(sandbox.read("log"), "");
+}
+
+#[test]
 fn who_paused_resumed_reloaded_or_stopped_which_run_is_noted_and_who_looked_is_not() {
     let sandbox = Sandbox::new();
     let mut command = run(&sandbox, &STILL, ["sleep", "100"]);

@@ -45,7 +45,6 @@ use crate::log::{self, Log};
 use crate::supervise::machine::Machine;
 use crate::supervise::news::Setting;
 use crate::supervise::{Describe, Driver, Watcher};
-use crate::systemd::Manager;
 use crate::talk::{Talk, stderr_is_terminal};
 use crate::words::Look;
 use detach::Launched;
@@ -63,8 +62,6 @@ use tasks::Task;
 
 /// Longest wait for the last lines of the log.
 const LAST_LINES: Duration = Duration::from_millis(500);
-/// Between two signs of life the end of a run may take so long.
-const SHORTEST_WATCHDOG: Duration = Duration::from_secs(20);
 
 /// How `catrain run` ends: as the job did.
 #[derive(Debug)]
@@ -167,7 +164,7 @@ fn supervise(
     );
     let talk = Talk::start(look, shows_countdown(args));
     log.speak_by(talk.voice());
-    let service = service_manager(&talk);
+    let service = Service::of_environment(&talk);
     for line in passed_by.iter().chain(&planned.notices) {
         talk.say(line);
         info!("{line}");
@@ -268,36 +265,12 @@ fn acts_of(config: &Config) -> Option<PathBuf> {
 }
 
 /// Those who look on.
-fn watchers(log: &Log, service: Option<Manager>) -> Vec<Box<dyn Watcher>> {
+fn watchers(log: &Log, service: Option<Service>) -> Vec<Box<dyn Watcher>> {
     let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(Journal::new(log.clone()))];
-    if let Some(manager) = service {
-        watchers.push(Box::new(Service::new(manager)));
+    if let Some(service) = service {
+        watchers.push(Box::new(service));
     }
     watchers
-}
-
-/// Whoever has started us as a service. That it cannot be told costs nothing but that.
-fn service_manager(talk: &Talk) -> Option<Manager> {
-    let env = |name: &str| std::env::var_os(name);
-    let manager = match Manager::of_environment(&env, std::process::id()) {
-        Ok(manager) => manager?,
-        Err(error) => {
-            talk.say(&format!(
-                "warning: the service manager is not told: {error}"
-            ));
-            return None;
-        }
-    };
-    if let Some(limit) = manager
-        .watchdog()
-        .filter(|limit| *limit < SHORTEST_WATCHDOG)
-    {
-        talk.say(&format!(
-            "warning: WatchdogSec of {} s is shorter than the end of a run may take; 30 s are enough",
-            limit.as_secs_f64()
-        ));
-    }
-    Some(manager)
 }
 
 fn shows_countdown(args: &RunArgs) -> bool {

@@ -10,6 +10,10 @@ use crate::ledger::entry::What;
 use crate::supervise::machine::Phase;
 use crate::supervise::{View, Watcher};
 use crate::systemd::{Manager, Word};
+use crate::talk::Talk;
+
+/// Between two signs of life the end of a run may take so long.
+const SHORTEST_WATCHDOG: Duration = Duration::from_mins(1);
 
 /// Tells the service manager.
 pub(super) struct Service {
@@ -23,15 +27,34 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(manager: Manager) -> Self {
-        Self {
+    /// Whoever has started us as a service. That it cannot be told costs nothing but that.
+    pub(super) fn of_environment(talk: &Talk) -> Option<Self> {
+        let env = |name: &str| std::env::var_os(name);
+        let manager = match Manager::of_environment(&env, std::process::id()) {
+            Ok(manager) => manager?,
+            Err(error) => {
+                let text = format!("warning: the service manager is not told: {error}");
+                talk.say(&text);
+                return None;
+            }
+        };
+        if let Some(limit) = manager
+            .watchdog()
+            .filter(|limit| *limit < SHORTEST_WATCHDOG)
+        {
+            talk.say(&format!(
+                "warning: a run may take longer to end than its WatchdogSec of {} s; 3min is enough",
+                limit.as_secs_f64()
+            ));
+        }
+        Some(Self {
             manager,
             is_up: false,
             is_reloading: false,
             is_ending: false,
             said: String::new(),
             lived: None,
-        }
+        })
     }
 
     /// Says how the run stands, once a change.
