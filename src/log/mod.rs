@@ -11,10 +11,11 @@
 //! | `info` | each decision, once |
 //! | `debug` | each call, with how long it took |
 //!
-//! An event is copied out where it happens and goes into a bounded queue ([`desk`]); a thread of its
-//! own makes a [`line`] of it and writes that to standard error or to a file that is [`rotate`]d. A disk
-//! that hangs or a terminal that takes nothing costs lines, which are counted and told of. Every text
-//! in a line has gone through [`line::Clean`], so that none can pass with a secret in it.
+//! An event is copied out where it happens and goes into a bounded queue (`desk`); a thread of its
+//! own makes a line of it (`line`) and writes that to standard error or to a file that is put aside as
+//! it grows (`rotate`). A disk that hangs or a terminal that takes nothing costs lines, which are
+//! counted and told of. Every text in a line has gone through `line::Clean`, so that none can pass
+//! with a secret in it.
 //!
 //! Acts that somebody answers for (who paused, who changed a key) are in a file of their own, on
 //! unless it is switched off: [`audit`].
