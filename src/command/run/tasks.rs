@@ -90,3 +90,33 @@ impl Task {
         done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_for_systemd_gives_a_run_the_time_that_its_end_may_take() {
+        let place = "tests/fixtures/systemd/catrain@.service";
+        let unit = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
+        let unit = std::fs::read_to_string(unit).unwrap();
+        let set = |name: &str| {
+            let found = unit.lines().find_map(|line| line.strip_prefix(name));
+            crate::parse::duration(&found.unwrap().replace("min", "m")).unwrap()
+        };
+        let after = [
+            Task::AwaitHooks,
+            Task::TellLauncher,
+            Task::CloseRecord,
+            Task::Summarise,
+            Task::Remember,
+            Task::CloseSocket,
+            Task::FallSilent,
+        ];
+        let end: Duration = after.into_iter().map(Task::limit).sum();
+        let grace = Duration::from_secs(30);
+        assert!(grace + end < set("TimeoutStopSec="), "{end:?}");
+        // Nothing tells that we live while a run ends.
+        assert!(end < set("WatchdogSec="), "{end:?}");
+    }
+}
