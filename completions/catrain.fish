@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_catrain_global_optspecs
-    string join \n color= profile= h/help V/version
+    string join \n color= profile= log-level= log-file= log-format= h/help V/version
 end
 
 function __fish_catrain_needs_command
@@ -28,6 +28,9 @@ complete -c catrain -n "__fish_catrain_needs_command" -l color -d 'Colours in wh
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_needs_command" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_needs_command" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_needs_command" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_needs_command" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_needs_command" -s V -l version -d 'Print version'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "run" -d 'Run a command under carbon-aware supervision'
@@ -63,9 +66,6 @@ budget\t'The earliest end within `--carbon-budget`'
 now\t'At once, never paused'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l threshold -d 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l on-budget -d 'What follows when the carbon budget is used up' -r -f -a "warn\t'Say so'
-pause\t'Hold the job, as `catrain pause` does, until `catrain resume`'
-stop\t'End the job, as `catrain stop` does'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-run -d 'Least time from a start or resume to the next pause' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-pause -d 'Least time paused' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l pause-with -d 'How the job is paused [default: stop, or the preset\'s]' -r -f -a "stop\t'Stop every process, and continue them later'
@@ -114,20 +114,19 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l summary-file -d 
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress -d 'A countdown while held or paused' -r -f -a "auto\t'On a terminal'
 always\t'Also elsewhere'
 never\t'Never'"
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l listen -d 'Serve health and metrics over HTTP: `9090`, `127.0.0.1:9090`, `[::1]:9090`; port 0 takes a free one' -r
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l metrics-file -d 'Write metrics to a file now and then, by its ending: `.json`, `.prom` (the last look) or `.csv` (a row each time)' -r -F
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l metrics-every -d 'How often' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l detached -d 'Started by `--detach`, with this file for the output' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l continues -d 'Started by `continue`, in the place of this run' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l offline -d 'Ask nobody: cache, files and built-in data only'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l duration-exact -d 'The duration is sure: plan without a safety margin'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
-complete -c catrain -n "__fish_catrain_using_subcommand run" -l listen-anywhere -d 'Let `--listen` take an address that other machines can reach; the token crosses the network'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s D -l detach -d 'Supervise from a session of its own, with the output in a file: prints the run\'s id and returns'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s z -l zone -d 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several' -r
@@ -142,6 +141,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l color -d 'C
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l offline -d 'Ask nobody: cache, files and built-in data only'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l watch -d 'Go on and print it anew whenever there is something new, until Ctrl-C'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -l score -d 'Instead: how good past forecasts of each source were, by what was kept of them'
@@ -170,6 +172,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand report" -l color -d 'Col
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l offline -d 'Do not fetch intensities that became known since, and ask nobody'
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l compare-failed -d 'Compare with starting at once even where the job failed or was stopped'
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l full-command -d 'Show whole commands, secrets redacted, also in formats that are made to be shared'
@@ -210,6 +215,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l color -d 'C
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l no-learning -d 'Do not learn from past forecasts how far to trust them'
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l paired -d 'Pair the durations with the slacks one by one, instead of each with each'
 complete -c catrain -n "__fish_catrain_using_subcommand simulate" -l unknown-duration -d 'Policies do not know how long jobs take; the slack is the most delay they are given'
@@ -219,6 +227,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand status" -l color -d 'Col
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand status" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand status" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand status" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand status" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand status" -l json -d 'One JSON document'
 complete -c catrain -n "__fish_catrain_using_subcommand status" -l watch -d 'Go on and show it again whenever there is something new, until Ctrl-C'
 complete -c catrain -n "__fish_catrain_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -226,27 +237,42 @@ complete -c catrain -n "__fish_catrain_using_subcommand pause" -l color -d 'Colo
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand pause" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand pause" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand pause" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand pause" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand pause" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand pause" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand resume" -l for -d 'Only for this long, such as `2h`; then things are as before again' -r
 complete -c catrain -n "__fish_catrain_using_subcommand resume" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand resume" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand resume" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand resume" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand resume" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand resume" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand stop" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand stop" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand stop" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand stop" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand stop" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand stop" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand stop" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand reload" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand reload" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand reload" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand reload" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand reload" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand reload" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand continue" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand continue" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand continue" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand continue" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand continue" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand continue" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s z -l zone -d 'Grid zone, as `catrain zones` lists them [default: guessed from the system\'s time zone]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s s -l source -d 'Sources in order of preference: `neso`, `energy-charts`, `energi-data-service`, `electricity-maps`, `watttime`, `carbon-aware-sdk`, `file:PATH` (a trace or issued forecasts), `built-in` [default: the configured chain, else those without a key that serve the zone]' -r
@@ -263,9 +289,6 @@ budget\t'The earliest end within `--carbon-budget`'
 now\t'At once, never paused'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l threshold -d 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
-complete -c catrain -n "__fish_catrain_using_subcommand attach" -l on-budget -d 'What follows when the carbon budget is used up' -r -f -a "warn\t'Say so'
-pause\t'Hold the job, as `catrain pause` does, until `catrain resume`'
-stop\t'End the job, as `catrain stop` does'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l min-run -d 'Least time from a start or resume to the next pause' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l min-pause -d 'Least time paused' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l pause-with -d 'How the job is paused [default: stop, or the preset\'s]' -r -f -a "stop\t'Stop every process, and continue them later'
@@ -314,20 +337,19 @@ complete -c catrain -n "__fish_catrain_using_subcommand attach" -l summary-file 
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress -d 'A countdown while held or paused' -r -f -a "auto\t'On a terminal'
 always\t'Also elsewhere'
 never\t'Never'"
-complete -c catrain -n "__fish_catrain_using_subcommand attach" -l listen -d 'Serve health and metrics over HTTP: `9090`, `127.0.0.1:9090`, `[::1]:9090`; port 0 takes a free one' -r
-complete -c catrain -n "__fish_catrain_using_subcommand attach" -l metrics-file -d 'Write metrics to a file now and then, by its ending: `.json`, `.prom` (the last look) or `.csv` (a row each time)' -r -F
-complete -c catrain -n "__fish_catrain_using_subcommand attach" -l metrics-every -d 'How often' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l detached -d 'Started by `--detach`, with this file for the output' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l continues -d 'Started by `continue`, in the place of this run' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l offline -d 'Ask nobody: cache, files and built-in data only'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l duration-exact -d 'The duration is sure: plan without a safety margin'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
-complete -c catrain -n "__fish_catrain_using_subcommand attach" -l listen-anywhere -d 'Let `--listen` take an address that other machines can reach; the token crosses the network'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s D -l detach -d 'Supervise from a session of its own, with the output in a file: prints the run\'s id and returns'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l force -d 'Pause it even if it shares its session with others, or has a terminal'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -335,19 +357,28 @@ complete -c catrain -n "__fish_catrain_using_subcommand logs" -l color -d 'Colou
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand logs" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand logs" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand logs" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand logs" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand logs" -s f -l follow -d 'Go on until the run is over'
-complete -c catrain -n "__fish_catrain_using_subcommand logs" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand logs" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l sources -d 'Instead: what each source can do'
 complete -c catrain -n "__fish_catrain_using_subcommand zones" -l json -d 'Print one JSON document, `catrain.zones/1` or `catrain.sources/1`'
-complete -c catrain -n "__fish_catrain_using_subcommand zones" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand zones" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -f -a "set" -d 'Keep a key: typed without being shown, or from standard input'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and not __fish_seen_subcommand_from set list rotate remove" -f -a "list" -d 'Show which sources have a key, where and since when; no keys'
@@ -357,28 +388,43 @@ complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_sub
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -l passphrase -d 'Seal it with a passphrase that is asked for, unless CATRAIN_PASSPHRASE is set'
-complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -l json -d 'One JSON document, catrain.keys/1'
-complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand key; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -f -a "show" -d 'Print what is in force, as a file would say it; no secrets'
 complete -c catrain -n "__fish_catrain_using_subcommand config; and not __fish_seen_subcommand_from show check init schema history rollback" -f -a "check" -d 'Tell everything that is wrong with the files and variables, or with one file'
@@ -391,41 +437,62 @@ complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l origin -d 'Say of each value who set it, and where'
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -l json -d 'One JSON document, catrain.config/1'
-complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -l print -d 'Print it instead'
-complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -l json -d 'One JSON document, catrain.config-history/1'
-complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -s z -l zone -d 'The zone that runs will have [default: as for `run`]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l offline -d 'Ask nobody'
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l json -d 'One JSON document, `catrain.doctor/1`'
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -433,9 +500,15 @@ complete -c catrain -n "__fish_catrain_using_subcommand completions" -l color -d
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand completions" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand completions" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand completions" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand completions" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand man" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"
 complete -c catrain -n "__fish_catrain_using_subcommand man" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
-complete -c catrain -n "__fish_catrain_using_subcommand man" -s h -l help -d 'Print help'
+complete -c catrain -n "__fish_catrain_using_subcommand man" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand man" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand man" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -11,6 +11,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::error::EXIT_CODES;
 use crate::ledger::entry::Share;
+use crate::log::{self, Form, Levels};
 use crate::parse;
 use crate::plan::Limit;
 use crate::presets::{PRESETS, Preset, preset};
@@ -47,9 +48,73 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "NAME", env = "CATRAIN_PROFILE")]
     pub profile: Option<String>,
 
+    /// What is logged
+    #[command(flatten)]
+    pub log: LogArgs,
+
     /// What to do
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What is logged, and where to.
+#[derive(Args, Debug)]
+pub struct LogArgs {
+    /// Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug`
+    /// [default: nothing, with --log-file info]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVELS",
+        env = "CATRAIN_LOG",
+        hide_short_help = true,
+        help_heading = "Log"
+    )]
+    pub log_level: Option<Levels>,
+
+    /// Log to a file, readable by you alone and put aside as it grows [default: standard error]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "CATRAIN_LOG_FILE",
+        hide_short_help = true,
+        value_hint = ValueHint::FilePath,
+        help_heading = "Log"
+    )]
+    pub log_file: Option<PathBuf>,
+
+    /// How lines of the log look [default: text on a terminal, JSON elsewhere]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORM",
+        value_parser = log_form,
+        env = "CATRAIN_LOG_FORMAT",
+        hide_short_help = true,
+        help_heading = "Log"
+    )]
+    pub log_format: Option<Form>,
+}
+
+impl LogArgs {
+    /// What is typed, over what is configured.
+    pub fn settings(&self, configured: log::Settings) -> log::Settings {
+        log::Settings {
+            levels: self.log_level.clone().or(configured.levels),
+            file: self.log_file.clone().or(configured.file),
+            form: self.log_format.or(configured.form),
+            ..configured
+        }
+    }
+}
+
+fn log_form(text: &str) -> Result<Form, String> {
+    match text {
+        "text" => Ok(Form::Text),
+        "json" => Ok(Form::Json),
+        _ => Err("expected `text` or `json`".to_owned()),
+    }
 }
 
 fn indent(text: &str) -> String {

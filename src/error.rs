@@ -4,6 +4,7 @@
 //! say what to do next. Nothing here prints; `main` does.
 
 use std::fmt;
+use std::io;
 
 /// Why `catrain` itself ends. A job's own exit is not a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +30,88 @@ impl Kind {
             Self::BeforeStart => 125,
             Self::NotExecutable => 126,
             Self::NotFound => 127,
+        }
+    }
+
+    /// What is at fault, where nothing more is known.
+    pub fn category(self) -> Category {
+        match self {
+            Self::Usage => Category::Usage,
+            Self::Failed | Self::BeforeStart => Category::System,
+            Self::NotExecutable | Self::NotFound => Category::Job,
+        }
+    }
+}
+
+/// What is at fault, in one word, for whoever sorts errors: each error in the log carries one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// What was typed.
+    Usage,
+    /// What is set.
+    Configuration,
+    /// The way to a service.
+    Network,
+    /// What a service says, or does not say.
+    Source,
+    /// The disk: full, hung, or gone.
+    Disk,
+    /// The job itself.
+    Job,
+    /// What this user may not do.
+    Permission,
+    /// The surroundings: no descriptor, no thread, no process to be had.
+    System,
+    /// A mistake of ours.
+    Internal,
+}
+
+impl Category {
+    /// Every one there is.
+    pub const ALL: [Self; 9] = [
+        Self::Usage,
+        Self::Configuration,
+        Self::Network,
+        Self::Source,
+        Self::Disk,
+        Self::Job,
+        Self::Permission,
+        Self::System,
+        Self::Internal,
+    ];
+
+    /// As it is written in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Configuration => "configuration",
+            Self::Network => "network",
+            Self::Source => "source",
+            Self::Disk => "disk",
+            Self::Job => "job",
+            Self::Permission => "permission",
+            Self::System => "system",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// That of a failure to read or write.
+    pub fn of_io(error: &io::Error) -> Self {
+        use io::ErrorKind::{
+            FileTooLarge, NotADirectory, NotFound, PermissionDenied, QuotaExceeded,
+            ReadOnlyFilesystem, StaleNetworkFileHandle, StorageFull, TimedOut,
+        };
+        match error.kind() {
+            PermissionDenied => Self::Permission,
+            FileTooLarge
+            | NotADirectory
+            | NotFound
+            | QuotaExceeded
+            | ReadOnlyFilesystem
+            | StaleNetworkFileHandle
+            | StorageFull
+            | TimedOut => Self::Disk,
+            _ => Self::System,
         }
     }
 }
@@ -67,6 +150,15 @@ impl Failure {
     /// Wrong usage, told in one sentence.
     pub fn usage(what: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
         Self::new(Kind::Usage, anyhow::Error::msg(what))
+    }
+
+    /// What is at fault: by its cause, where that tells, else by its kind.
+    pub fn category(&self) -> Category {
+        let io = self.cause.chain().find_map(|cause| cause.downcast_ref());
+        match self.kind {
+            Kind::Failed | Kind::BeforeStart => io.map_or(self.kind.category(), Category::of_io),
+            kind => kind.category(),
+        }
     }
 
     /// The same failure with one more hint.

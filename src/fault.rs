@@ -2,13 +2,15 @@
 //!
 //! A job must never be left stopped, wherever the supervisor dies. So every step between two acts
 //! has a [`Point`], and the tests start a supervisor with `CATRAIN_FAULT=N` in its environment,
-//! which kills itself with SIGKILL there (`N:stop`: stops itself, as a hung disk would). Without
+//! which kills itself with SIGKILL there (`N:stop`: stops itself, as a hung disk would; `N:term` and
+//! `N:int`: sends itself that signal, as whoever has changed his mind would). Without
 //! the feature `fault-points` all of it compiles to nothing.
 
 macro_rules! points {
     ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
         /// A place between two steps. The numbers are stable: 1–9 start, 10–19 watchdog,
-        /// 20–39 pause, 40–59 resume and end, from 100 on the driver.
+        /// 20–39 pause, 40–59 resume and end, from 100 on the driver, from 200 on starting up and from
+        /// 220 on shutting down.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u16)]
         pub enum Point { $($(#[$doc])* $name = $number,)* }
@@ -95,6 +97,30 @@ points! {
     ResumeDecided = 120,
     /// The job was continued; that is not written down.
     ResumeDone = 121,
+    /// The configuration is about to be read; signals still mean what they mean to any program.
+    Configuring = 200,
+    /// The surroundings are about to be looked at.
+    Preparing = 201,
+    /// The record is about to be opened.
+    Recording = 202,
+    /// Sources are about to be asked, and the control socket to be opened.
+    Gathering = 203,
+    /// All is set up; the loop is about to begin.
+    Driving = 204,
+    /// The loop is over; the user's commands are about to be waited for.
+    AwaitingHooks = 220,
+    /// Whoever launched the run is about to be told, if that was not done.
+    TellingLauncher = 221,
+    /// The record is about to be closed.
+    ClosingRecord = 222,
+    /// The summary is about to be made.
+    Summarising = 223,
+    /// What was learned is about to be kept.
+    Remembering = 224,
+    /// The control socket is about to be removed.
+    ClosingSocket = 225,
+    /// The last lines are about to be written.
+    FallingSilent = 226,
 }
 
 /// Dies or stops here if the test asked for this place.
@@ -114,9 +140,12 @@ pub fn at(point: Point) {
     static WANTED: OnceLock<Option<(u16, Signal)>> = OnceLock::new();
     let wanted = WANTED.get_or_init(|| {
         let text = std::env::var("CATRAIN_FAULT").ok()?;
-        let (number, signal) = match text.split_once(':') {
-            Some((number, _stop)) => (number, Signal::SIGSTOP),
-            None => (text.as_str(), Signal::SIGKILL),
+        let (number, how) = text.split_once(':').unwrap_or((&text, "kill"));
+        let signal = match how {
+            "stop" => Signal::SIGSTOP,
+            "term" => Signal::SIGTERM,
+            "int" => Signal::SIGINT,
+            _ => Signal::SIGKILL,
         };
         Some((number.parse().ok()?, signal))
     });
@@ -124,7 +153,7 @@ pub fn at(point: Point) {
         && number == point as u16
         && !DONE.swap(true, Ordering::Relaxed)
     {
-        // SIGKILL and SIGSTOP cannot be blocked: there is nothing to do if this fails.
+        // There is nothing to do if this fails.
         let _ = raise(signal);
     }
 }

@@ -14,7 +14,7 @@
 //!
 //! | core: pure | adapters: I/O | shell |
 //! |---|---|---|
-//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] [`presets`] `supervise::{machine, progress, snapshot}` `ledger::{adding, chain, entry, line, pace, standing}` `serve::{facts, family, health, metrics, tally}` [`caller::limits`] [`caller::wire`] [`report`] [`doctor`] [`simulate`] `archive::{form, held}` `meter::{pile, processors, given}` `meter::gpu::{gauge, share, visible, device}` | [`source`] over [`caller`] and [`archive`], [`keys`] [`executor`] [`listen`] [`meter`] [`ledger`] [`serve`] [`control`] [`talk`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
+//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] [`presets`] `supervise::{machine, progress, snapshot}` `ledger::{adding, chain, entry, line, pace, standing}` `serve::{facts, family, health, metrics, tally}` [`caller::limits`] [`caller::wire`] [`report`] [`doctor`] [`simulate`] `archive::{form, held}` `log::{levels, line}` `meter::{pile, processors, given}` `meter::gpu::{gauge, share, visible, device}` | [`source`] over [`caller`] and [`archive`], [`keys`] [`executor`] [`listen`] [`meter`] [`ledger`] [`serve`] [`control`] [`talk`] [`log`] [`systemd`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
 //!
 //! Everything may use what stands to its left. The core names no I/O, no runtime, no clock and no
 //! randomness: time is a [`clock::Moment`] and an argument, and only `clock.rs` reads one. The driver
@@ -57,6 +57,7 @@ pub mod forecast;
 pub mod keys;
 pub mod ledger;
 pub mod listen;
+pub mod log;
 pub mod meter;
 pub mod parse;
 pub mod patience;
@@ -68,6 +69,7 @@ pub mod simulate;
 pub mod source;
 pub mod supervise;
 pub mod surroundings;
+pub mod systemd;
 pub mod talk;
 pub mod units;
 pub mod words;

@@ -9,7 +9,7 @@ mod countdown;
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -85,6 +85,22 @@ impl Talk {
     /// Lines as they are.
     pub fn print(&self, text: &str) {
         self.send(Message::Line(text.trim_end_matches('\n').to_owned()));
+    }
+
+    /// Says lines as they are, from another thread; `false` once nobody takes them any more.
+    pub fn voice(&self) -> impl Fn(&str) -> bool + Send + 'static {
+        let (queue, dropped) = (self.queue.clone(), self.dropped.clone());
+        move |text| {
+            let line = Message::Line(text.trim_end_matches('\n').to_owned());
+            match queue.try_send(line) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_)) => {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                    true
+                }
+                Err(TrySendError::Disconnected(_)) => false,
+            }
+        }
     }
 
     /// Shows or moves the countdown; `share` of it is over (0 to 1).

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::caller::wire::{Class, Refused};
+use crate::error::Category;
 use crate::words;
 
 /// Why there is no answer. None of them holds a key, a token or a query.
@@ -166,6 +167,44 @@ impl CallError {
     /// Whether it does not take the key.
     pub fn is_refused_key(&self) -> bool {
         matches!(self.refusal(), Some(Refused::KeyWrong(_)))
+    }
+
+    /// What came of the call, in one word or two, for the log.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Offline { .. } => "offline",
+            Self::Refused { why, .. } => match why {
+                Refused::Faulty(_) => "faulty",
+                Refused::Throttled { .. } => "throttled",
+                Refused::NotAnAnswer(_) => "not an answer",
+                Refused::KeyMissing | Refused::KeyWrong(_) | Refused::TokenOver => "key refused",
+                _ => "refused",
+            },
+            Self::Throttled { .. } => "throttled",
+            Self::LeftAlone { .. } => "left alone",
+            Self::Crowded { .. } => "crowded",
+            Self::Unreachable { .. } => "unreachable",
+            Self::TimedOut { .. } => "timed out",
+            Self::TooLarge { .. } => "too large",
+            Self::Elsewhere { .. } => "redirected",
+            Self::BaseUrl { .. } | Self::PlainHttp { .. } => "not asked",
+            Self::KeyMissing { .. } | Self::KeyUnusable { .. } => "no key",
+            Self::Nothing { .. } => "nothing to ask",
+            Self::NoClient { .. } => "no client",
+        }
+    }
+
+    /// What is at fault.
+    pub fn category(&self) -> Category {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => Category::Network,
+            Self::BaseUrl { .. }
+            | Self::PlainHttp { .. }
+            | Self::KeyMissing { .. }
+            | Self::KeyUnusable { .. } => Category::Configuration,
+            Self::NoClient { .. } => Category::System,
+            _ => Category::Source,
+        }
     }
 
     /// What follows for another attempt.

@@ -33,6 +33,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use tokio::time::sleep;
+use tracing::debug;
 
 use cache::{Cache, Kept, Key, Turn};
 pub use error::CallError;
@@ -87,6 +88,16 @@ pub enum By {
 /// The ways by provider and base URL.
 type Lines = Mutex<BTreeMap<(String, String), Arc<Line>>>;
 
+impl By {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "called",
+            Self::Cache => "cached",
+            Self::Sharing => "shared",
+        }
+    }
+}
+
 /// The way to all providers. Cheap to make: nothing is opened before the first ask.
 #[derive(Debug)]
 pub struct Caller {
@@ -137,6 +148,39 @@ impl Caller {
     /// # Errors
     /// There is no answer that can be used.
     pub async fn ask(&self, to: &To<'_>, ask: &Ask) -> Result<Heard, CallError> {
+        let began = self.world.monotonic();
+        let outcome = self.find_out(to, ask).await;
+        let duration_ms = self.world.monotonic().saturating_sub(began).as_millis() as u64;
+        let (source, what) = (to.provider.name(), ask.what);
+        match &outcome {
+            Ok(heard) => {
+                let is_hit = heard.by != By::Call;
+                debug!(
+                    source,
+                    what,
+                    outcome = heard.by.as_str(),
+                    cache_hit = is_hit,
+                    duration_ms,
+                    "asked"
+                );
+            }
+            Err(error) => {
+                let (outcome, category) = (error.outcome(), error.category().as_str());
+                debug!(
+                    source,
+                    what,
+                    outcome,
+                    category,
+                    cache_hit = false,
+                    duration_ms,
+                    "asked in vain"
+                );
+            }
+        }
+        outcome
+    }
+
+    async fn find_out(&self, to: &To<'_>, ask: &Ask) -> Result<Heard, CallError> {
         let url = url_of(to, ask)?;
         let line = self.line(to);
         line.count(|counters| counters.asks += 1);

@@ -10,12 +10,14 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
 
 use super::limits::{Breaker, Bucket, Counters, Next, Resilience, Timeouts, Tries, retry_after};
 use super::transport::{Arrived, Broken, Carried};
 use super::url::url_of;
 use super::wire::{Answer, Ask, Class, Credential, Refused, Said};
 use super::{CallError, Caller, To, lock};
+use crate::keys::known;
 use crate::words;
 
 /// The way to one provider at one base URL.
@@ -130,6 +132,7 @@ impl Way<'_> {
         let mut tries = Tries::new(resilience.retry);
         let mut before = None;
         loop {
+            let began = self.caller.world.monotonic();
             if tries.so_far() > 0 {
                 self.line.count(|counters| counters.retries += 1);
             }
@@ -142,6 +145,7 @@ impl Way<'_> {
                 }
                 Err(failed) => Err(failed),
             };
+            self.log(ask, tries.so_far(), began, &outcome);
             let (error, told) = match outcome {
                 Ok(good) => {
                     self.line.state().key_worked |= ask.credential != Credential::None;
@@ -173,6 +177,41 @@ impl Way<'_> {
                 }
                 Next::TooLong(_) => return Err(error),
             }
+        }
+    }
+
+    /// One attempt, with the waits for our own limits.
+    fn log(
+        &self,
+        ask: &Ask,
+        before: u32,
+        began: Duration,
+        outcome: &Result<(Timed, Said), Failed>,
+    ) {
+        let took = self.caller.world.monotonic().saturating_sub(began);
+        let (duration_ms, attempt) = (took.as_millis() as u64, before + 1);
+        let (source, what) = (self.to.provider.name(), ask.what);
+        match outcome {
+            Ok((timed, _)) => debug!(
+                source,
+                what,
+                attempt,
+                outcome = "good",
+                status = timed.arrived.status,
+                bytes = timed.arrived.body.len() as u64,
+                duration_ms,
+                "called"
+            ),
+            Err((error, _)) => debug!(
+                source,
+                what,
+                attempt,
+                outcome = error.outcome(),
+                category = error.category().as_str(),
+                duration_ms,
+                why = %error,
+                "called in vain"
+            ),
         }
     }
 
@@ -255,12 +294,17 @@ impl Way<'_> {
         let change = match (was_open, breaker.is_open(), error) {
             (false, true, Some(error)) => {
                 let wait = words::duration(breaker.refuses(now).unwrap_or_default());
+                let category = error.category().as_str();
+                warn!(source = provider, category, why = %error, "left alone");
                 format!(
                     "{error}; {provider} failed too often and is left alone for {wait} or longer"
                 )
             }
             // Even with a refusal.
-            (true, false, _) => format!("{provider} answers again"),
+            (true, false, _) => {
+                info!(source = provider, "answers again");
+                format!("{provider} answers again")
+            }
             _ => return,
         };
         lock(&self.caller.changes).push(change);
@@ -401,6 +445,7 @@ impl Way<'_> {
             key: key.clone(),
             until: self.caller.world.monotonic() + token.lasts,
         });
+        known::remember(&token.secret);
         Ok(Carried::Bearer(token.secret))
     }
 

@@ -9,7 +9,7 @@ use super::configured::Configured;
 use super::run::{self, Ending};
 use super::status::dead::{self, Fate};
 use super::status::{is_answering, recorded, supervisor_of};
-use crate::cli::{Attach, AttachArgs, LeftoverFate, PauseMode, ProgressFrom, RunArgs};
+use crate::cli::{Attach, AttachArgs, LeftoverFate, LogArgs, PauseMode, ProgressFrom, RunArgs};
 use crate::error::{Failure, Kind};
 use crate::executor::{Inherited, Job};
 use crate::words::Look;
@@ -20,6 +20,7 @@ use crate::words::Look;
 /// There is no such process, it is not this user's, or the options are not for what runs already.
 pub fn attach(
     args: AttachArgs,
+    logged: &LogArgs,
     configured: Configured,
     inherited: &Inherited,
     look: Look,
@@ -59,7 +60,7 @@ pub fn attach(
             directory: directory.unwrap_or_else(|_| PathBuf::from("/")),
         }),
     };
-    run::run(&args, configured, inherited, look, out)
+    run::run(&args, logged, configured, inherited, look, out)
 }
 
 /// Refuses what is only for a job that is started.

@@ -18,6 +18,7 @@ use crate::config::{self, Layer, Problem, Problems, Read, history, schema, templ
 use crate::control::{self, Word};
 use crate::dirs;
 use crate::error::{Failure, Kind};
+use crate::log::audit;
 use crate::report::text::harmless;
 use crate::words;
 
@@ -43,7 +44,7 @@ pub fn run(
             super::print(out, &text)?;
         }
         ConfigAction::Init { print: true } => super::print(out, &template::template())?,
-        ConfigAction::Init { print: false } => init(out)?,
+        ConfigAction::Init { print: false } => audit::own("config init", None, init(out))?,
         ConfigAction::Schema => super::print(out, &format!("{:#}\n", schema::schema()))?,
         ConfigAction::History {
             version: Some(version),
@@ -54,7 +55,9 @@ pub fn run(
             super::print(out, &text)?;
         }
         ConfigAction::History { json, .. } => list(*json, out, now, zone)?,
-        ConfigAction::Rollback { version } => rollback(version, out)?,
+        ConfigAction::Rollback { version } => {
+            audit::own("config rollback", Some(version), rollback(version, out))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,7 +12,13 @@ use crate::config::{Config, Layer, Read, Set, Value, Values};
 use crate::error::Failure;
 
 /// Options of the program that take a value and may stand before the subcommand.
-const GLOBAL: [&str; 2] = ["--color", "--profile"];
+const GLOBAL: [&str; 5] = [
+    "--color",
+    "--profile",
+    "--log-level",
+    "--log-file",
+    "--log-format",
+];
 /// Keys of `[run]` that are not put in front: those who ask sources read them themselves.
 const ELSEWHERE: [&str; 2] = ["source", "account-with"];
 /// Flags that say nothing without another.

@@ -24,9 +24,11 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ColorChoice, Parser};
 use jiff::tz::TimeZone;
+use tracing::error;
 
 use crate::cli::{Cli, Command};
 use crate::clock::utc_now;
@@ -34,10 +36,15 @@ use crate::control::Word;
 use crate::error::{Failure, Kind};
 use crate::executor::{Inherited, die_of, end_with};
 use crate::forecast::zones::Unresolved;
+use crate::log;
 use crate::source::SourceError;
 use crate::words::Look;
 use configured::Configured;
+use run::tasks::Task;
 use sources::Settled;
+
+/// Longest wait for the last lines of the log.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Does what was typed.
 ///
@@ -45,6 +52,21 @@ use sources::Settled;
 /// What the command could not do, with its exit code.
 pub fn dispatch(typed: Vec<OsString>, inherited: &Inherited) -> Result<ExitCode, Failure> {
     let cli = Cli::parse_from(&typed);
+    // A run begins its own log, once it knows what is configured.
+    if matches!(cli.command, Command::Run(_) | Command::Attach(_)) {
+        return carry_out(cli, typed, inherited);
+    }
+    let acts = crate::dirs::state().map(|state| log::audit::path(&state));
+    let log = log::start(&cli.log.settings(log::Settings::default()), acts);
+    let done = carry_out(cli, typed, inherited);
+    if let Err(failure) = &done {
+        error!(category = failure.category().as_str(), why = %failure, "the command has failed");
+    }
+    log.finish(LAST_LINES);
+    done
+}
+
+fn carry_out(cli: Cli, typed: Vec<OsString>, inherited: &Inherited) -> Result<ExitCode, Failure> {
     let profile = cli.profile.clone();
     let profile = profile.as_deref();
     let out = &mut io::stdout().lock();
@@ -53,10 +75,14 @@ pub fn dispatch(typed: Vec<OsString>, inherited: &Inherited) -> Result<ExitCode,
     match cli.command {
         Command::Run(_) | Command::Attach(_) => {
             let look = look_of(cli.color, &io::stderr());
-            let configured = Configured::load(typed, profile)?;
-            let ending = match configured.cli(cli)?.command {
-                Command::Run(args) => run::run(&args, configured, inherited, look, out)?,
-                Command::Attach(args) => attach::attach(*args, configured, inherited, look, out)?,
+            let configured = Task::Configure.run(|| Configured::load(typed, profile))?;
+            let cli = configured.cli(cli)?;
+            let logged = &cli.log;
+            let ending = match cli.command {
+                Command::Run(args) => run::run(&args, logged, configured, inherited, look, out)?,
+                Command::Attach(args) => {
+                    attach::attach(*args, logged, configured, inherited, look, out)?
+                }
                 _ => unreachable!("what is set changes no subcommand"),
             };
             match ending {

@@ -16,6 +16,8 @@ use super::{Layer, Problem};
 use crate::caller::is_base_url;
 use crate::cli::flags;
 use crate::forecast::zones;
+use crate::keys::known;
+use crate::log::Levels;
 use crate::parse;
 use crate::serve::address::host_name;
 use crate::source::Name;
@@ -123,11 +125,16 @@ fn word_of(kind: &Kind, text: &str) -> Result<Value, String> {
             true => is(text),
             false => Err("expected a path that begins with `/`".to_owned()),
         },
-        Kind::Secret => Ok(Value::Secret(text.into())),
+        Kind::Secret => {
+            let secret = text.into();
+            known::remember(&secret);
+            Ok(Value::Secret(secret))
+        }
         Kind::OneOf(known) | Kind::AnyOf(known) => match known.contains(&text) {
             true => is(text),
             false => Err(format!("`{text}` is not known; {}", nearest(text, known))),
         },
+        Kind::Levels => text.parse::<Levels>().and_then(|_| is(text)),
         Kind::Time(least, most) => time(text, *least, *most).map(Value::Time),
         Kind::Flag(flag) => flags::check(&flag.name, text).and_then(|()| is(text)),
         _ => is(text),

@@ -31,6 +31,7 @@ use secrecy::SecretString;
 use crate::caller::limits::Resilience;
 use crate::dirs;
 use crate::ledger::entry::Share;
+use crate::log;
 use crate::patience::within;
 use crate::source::electricity_maps::{Factors, Version};
 use crate::source::{Live, Name};
@@ -111,6 +112,10 @@ pub struct Config {
     pub ledger: Ledger,
     /// `[serve]`.
     pub serve: Serve,
+    /// `[log]`.
+    pub log: log::Settings,
+    /// `log.audit`: whether acts are noted. As nobody sets it, they are.
+    pub notes_acts: bool,
 }
 
 /// `[energy]`: what is metered, and where meters are found.

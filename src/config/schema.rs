@@ -66,7 +66,7 @@ fn of(key: &Key) -> Value {
     let text = || json!({ "type": "string" });
     let listed = |item: Value| json!({ "anyOf": [item, { "type": "array", "items": item }] });
     let mut schema = match &key.kind {
-        Kind::Zone | Kind::Source | Kind::Text | Kind::Secret => text(),
+        Kind::Zone | Kind::Source | Kind::Text | Kind::Secret | Kind::Levels => text(),
         Kind::Sources | Kind::Texts => listed(text()),
         Kind::BaseUrl => json!({ "type": "string", "pattern": "^https?://" }),
         Kind::Host => json!({ "type": "string", "pattern": "^[A-Za-z0-9.-]+$" }),

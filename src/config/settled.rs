@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::{Config, Energy, Ledger, Serve, Source, Told, Values};
 use crate::caller::limits::Resilience;
 use crate::ledger::entry::Share;
+use crate::log::{self, Form};
 use crate::source::electricity_maps::{Factors, Version};
 use crate::source::{Live, Name};
 
@@ -53,6 +54,8 @@ impl Config {
                 name: told("serve.name"),
                 token_file: path(&values, "serve.token_file"),
             },
+            log: logged(&values),
+            notes_acts: values.switch("log.audit").unwrap_or(true),
             profile: profile.map(str::to_owned),
             values,
         }
@@ -122,6 +125,27 @@ fn source(values: &Values, live: Live) -> Option<Source> {
             })
             .collect(),
     })
+}
+
+/// What is logged.
+fn logged(values: &Values) -> log::Settings {
+    let mut settings = log::Settings {
+        levels: values.text("log.level").and_then(|text| text.parse().ok()),
+        file: values.text("log.file").map(PathBuf::from),
+        form: values.text("log.format").map(|form| match form {
+            "text" => Form::Text,
+            _ => Form::Json,
+        }),
+        ..log::Settings::default()
+    };
+    let rotation = &mut settings.rotation;
+    put(
+        &mut rotation.largest,
+        values.count("log.largest").map(u64::from),
+    );
+    put(&mut rotation.oldest, values.time("log.oldest"));
+    put(&mut rotation.keep, values.count("log.keep"));
+    settings
 }
 
 /// The numbers of the way to a provider.

@@ -69,6 +69,8 @@ pub enum Kind {
     Number(f64, f64),
     /// Above 0 and up to 1.
     Share,
+    /// Levels of the log: `info,caller=debug`.
+    Levels,
     /// Yes or no.
     Switch,
     /// A table of zones and a source's own names of them.
@@ -484,6 +486,56 @@ fn table() -> Vec<Key> {
             NewRun,
             "A file of yours with the token that more than health and metrics needs, in place of one made \
              for each run",
+        ),
+        Key::new(
+            "log.level",
+            Kind::Levels,
+            "",
+            NewRun,
+            "What runs log: off, error, warn, info or debug, also by module; nothing where it is not set",
+        )
+        .by_variable("CATRAIN_LOG"),
+        Key::new(
+            "log.file",
+            Path,
+            "",
+            NewRun,
+            "The file that they log to, for you alone; standard error where it is not set",
+        ),
+        Key::new(
+            "log.format",
+            OneOf(&["text", "json"]),
+            "",
+            NewRun,
+            "How lines look; text on a terminal and JSON elsewhere where it is not set",
+        ),
+        Key::new(
+            "log.largest",
+            Count(1 << 12, 1 << 31),
+            "10485760",
+            NewRun,
+            "Bytes of a file of the log before it is put aside and a new one begun",
+        ),
+        Key::new(
+            "log.oldest",
+            time(SECOND * 60, DAY * 3653),
+            "7d",
+            NewRun,
+            "How long one file is written to before that",
+        ),
+        Key::new(
+            "log.keep",
+            Count(0, 1000),
+            "5",
+            NewRun,
+            "How many of those put aside are kept",
+        ),
+        Key::new(
+            "log.audit",
+            Kind::Switch,
+            "true",
+            NewRun,
+            "Note in audit.jsonl of the state directory who pauses, resumes, stops or reloads a run",
         ),
     ]);
     keys

@@ -79,6 +79,7 @@ pub(super) fn example(key: &Key) -> String {
         Kind::Secret => "\"…\"".to_owned(),
         Kind::Path => format!("\"/path/to/{}\"", key.name().replace('_', "-")),
         Kind::Text => "\"…\"".to_owned(),
+        Kind::Levels => "\"info,caller=debug\"".to_owned(),
         Kind::Texts => "[\"…\"]".to_owned(),
         Kind::OneOf(known) => format!("\"{}\"", known.first().unwrap_or(&"")),
         Kind::AnyOf(known) => format!("[\"{}\"]", known.first().unwrap_or(&"")),

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::{Listener, Request, Word, refusal};
+use crate::log::audit::{self, Outcome, Who};
 use crate::parse;
 use crate::serve::http::{answer, attend, json, no, pass_over};
 use crate::serve::{Board, pages};
@@ -36,6 +37,8 @@ type Asked = axum::extract::Request;
 struct Peer {
     /// For the record: `pid 17`.
     name: String,
+    /// For the audit.
+    who: Who,
     /// Resolves when the connection is over; there is one request in each.
     written: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
 }
@@ -109,11 +112,14 @@ fn router(requests: Requests, board: Option<Arc<Board>>) -> Router {
 
 async fn converse(stream: UnixStream, router: Router) -> io::Result<()> {
     let peer = stream.peer_cred()?;
+    let who = Who::peer(peer.uid(), peer.pid());
     if !may_ask(Uid::from_raw(peer.uid()), Uid::effective()) {
+        audit::note("connect", None, &who, Outcome::Refused);
         return turn_away(stream).await;
     }
     let (_dropped_at_the_end, written) = oneshot::channel();
     let peer = Peer {
+        who,
         name: peer
             .pid()
             .map_or_else(|| "unknown".to_owned(), |pid| format!("pid {pid}")),
@@ -183,6 +189,11 @@ async fn said(
     let Some(written) = written else {
         return no(StatusCode::BAD_REQUEST, "one request a connection");
     };
+    let mut act = Act {
+        word,
+        who: peer.who,
+        outcome: Outcome::Unheard,
+    };
     let request = Request {
         word,
         from: peer.name,
@@ -198,12 +209,35 @@ async fn said(
             let is_done = serde_json::from_str::<serde_json::Value>(&text)
                 .is_ok_and(|answer| answer["ok"] == true);
             match is_done {
-                true => json(StatusCode::OK, text),
-                false => json(StatusCode::CONFLICT, text),
+                true => {
+                    act.outcome = Outcome::Done;
+                    json(StatusCode::OK, text)
+                }
+                false => {
+                    act.outcome = Outcome::Refused;
+                    json(StatusCode::CONFLICT, text)
+                }
             }
         }
         Ok(None) => no(StatusCode::SERVICE_UNAVAILABLE, "the run is ending"),
         Err(_) => no(StatusCode::SERVICE_UNAVAILABLE, "the run does not answer"),
+    }
+}
+
+/// A word that somebody answers for. It is noted when it is over, also where a peer that does not wait
+/// for the answer has ended the conversation.
+struct Act {
+    word: Word,
+    who: Who,
+    outcome: Outcome,
+}
+
+impl Drop for Act {
+    fn drop(&mut self) {
+        // A look changes nothing.
+        if !matches!(self.word, Word::Status | Word::Config) {
+            audit::note(self.word.as_str(), None, &self.who, self.outcome);
+        }
     }
 }
 

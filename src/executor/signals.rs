@@ -91,6 +91,14 @@ impl Signals {
         Ok(Self { descriptor })
     }
 
+    /// Whether somebody wants an end since the last time, by TERM, INT or HUP. Whatever else has arrived is
+    /// lost: for the time after the job.
+    pub fn ask_to_end(&self) -> bool {
+        let ends = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].map(|signal| signal as i32);
+        let caught = self.read();
+        caught.iter().any(|caught| ends.contains(&caught.signal))
+    }
+
     /// What has arrived since the last time. Equal signals that came close together are one.
     pub fn read(&self) -> Vec<Caught> {
         let mut all = Vec::new();

@@ -7,13 +7,14 @@
 //! All of this blocks: it reads files, and a `key_command` may take ten seconds.
 
 mod key_command;
+pub mod known;
 mod place;
 mod seal;
 mod store;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
@@ -195,7 +196,14 @@ pub fn find(
     let bytes = match &from {
         Place::Store => {
             let kept = store.map(|store| store.get(source, passphrase(env).as_ref()));
-            return Ok(kept.transpose()?.flatten().map(|kept| Found {
+            let kept = kept.transpose()?.flatten();
+            for key in kept
+                .iter()
+                .flat_map(|kept| kept.previous.iter().chain([&kept.key]))
+            {
+                known::remember(key);
+            }
+            return Ok(kept.map(|kept| Found {
                 key: kept.key,
                 previous: kept.previous,
                 from,
@@ -262,7 +270,9 @@ pub fn retire(
 pub fn passphrase(env: &dyn Fn(&str) -> Option<OsString>) -> Option<SecretString> {
     let passphrase = env(PASSPHRASE).filter(|passphrase| !passphrase.is_empty())?;
     // One that is not UTF-8 could not be typed: its bytes count as they would be shown.
-    Some(passphrase.to_string_lossy().as_ref().into())
+    let passphrase = passphrase.to_string_lossy().as_ref().into();
+    known::remember(&passphrase);
+    Some(passphrase)
 }
 
 /// A source's key out of what was read, without the line end.
@@ -286,12 +296,26 @@ pub fn key_of(source: &str, bytes: &[u8]) -> Result<SecretString, Unusable> {
     if form(source) == Some(Form::UserAndPassword) && !is_pair {
         return Err(Unusable::NotUserAndPassword);
     }
-    Ok(text.into())
+    let key = text.into();
+    known::remember(&key);
+    Ok(key)
 }
 
 /// Those of the names of variables that the job is not to see, because they hold or lead to a key.
 pub fn secret_variables(names: impl Iterator<Item = OsString>) -> Vec<OsString> {
     names.filter(|name| is_secret(name)).collect()
+}
+
+/// Whether all that is in systemd's directory of credentials is ours, so that the job has no use for
+/// it. Reads the directory, which lies in memory.
+pub fn credentials_are_ours(directory: &Path) -> bool {
+    let is_ours = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        let bare = name.strip_prefix("catrain-").unwrap_or(&name);
+        keyed().any(|source| bare == source || bare.strip_suffix("-key") == Some(source))
+    };
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    entries.flatten().all(|entry| is_ours(&entry.file_name()))
 }
 
 fn is_secret(name: &OsStr) -> bool {

@@ -156,6 +156,17 @@ pub fn redact_shapes(text: &str) -> String {
     redact_tokens(&redact_urls(&redact_hooks(&redact_private_keys(text))))
 }
 
+/// A sentence, a line or a document without what is, or may be, a secret in it: by name, by place and by
+/// look. What follows a secret name is hidden to the end, but for the query of a URL.
+pub fn redact_text(text: &str) -> String {
+    redact_word(text)
+}
+
+/// Whether something is called as secrets are: `token`, `api_key`, `Authorization`.
+pub fn is_called_secret(name: &str) -> bool {
+    is_secret_name(name)
+}
+
 /// The value of a label. Where the label is called as a secret is, it is one.
 pub fn redact_label(name: &str, value: &str) -> String {
     match is_secret_word(name) {

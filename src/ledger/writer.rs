@@ -376,6 +376,17 @@ impl RunId {
             .get_or_insert_with(|| ids(shared.seed).nth(UNLIKELY).expect("ids have no end"))
             .clone()
     }
+
+    /// The same for who can do without: decides nothing where the disk does not.
+    pub fn known_within(&self, limit: Duration) -> Option<String> {
+        let shared = &self.0;
+        let waiting = locked(&shared.has_tried);
+        let waited = shared
+            .tried
+            .wait_timeout_while(waiting, limit, |tried| !*tried);
+        drop(waited);
+        locked(&shared.id).clone()
+    }
 }
 
 /// Puts the run's id into its first entry: it is known only once the directory is made.

@@ -436,11 +436,13 @@ where
         let limit = Instant::now() + self.patience;
         loop {
             tokio::select! {
+                // A signal that came while all was set up is heard before the job is started.
+                biased;
+                happening = self.executor.next() => self.happened(state, happening).await,
                 arrival = self.arrivals.recv() => match arrival {
                     None | Some(Arrival::Ready) => return,
                     Some(arrival) => self.arrived(state, arrival, requests).await,
                 },
-                happening = self.executor.next() => self.happened(state, happening).await,
                 () = sleep_until(limit) => return,
             }
             if state.finished || state.machine.phase() != Phase::Holding {

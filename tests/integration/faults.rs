@@ -50,7 +50,14 @@ enum Way {
 /// Every place has a way to it: one that is added is missing here, and this does not compile.
 fn way_to(point: Point) -> Way {
     match point {
-        Point::BeforeStart | Point::Adopting | Point::StartDecided => Way::BeforeStart,
+        Point::BeforeStart
+        | Point::Adopting
+        | Point::StartDecided
+        | Point::Configuring
+        | Point::Preparing
+        | Point::Recording
+        | Point::Gathering
+        | Point::Driving => Way::BeforeStart,
         Point::Started
         | Point::StartDone
         | Point::GuardStarted
@@ -77,7 +84,14 @@ fn way_to(point: Point) -> Way {
         | Point::ListCleared
         | Point::ResumeDecided
         | Point::ResumeDone => Way::Resume,
-        Point::Farewell => Way::End,
+        Point::Farewell
+        | Point::AwaitingHooks
+        | Point::TellingLauncher
+        | Point::ClosingRecord
+        | Point::Summarising
+        | Point::Remembering
+        | Point::ClosingSocket
+        | Point::FallingSilent => Way::End,
         Point::CellAnnounced
         | Point::CellMade
         | Point::CellEntered
@@ -209,7 +223,10 @@ fn killed_at(point: Point, count: usize) -> Duration {
             Duration::ZERO
         }
         Way::End => {
-            assert_eq!(scene.job(supervisor), [0; 0]);
+            // The guard may still be on its way out.
+            wait_until(&format!("nobody is left after {point:?}"), SOON, || {
+                scene.job(supervisor).is_empty()
+            });
             Duration::ZERO
         }
         Way::Freezer => unreachable!("the driver does not come by"),

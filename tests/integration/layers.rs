@@ -42,6 +42,8 @@ const CORE: &[&str] = &[
     "caller/limits.rs",
     "caller/limits",
     "caller/wire.rs",
+    "log/levels.rs",
+    "log/line.rs",
     "report",
     "simulate",
 ];
@@ -145,6 +147,19 @@ const ABOVE: &[(&[&str], &[&str])] = &[
         &["serve"],
         &[
             "executor", "source", "meter", "report", "control", "command", "cli", "talk",
+        ],
+    ),
+    (
+        &["log", "systemd.rs"],
+        &[
+            "source",
+            "caller",
+            "executor",
+            "meter",
+            "supervise",
+            "command",
+            "cli",
+            "control",
         ],
     ),
     (

@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::cli::{KeyAction, KeyArgs, NewKeyArgs};
 use crate::error::{Failure, Kind};
 use crate::keys::{self, Configured, Facts, Form, Place, Store, StoreError};
+use crate::log::audit;
 use crate::report::text::harmless;
 use crate::words::{Look, Paint, time};
 
@@ -46,9 +47,15 @@ pub fn run(
     let store = Store::of_user().ok_or_else(super::no_state)?;
     let places = |source: &str| keys::places(source, &configured(source), &variable, Some(&store));
     let told = match &args.action {
-        KeyAction::Set { new, passphrase } => set(&store, new, *passphrase, &places, now)?,
-        KeyAction::Rotate(new) => rotate(&store, new, &places, now)?,
-        KeyAction::Remove { name } => remove(&store, name, &places)?,
+        KeyAction::Set { new, passphrase } => audited(
+            "key set",
+            &new.name,
+            set(&store, new, *passphrase, &places, now),
+        )?,
+        KeyAction::Rotate(new) => {
+            audited("key rotate", &new.name, rotate(&store, new, &places, now))?
+        }
+        KeyAction::Remove { name } => audited("key remove", name, remove(&store, name, &places))?,
         KeyAction::List { json } => {
             let rows = rows(&store, &places);
             return super::written(match json {
@@ -58,6 +65,12 @@ pub fn run(
         }
     };
     super::print(out, &format!("{}\n", look.text(&harmless(&told))))
+}
+
+/// Has it noted who changed a key, or has tried to. A name that is none of ours may be a key.
+fn audited(what: &str, name: &str, act: Result<String, Failure>) -> Result<String, Failure> {
+    let of = keys::keyed().find(|source| *source == name);
+    audit::own(what, of, act)
 }
 
 /// Every place that has something for a source.

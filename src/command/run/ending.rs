@@ -5,11 +5,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tracing::warn;
 
 use super::Ending;
 use super::memory::{self, About, Lesson};
 use super::prepare::Prepared;
 use super::settings;
+use super::tasks::Task;
 use crate::cli::{RunArgs, SummaryForm};
 use crate::clock::Moment;
 use crate::command::report::latest;
@@ -24,9 +26,6 @@ use crate::talk::Talk;
 /// A command that is over sooner is not worth planning.
 const WORTH_REMEMBERING: Duration = Duration::from_mins(1);
 
-/// Longest wait for the last record, the summary and the memory once the job has ended.
-pub(super) const END_PATIENCE: Duration = Duration::from_secs(3);
-
 pub(super) fn finish(
     args: &RunArgs,
     prepared: &Prepared,
@@ -34,20 +33,27 @@ pub(super) fn finish(
     now: Moment,
     writer: Rc<Writer>,
     trouble: Option<String>,
-    talk: Talk,
+    talk: &Talk,
 ) -> Result<Ending, Failure> {
     let Over { outcome, survived } = over;
     let run = writer.id().within(Duration::ZERO);
     let remembered = writer.so_far();
     let trouble = writer.trouble().or(trouble);
-    let closed = Rc::into_inner(writer).map_or_else(Closed::default, |w| w.finish(END_PATIENCE));
-    let summary = summary(prepared, &run, &closed, &remembered, now);
+    let closed = Task::CloseRecord.run(|| {
+        let writer = Rc::into_inner(writer);
+        writer.map_or_else(Closed::default, |w| w.finish(Task::CloseRecord.limit()))
+    });
     let good = matches!(outcome, Outcome::Job(Exit::Code(0)));
     let has_run = matches!(outcome, Outcome::Job(_) | Outcome::Unknown | Outcome::Left);
-    if let Some(summary) = summary.as_ref().filter(|_| has_run) {
-        print_summary(args, summary, &talk, now);
-    }
+    let summary = Task::Summarise.run(|| {
+        let summary = summary(prepared, &run, &closed, &remembered, now);
+        if let Some(summary) = summary.as_ref().filter(|_| has_run) {
+            print_summary(args, summary, talk, now);
+        }
+        summary
+    });
     if let Some(warning) = of_record(&run, &closed, trouble) {
+        warn!("{warning}");
         talk.say(&warning);
     }
     if talk.dropped() > 0 {
@@ -56,15 +62,21 @@ pub(super) fn finish(
             talk.dropped()
         ));
     }
-    if let Some(state) = &prepared.state
-        && let Some(lesson) = lesson(args, prepared, summary.filter(|_| good), survived)
-    {
-        memory::remember(state.clone(), lesson, END_PATIENCE);
-    }
-    if let Some(runtime) = crate::dirs::runtime() {
-        let _ = std::fs::remove_file(crate::control::socket(&runtime, &run));
-    }
-    let ending = match outcome {
+    Task::Remember.run(|| {
+        if let Some(state) = &prepared.state
+            && let Some(lesson) = lesson(args, prepared, summary.filter(|_| good), survived)
+        {
+            memory::remember(state.clone(), lesson, Task::Remember.limit());
+        }
+    });
+    Task::CloseSocket.run(|| {
+        if let Some(runtime) = crate::dirs::runtime() {
+            let socket = crate::control::socket(&runtime, &run);
+            let limit = Task::CloseSocket.limit();
+            drop(within(limit, move || std::fs::remove_file(socket)));
+        }
+    });
+    match outcome {
         Outcome::Job(Exit::Code(code)) => Ok(Ending::Code(code as u8)),
         Outcome::Job(Exit::Signal(signal)) | Outcome::DiedBy(signal) => Ok(Ending::Signal(signal)),
         Outcome::Unknown => {
@@ -74,9 +86,7 @@ pub(super) fn finish(
         Outcome::Left => Ok(Ending::Code(0)),
         Outcome::StoppedBeforeStart => Ok(Ending::Signal(settings::stop_signal(args))),
         Outcome::NotStarted(error) => Err(Failure::new(error.kind, anyhow::Error::msg(error.what))),
-    };
-    talk.finish(END_PATIENCE);
-    ending
+    }
 }
 
 /// What is wrong with the record, if anything. `told` is the last that was heard of it while the run
@@ -108,7 +118,11 @@ fn summary(
     now: Moment,
 ) -> Option<Summary> {
     let path = (prepared.state.as_ref()).map(|state| ledger::ledger_path(state, run));
-    let read = move |path: PathBuf| within(END_PATIENCE, move || ledger::read(&path)).ok()?.ok();
+    let read = move |path: PathBuf| {
+        within(Task::Summarise.limit(), move || ledger::read(&path))
+            .ok()?
+            .ok()
+    };
     let written = path.filter(|_| closed.is_complete).and_then(read);
     let ledger = written.as_ref().unwrap_or(remembered);
     let mut summary = report::summarise(ledger, latest(ledger, now.utc))?;
@@ -169,7 +183,7 @@ fn print_summary(args: &RunArgs, summary: &Summary, talk: &Talk, now: Moment) {
         };
         // A pipe that nobody reads or a disk that hangs must not keep the job's exit back.
         let (to, text) = (path.clone(), form(wanted));
-        let written = within(END_PATIENCE, move || std::fs::write(to, text));
+        let written = within(Task::Summarise.limit(), move || std::fs::write(to, text));
         if let Err(error) = written.and_then(|written| written) {
             talk.say(&format!(
                 "warning: cannot write the summary to {}: {error}",

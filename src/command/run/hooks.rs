@@ -4,9 +4,10 @@
 //! environment and half a minute to end; then its group is killed. What it writes goes to standard
 //! error, since standard output is the job's.
 
-use std::ffi::OsString;
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -15,12 +16,13 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use tokio::sync::mpsc::Sender;
 
+use super::hidden;
 use crate::cli::RunArgs;
-use crate::clock::Moment;
+use crate::clock::{Moment, monotonic};
 use crate::executor::{Inherited, spawn};
-use crate::keys;
 use crate::ledger::RunId;
 use crate::ledger::entry::Exit;
+use crate::ledger::redact::redact_text;
 use crate::patience::within;
 use crate::report::text::harmless;
 use crate::supervise::machine::{Occasion, Phase};
@@ -31,6 +33,8 @@ use crate::words;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one that was killed may take to be gone.
 const LAST_BREATH: Duration = Duration::from_secs(5);
+/// How often it is looked whether the end of the run is in haste.
+const LOOK: Duration = Duration::from_millis(100);
 /// The run's id is waited for no longer than this, by the command's own thread.
 const ID_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -54,14 +58,23 @@ pub(super) struct Hooks {
 pub(super) struct StillRunning(mpsc::Receiver<Option<String>>);
 
 impl StillRunning {
-    /// Waits until all have ended, each within its own limit; what went wrong with them after the
-    /// run was over, in words.
-    pub(super) fn wait(self) -> Vec<String> {
+    /// Waits until all have ended, each within its own limit, or until there is no time for it any
+    /// more; what went wrong with them after the run was over, in words.
+    pub(super) fn wait(self, is_in_haste: impl Fn() -> bool) -> Vec<String> {
+        let give_up = monotonic() + patience() + LAST_BREATH;
         let mut told = Vec::new();
-        while let Ok(unheard) = self.0.recv_timeout(patience() + LAST_BREATH) {
-            told.extend(unheard);
+        loop {
+            match self.0.recv_timeout(LOOK) {
+                Ok(unheard) => told.extend(unheard),
+                Err(RecvTimeoutError::Disconnected) => return told,
+                Err(RecvTimeoutError::Timeout) if is_in_haste() => {
+                    told.push("a command of yours still runs, and is not waited for".to_owned());
+                    return told;
+                }
+                Err(RecvTimeoutError::Timeout) if monotonic() >= give_up => return told,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         }
-        told
     }
 }
 
@@ -124,7 +137,7 @@ impl Hooks {
         let body = move || {
             let id = run.within(ID_PATIENCE);
             let failed = carry_out(&command, &facts, &id, &inherited)
-                .map(|what| format!("{flag} {what}: {}", harmless(&command)));
+                .map(|what| format!("{flag} {what}: {}", harmless(&redact_text(&command))));
             // The run is not waited for; once it is over, it is who waits.
             let unheard = failed.filter(|text| {
                 let trouble = Arrival::Trouble(text.clone());
@@ -149,12 +162,13 @@ fn carry_out(
 ) -> Option<String> {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(command).stdin(Stdio::null());
-    for name in secrets() {
+    for name in hidden::variables() {
         shell.env_remove(name);
     }
     shell.env("CATRAIN_RUN", run);
     shell.envs(facts.iter().map(|(name, value)| (name, value)));
-    match nix::unistd::dup(std::io::stderr()) {
+    // Closed in whatever it starts, or that would hold the pipe open for whoever reads it.
+    match std::io::stderr().as_fd().try_clone_to_owned() {
         Ok(stderr) => shell.stdout(Stdio::from(stderr)),
         Err(_) => shell.stdout(Stdio::null()),
     };
@@ -182,10 +196,6 @@ fn carry_out(
         Ok(status) => Some(format!("failed ({status})")),
         Err(error) => Some(format!("could not be waited for ({error})")),
     }
-}
-
-fn secrets() -> Vec<OsString> {
-    keys::secret_variables(std::env::vars_os().map(|(name, _)| name))
 }
 
 /// What a command is told.

@@ -5,40 +5,48 @@ mod detach;
 mod ending;
 mod existence;
 mod hands;
+mod hidden;
 mod hooks;
+mod journal;
 pub(in crate::command) mod memory;
 mod metering;
 mod paper;
 mod person;
 mod prepare;
 mod reload;
+mod service;
 mod serving;
 mod settings;
+pub(in crate::command) mod tasks;
 mod typed;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
+use tracing::{error, info, warn};
 
 use super::configured::Configured;
 use super::resume_run::claim;
 use super::sources::Settled;
-use crate::cli::{ProgressWhen, RunArgs};
+use crate::cli::{LogArgs, ProgressWhen, RunArgs};
 use crate::clock::{Clock, Moment, Replay, SystemClock};
+use crate::config::Config;
 use crate::error::{Failure, Kind};
 use crate::executor::Inherited;
 use crate::executor::signals::Signals;
 use crate::executor::spawn::look_up;
 use crate::ledger::entry::What;
 use crate::ledger::{RunId, Sync, Writer};
+use crate::log::{self, Log};
 use crate::supervise::machine::Machine;
 use crate::supervise::news::Setting;
-use crate::supervise::{Describe, Driver};
+use crate::supervise::{Describe, Driver, Watcher};
 use crate::talk::{Talk, stderr_is_terminal};
 use crate::words::Look;
 use detach::Launched;
@@ -46,11 +54,17 @@ pub(super) use detach::output;
 use existence::{Existence, Waiting};
 use hands::Hands;
 use hooks::Hooks;
+use journal::Journal;
 use paper::{Paper, Trouble};
 use person::Person;
 use prepare::Prepared;
 use reload::Reloading;
+use service::Service;
 use serving::Serving;
+use tasks::Task;
+
+/// Longest wait for the last lines of the log.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// How `catrain run` ends: as the job did.
 #[derive(Debug)]
@@ -61,12 +75,13 @@ pub enum Ending {
     Signal(i32),
 }
 
-/// Runs the command.
+/// Runs the command. `logged` is what was typed of the log.
 ///
 /// # Errors
 /// Wrong usage, and failures before the job starts. Once it runs, its end is the answer.
 pub fn run(
     args: &RunArgs,
+    logged: &LogArgs,
     configured: Configured,
     inherited: &Inherited,
     look: Look,
@@ -90,8 +105,29 @@ pub fn run(
     // Before there is any thread that could take a signal.
     let signals =
         Signals::open(inherited).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
+    let settings = logged.settings(configured.config.log.clone());
+    let log = log::start(&settings, acts_of(&configured.config));
+    log.expect_run();
+    let ended = supervise(args, &log, launched, signals, configured, inherited, look);
+    if let Err(failure) = &ended {
+        error!(category = failure.category().as_str(), why = %failure, "the run has failed");
+    }
+    log.finish(LAST_LINES);
+    ended
+}
+
+/// From the configuration to the end of the job.
+fn supervise(
+    args: &RunArgs,
+    log: &Log,
+    launched: Option<Launched>,
+    signals: Signals,
+    configured: Configured,
+    inherited: &Inherited,
+    look: Look,
+) -> Result<Ending, Failure> {
     let settled = Settled::by(configured.config.clone(), &configured.read, args.offline);
-    let mut prepared = prepare::prepare(args, &settled.config)?;
+    let mut prepared = Task::Prepare.run(|| prepare::prepare(args, &settled.config))?;
     let claim = match (&args.continues, &prepared.state) {
         (Some(before), Some(state)) => Some(claim(state, before)?),
         _ => None,
@@ -115,13 +151,27 @@ pub fn run(
     let begun = clock.now();
 
     let (arrivals_sender, arrivals) = mpsc::channel(64);
-    let writer = Rc::new(paper::open_ledger(prepared.state.clone(), recording));
-    paper::record_begin(
-        &writer, begun, args, &prepared, &planned, &figures, &sources,
+    let writer = Task::Record.run(|| {
+        let writer = Rc::new(paper::open_ledger(prepared.state.clone(), recording));
+        paper::record_begin(
+            &writer, begun, args, &prepared, &planned, &figures, &sources,
+        );
+        writer
+    });
+    log.of_run(writer.id());
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        name = paper::name_of(args),
+        zone = prepared.zone,
+        policy = settings::policy_name(args),
+        "the run begins"
     );
     let talk = Talk::start(look, shows_countdown(args));
+    log.speak_by(talk.voice());
+    let service = Service::of_environment(&talk);
     for line in passed_by.iter().chain(&planned.notices) {
         talk.say(line);
+        info!("{line}");
         let text = line.clone();
         drop(writer.record(
             begun.utc,
@@ -149,7 +199,10 @@ pub fn run(
         run: writer.id(),
     });
     let person = Person::new(talk, setting, stderr_is_terminal(), existence.clone());
-    let anew = background::gather(sources, &prepared, arrivals_sender.clone(), serving.board());
+    let anew = Task::Gather.run(|| {
+        background::listen(writer.id(), arrivals_sender.clone());
+        background::gather(sources, &prepared, arrivals_sender.clone(), serving.board())
+    });
     let reload = reload::reload(Reloading {
         asking,
         configured,
@@ -162,7 +215,6 @@ pub fn run(
         attach: args.attach.clone(),
         listeners: Vec::new(),
     });
-    background::listen(writer.id(), arrivals_sender.clone());
 
     let machine = Machine::new(planned.settings.clone(), begun);
     let trouble = Trouble::default();
@@ -177,9 +229,9 @@ pub fn run(
     let name = paper::name_of(args);
     let id = writer.id();
     let (hooks, still_running) = Hooks::new(args, name, id, inherited, arrivals_sender.clone());
-    let (over, person) = runtime.block_on(async {
+    let (over, person, signals) = runtime.block_on(async {
         let look = Box::new(metering::look_for_others(args, &energy));
-        let hands = Hands::new(signals, args, inherited, look)?;
+        let hands = Task::Drive.run(|| Hands::new(signals, args, inherited, look))?;
         let person = person.telling(arrivals_sender);
         let mut driver = Driver {
             clock: &clock,
@@ -191,7 +243,7 @@ pub fn run(
             },
             teller: person,
             meter: metering::meters(args, &energy, figures, clock),
-            watchers: vec![watcher],
+            watchers: watchers(log, service, watcher),
             arrivals,
             describe: describe(),
             serve: serving.serve(),
@@ -203,19 +255,46 @@ pub fn run(
         let Driver {
             executor, teller, ..
         } = driver;
-        executor.finish().await;
-        Ok::<_, Failure>((over, teller))
+        let signals = executor.finish().await;
+        Ok::<_, Failure>((over, teller, signals))
     })?;
     runtime.shutdown_background();
     drop(serving);
-    let failed_late = still_running.wait();
-    existence.settle(ending::END_PATIENCE);
+    let failed_late = Task::AwaitHooks.run(|| still_running.wait(|| signals.ask_to_end()));
+    Task::TellLauncher.run(|| existence.settle(Task::TellLauncher.limit()));
     let talk = person.finish();
     for text in failed_late {
+        warn!("{text}");
         talk.say(&format!("warning: {text}"));
     }
     let trouble = trouble.take();
-    ending::finish(args, &prepared, over, clock.now(), writer, trouble, talk)
+    let now = clock.now();
+    let ending = ending::finish(args, &prepared, over, now, writer, trouble, &talk);
+    Task::FallSilent.run(|| {
+        // It may speak by the other.
+        log.finish(LAST_LINES);
+        talk.finish(Task::FallSilent.limit());
+    });
+    ending
+}
+
+/// The file for acts, unless nobody wants it.
+fn acts_of(config: &Config) -> Option<PathBuf> {
+    let state = crate::dirs::state().filter(|_| config.notes_acts)?;
+    Some(log::audit::path(&state))
+}
+
+/// Those who look on.
+fn watchers(
+    log: &Log,
+    service: Option<Service>,
+    serving: Box<dyn Watcher>,
+) -> Vec<Box<dyn Watcher>> {
+    let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(Journal::new(log.clone())), serving];
+    if let Some(service) = service {
+        watchers.push(Box::new(service));
+    }
+    watchers
 }
 
 fn shows_countdown(args: &RunArgs) -> bool {

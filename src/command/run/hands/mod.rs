@@ -4,7 +4,6 @@
 mod output;
 
 use std::collections::VecDeque;
-use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,7 +18,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use self::output::Output;
-use super::settings;
+use super::{hidden, settings};
 use crate::cli::{Attach, RunArgs};
 use crate::error::{Failure, Kind};
 use crate::executor::freezer::{Cell, Freezer};
@@ -28,7 +27,6 @@ use crate::executor::signals::{Caught, Sender, Signals, stop_self};
 use crate::executor::spawn::{Command, Inherited, Terminal, spawn, spawn_in};
 use crate::executor::watchdog::usual_lease;
 use crate::executor::{Ended, Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
-use crate::keys;
 use crate::listen::Heard;
 use crate::presets::Recipient;
 use crate::supervise::machine::{Meaning, PauseWith, Signal};
@@ -81,7 +79,7 @@ pub(super) struct Hands {
     look: Arc<Look>,
     devices: (mpsc::Sender<Option<String>>, mpsc::Receiver<Option<String>>),
     /// Variables of ours that the job is not to see.
-    secret: Vec<OsString>,
+    hidden: Vec<OsString>,
     terminal: Terminal,
     inherited: Inherited,
     signals: Signals,
@@ -129,7 +127,7 @@ impl Hands {
         let output = Output::new(args)?;
         let signals_arrive =
             Readiness::of(&signals).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
-        Ok(Self {
+        let mut hands = Self {
             argv: args.command.clone(),
             attach: args.attach.clone(),
             resume_args: resume_args(args),
@@ -137,7 +135,7 @@ impl Hands {
                 settings::checkpoint_signal(args),
                 to(settings::recipient(args)),
             ),
-            secret: keys::secret_variables(env::vars_os().map(|(name, _)| name)),
+            hidden: hidden::variables(),
             is_to_save: false,
             unprepared: None,
             freezes: settings::pause_with(args) == PauseWith::Freeze,
@@ -163,16 +161,20 @@ impl Hands {
             witnessed: Vec::new(),
             hang_up: None,
             happened: VecDeque::new(),
-        })
+        };
+        // Those that came while the run was set up come before everything else.
+        hands.signals_arrived();
+        Ok(hands)
     }
 
     /// Lets the guard go: the job has ended, or will not start. What it wrote last is waited for, for a
-    /// moment.
-    pub(super) async fn finish(mut self) {
+    /// moment. Gives the signals back.
+    pub(super) async fn finish(mut self) -> Signals {
         self.output.drain().await;
         if let Some(guarding) = self.guard {
             guarding.guard.farewell();
         }
+        self.signals
     }
 
     fn signals_arrived(&mut self) {
@@ -562,7 +564,7 @@ impl Executor for Hands {
         let command = Command {
             argv: &argv,
             terminal: self.terminal,
-            env_remove: &self.secret,
+            env_remove: &self.hidden,
             env: number.as_slice(),
             stdout: given.stdout(),
             stderr: given.stderr(),
