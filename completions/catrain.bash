@@ -152,7 +152,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__attach)
-            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --detach --detached --continues --force --color --profile --log-level --log-file --log-format --help"
+            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --on-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --listen --listen-anywhere --metrics-file --metrics-every --detach --detached --continues --force --color --profile --log-level --log-file --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -212,6 +212,10 @@ _catrain() {
                     ;;
                 --carbon-budget)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-budget)
+                    COMPREPLY=($(compgen -W "warn pause stop" -- "${cur}"))
                     return 0
                     ;;
                 --min-run)
@@ -362,6 +366,29 @@ _catrain() {
                     ;;
                 --progress)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --metrics-every)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --detached)
@@ -1534,7 +1561,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__run)
-            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --detach --detached --continues --color --profile --log-level --log-file --log-format --help"
+            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --on-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --listen --listen-anywhere --metrics-file --metrics-every --detach --detached --continues --color --profile --log-level --log-file --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1594,6 +1621,10 @@ _catrain() {
                     ;;
                 --carbon-budget)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-budget)
+                    COMPREPLY=($(compgen -W "warn pause stop" -- "${cur}"))
                     return 0
                     ;;
                 --min-run)
@@ -1744,6 +1775,29 @@ _catrain() {
                     ;;
                 --progress)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --metrics-every)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --detached)

@@ -66,6 +66,9 @@ budget\t'The earliest end within `--carbon-budget`'
 now\t'At once, never paused'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l threshold -d 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l on-budget -d 'What follows when the carbon budget is used up' -r -f -a "warn\t'Say so'
+pause\t'Hold the job, as `catrain pause` does, until `catrain resume`'
+stop\t'End the job, as `catrain stop` does'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-run -d 'Least time from a start or resume to the next pause' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l min-pause -d 'Least time paused' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l pause-with -d 'How the job is paused [default: stop, or the preset\'s]' -r -f -a "stop\t'Stop every process, and continue them later'
@@ -114,6 +117,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l summary-file -d 
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress -d 'A countdown while held or paused' -r -f -a "auto\t'On a terminal'
 always\t'Also elsewhere'
 never\t'Never'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l listen -d 'Serve health and metrics over HTTP: `9090`, `127.0.0.1:9090`, `[::1]:9090`; port 0 takes a free one' -r
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l metrics-file -d 'Write metrics to a file now and then, by its ending: `.json`, `.prom` (the last look) or `.csv` (a row each time)' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l metrics-every -d 'How often' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l detached -d 'Started by `--detach`, with this file for the output' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l continues -d 'Started by `continue`, in the place of this run' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
@@ -127,6 +133,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l offline -d 'Ask 
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l duration-exact -d 'The duration is sure: plan without a safety margin'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l listen-anywhere -d 'Let `--listen` take an address that other machines can reach; the token crosses the network'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s D -l detach -d 'Supervise from a session of its own, with the output in a file: prints the run\'s id and returns'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s z -l zone -d 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several' -r
@@ -289,6 +296,9 @@ budget\t'The earliest end within `--carbon-budget`'
 now\t'At once, never paused'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l threshold -d 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l on-budget -d 'What follows when the carbon budget is used up' -r -f -a "warn\t'Say so'
+pause\t'Hold the job, as `catrain pause` does, until `catrain resume`'
+stop\t'End the job, as `catrain stop` does'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l min-run -d 'Least time from a start or resume to the next pause' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l min-pause -d 'Least time paused' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l pause-with -d 'How the job is paused [default: stop, or the preset\'s]' -r -f -a "stop\t'Stop every process, and continue them later'
@@ -337,6 +347,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand attach" -l summary-file 
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress -d 'A countdown while held or paused' -r -f -a "auto\t'On a terminal'
 always\t'Also elsewhere'
 never\t'Never'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l listen -d 'Serve health and metrics over HTTP: `9090`, `127.0.0.1:9090`, `[::1]:9090`; port 0 takes a free one' -r
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l metrics-file -d 'Write metrics to a file now and then, by its ending: `.json`, `.prom` (the last look) or `.csv` (a row each time)' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l metrics-every -d 'How often' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l detached -d 'Started by `--detach`, with this file for the output' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l continues -d 'Started by `continue`, in the place of this run' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
@@ -350,6 +363,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand attach" -l offline -d 'A
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l duration-exact -d 'The duration is sure: plan without a safety margin'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l listen-anywhere -d 'Let `--listen` take an address that other machines can reach; the token crosses the network'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s D -l detach -d 'Supervise from a session of its own, with the output in a file: prints the run\'s id and returns'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l force -d 'Pause it even if it shares its session with others, or has a terminal'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
