@@ -4,13 +4,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::clock::monotonic;
 
@@ -60,50 +60,55 @@ fn directories(files: &[PathBuf]) -> BTreeSet<(PathBuf, Option<(u64, u64)>)> {
     found
 }
 
-struct Watching {
-    events: Receiver<()>,
-    _watcher: RecommendedWatcher,
-}
+/// What may make a file here another one. That somebody opens or reads one is none of it, and would wake us for
+/// each program that starts where `/etc` is watched.
+const CHANGES: AddWatchFlags = AddWatchFlags::IN_CREATE
+    .union(AddWatchFlags::IN_CLOSE_WRITE)
+    .union(AddWatchFlags::IN_DELETE)
+    .union(AddWatchFlags::IN_MOVED_FROM)
+    .union(AddWatchFlags::IN_MOVED_TO)
+    .union(AddWatchFlags::IN_DELETE_SELF)
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_ONLYDIR);
+
+struct Watching(Inotify);
 
 impl Watching {
     fn begin<'a>(directories: impl Iterator<Item = &'a Path>) -> Option<Self> {
-        // One is enough to know that there was one.
-        let (sender, events) = sync_channel(1);
-        let tell = move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| is_change(&event.kind)) {
-                let _ = sender.try_send(());
-            }
-        };
-        let mut watcher = notify::recommended_watcher(tell).ok()?;
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()?;
         let mut watches = 0;
         for directory in directories {
-            let watch = watcher.watch(directory, RecursiveMode::NonRecursive);
-            watches += usize::from(watch.is_ok());
+            watches += usize::from(inotify.add_watch(directory, CHANGES).is_ok());
         }
-        (watches > 0).then_some(Self {
-            events,
-            _watcher: watcher,
-        })
+        (watches > 0).then_some(Self(inotify))
     }
 
     /// Until something has happened and it is quiet again, `every` at most.
     fn wait(&self, every: Duration) {
-        match self.events.recv_timeout(every) {
-            Err(RecvTimeoutError::Timeout) => return,
-            // The thread that hears is gone: a look now and then has to do.
-            Err(RecvTimeoutError::Disconnected) => return std::thread::park_timeout(every),
-            Ok(()) => {}
+        if !self.has_happened(every) {
+            return;
         }
         let until = monotonic() + BUSY;
-        while monotonic() < until && self.events.recv_timeout(QUIET).is_ok() {}
+        while monotonic() < until && self.has_happened(QUIET) {}
     }
-}
 
-/// Whether what a file holds may be different after it; that we read it ourselves is not.
-fn is_change(kind: &EventKind) -> bool {
-    match kind {
-        EventKind::Access(access) => *access == AccessKind::Close(AccessMode::Write),
-        _ => true,
+    /// Whether something happens within this time.
+    fn has_happened(&self, within: Duration) -> bool {
+        let until = monotonic() + within;
+        loop {
+            let left = until.saturating_sub(monotonic());
+            let millis = u16::try_from(left.as_millis()).unwrap_or(u16::MAX);
+            let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+            let is_ready = poll(&mut fds, PollTimeout::from(millis)).is_ok_and(|ready| ready > 0);
+            if is_ready {
+                // Which one it was is looked at by whoever compares the files. Many may have come.
+                while self.0.read_events().is_ok_and(|events| !events.is_empty()) {}
+                return true;
+            }
+            if monotonic() >= until {
+                return false;
+            }
+        }
     }
 }
 
@@ -197,15 +202,15 @@ mod tests {
 
     #[test]
     fn reading_is_no_change() {
-        assert!(!is_change(&EventKind::Access(AccessKind::Read)));
-        assert!(!is_change(&EventKind::Access(AccessKind::Open(
-            AccessMode::Any
-        ))));
-        assert!(is_change(&EventKind::Access(AccessKind::Close(
-            AccessMode::Write
-        ))));
-        assert!(is_change(&EventKind::Create(
-            notify::event::CreateKind::File
-        )));
+        let base = tempfile::tempdir().unwrap();
+        let file = base.path().join("config.toml");
+        fs::write(&file, "there").unwrap();
+        let watching = Watching::begin(std::iter::once(base.path())).unwrap();
+        for _ in 0..100 {
+            fs::read(&file).unwrap();
+        }
+        assert!(!watching.has_happened(Duration::ZERO));
+        fs::write(&file, "other").unwrap();
+        assert!(watching.has_happened(SOON));
     }
 }

@@ -761,8 +761,8 @@ fn the_supervisor_wakes_about_once_a_second_and_has_few_threads() {
         assert!(count < 20, "{count} wake-ups in 5 s, paused: {paused}");
         let threads = process::states_of(supervisor).len();
         // The one that decides; ledger, terminal, sources, two meters, the socket and who answers there,
-        // the configuration and its events, the job's output.
-        assert!(threads <= 11, "{threads} threads");
+        // the configuration, the job's output.
+        assert!(threads <= 10, "{threads} threads");
         println!("paused: {paused}: {count} wake-ups in 5 s, {threads} threads");
     }
 }
