@@ -1,7 +1,7 @@
 //! The log and the audit stream of real runs: what is in them, for whom, and that nobody waits for them.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -484,6 +484,7 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
     let hook = format!("env; exit 3 # --api-key {}", jobs[5]);
     let name = format!("for {token}");
     let summary = sandbox.path("summary.json");
+    let metrics = sandbox.path("metrics.prom");
     let options = [
         "-z",
         "DE",
@@ -503,6 +504,10 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
         "env",
         "--summary-file",
         summary.to_str().unwrap(),
+        "--metrics-file",
+        metrics.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
         "--log-level",
         "trace",
     ];
@@ -556,6 +561,16 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
             command.env("CATRAIN_ELECTRICITY_MAPS_KEY", ours[0]);
             outputs.push((words.join(" "), both(&command.output().unwrap())));
         }
+        for page in ["/metrics", "/health/detailed", "/config"] {
+            let path = control::socket(&sandbox.runtime_dir(), &run.id());
+            let mut peer = UnixStream::connect(path).unwrap();
+            let request = format!("GET {page} HTTP/1.1\r\nhost: x\r\n\r\n");
+            peer.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            peer.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{page}: {answer}");
+            outputs.push((page.to_owned(), answer));
+        }
         run.resume();
         fs::write(sandbox.home().join("go"), "").unwrap();
         let ended = run.running.wait(LONG);
@@ -605,8 +620,8 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
     for directory in ["state", "cache", "runtime", "home"] {
         files(&sandbox.path(directory), &mut sinks);
     }
-    for file in ["log", "summary.json"] {
-        sinks.push((file.to_owned(), fs::read(sandbox.path(file)).unwrap()));
+    for file in ["log", "summary.json", "metrics.prom"] {
+        sinks.push((file.to_owned(), fs::read(sandbox.path(file)).unwrap_or_default()));
     }
     for (name, bytes) in &sinks {
         // A version of the configuration is the user's own file as it was, for that user alone.
