@@ -6,12 +6,16 @@
 //! One caller serves all providers of a process; each has limits of its own, and one that hangs or
 //! fails slows no other.
 //!
+//! [`Caller::deliver`] is the same way for what is brought to a service: alerts.
+//!
 //! Whoever asks gives the future a runtime with I/O and timers; a thread without one uses
 //! [`block_on`]. Dropping the future ends the call. Disk and certificates are read in threads that
 //! are left behind when they hang.
 
 mod cache;
+mod deliver;
 mod error;
+mod gate;
 pub mod limits;
 mod lookout;
 mod transport;
@@ -36,6 +40,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use cache::{Cache, Kept, Key, Turn};
+pub use deliver::{Parcel, Poster, Undelivered, host_of, is_post_url};
 pub use error::CallError;
 use limits::{Counters, Keep, Resilience};
 pub use lookout::{Lookout, Seen};
@@ -260,8 +265,13 @@ impl Caller {
     }
 
     fn line(&self, to: &To<'_>) -> Arc<Line> {
+        self.line_of(to.provider.name(), to.base_url)
+    }
+
+    /// The way to the service of this name at this place.
+    fn line_of(&self, name: &str, place: &str) -> Arc<Line> {
         let mut lines = lock(&self.lines);
-        let key = (to.name(), to.base_url.to_owned());
+        let key = (name.to_owned(), place.to_owned());
         let line = lines
             .entry(key)
             .or_insert_with(|| Arc::new(Line::new(&self.resilience, self.world.monotonic())));

@@ -1,6 +1,6 @@
 //! The whole way, against a provider on loopback. What is decided is tested beside `limits`.
 
-mod server;
+pub(crate) mod server;
 mod without;
 pub(crate) mod world;
 

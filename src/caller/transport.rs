@@ -104,8 +104,15 @@ pub(super) type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Arrived, Broke
 /// The machine's clocks and the network.
 #[derive(Debug)]
 pub(super) struct Network {
+    clients: Clients,
+}
+
+/// Clients, made on first use.
+#[derive(Debug)]
+pub(super) struct Clients {
     bounds: Bounds,
-    clients: [OnceLock<Client>; 3],
+    follows: bool,
+    made: [OnceLock<Client>; 3],
 }
 
 impl World for Network {
@@ -119,7 +126,7 @@ impl World for Network {
 
     fn get<'a>(&'a self, url: &'a Url, carried: &'a Carried) -> Exchange<'a> {
         Box::pin(async move {
-            let client = self.client(url).await?;
+            let client = self.clients.client(url).await?;
             self.exchange(&client, url.clone(), carried).await
         })
     }
@@ -133,27 +140,37 @@ enum Lead {
     LoopbackPlain,
 }
 
-impl Network {
-    pub(super) fn new(bounds: Bounds) -> Self {
+impl Clients {
+    /// Clients that follow redirects within a host.
+    fn that_follow(bounds: Bounds) -> Self {
         Self {
             bounds,
-            clients: [const { OnceLock::new() }; 3],
+            follows: true,
+            made: [const { OnceLock::new() }; 3],
+        }
+    }
+
+    /// Clients that follow no redirect at all.
+    pub(super) fn that_stay(bounds: Bounds) -> Self {
+        Self {
+            follows: false,
+            ..Self::that_follow(bounds)
         }
     }
 
     /// The client for a URL, made in a thread of its own on first use.
-    async fn client(&self, url: &Url) -> Result<Client, Broken> {
+    pub(super) async fn client(&self, url: &Url) -> Result<Client, Broken> {
         let lead = match (is_loopback(url), url.scheme()) {
             (false, _) => Lead::Outside,
             (true, "http") => Lead::LoopbackPlain,
             (true, _) => Lead::LoopbackSecure,
         };
-        let cell = &self.clients[lead as usize];
+        let cell = &self.made[lead as usize];
         if let Some(client) = cell.get() {
             return Ok(client.clone());
         }
-        let bounds = self.bounds;
-        let built = off_thread(CERTIFICATES, move || build(lead, bounds)).await;
+        let (bounds, follows) = (self.bounds, self.follows);
+        let built = off_thread(CERTIFICATES, move || build(lead, bounds, follows)).await;
         let client = match built {
             Some(Ok(client)) => client,
             Some(Err(error)) => return Err(Broken::NoClient(innermost(&error))),
@@ -163,6 +180,14 @@ impl Network {
             }
         };
         Ok(cell.get_or_init(|| client).clone())
+    }
+}
+
+impl Network {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            clients: Clients::that_follow(bounds),
+        }
     }
 
     async fn exchange(
@@ -187,17 +212,14 @@ impl Network {
                 request.basic_auth(user, Some(password))
             }
         };
+        let bounds = self.clients.bounds;
         let mut response = request.send().await.map_err(broken)?;
-        if response.headers().len() > self.bounds.headers {
-            return Err(Broken::TooLarge(format!("{} headers", self.bounds.headers)));
+        if response.headers().len() > bounds.headers {
+            return Err(Broken::TooLarge(format!("{} headers", bounds.headers)));
         }
-        let text = |headers: &HeaderMap, name| {
-            let value = headers.get(name)?.to_str().ok()?;
-            Some(value.to_owned())
-        };
         let status = response.status();
         if status.is_redirection()
-            && let Some(location) = text(response.headers(), LOCATION)
+            && let Some(location) = text_of(response.headers(), &LOCATION)
         {
             let target = response.url().join(&location).ok();
             return Err(Broken::Elsewhere(target.map_or_else(
@@ -205,12 +227,12 @@ impl Network {
                 |url| format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
             )));
         }
-        let content_type = text(response.headers(), CONTENT_TYPE);
-        let retry_after = text(response.headers(), RETRY_AFTER);
+        let content_type = text_of(response.headers(), &CONTENT_TYPE);
+        let retry_after = text_of(response.headers(), &RETRY_AFTER);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > self.bounds.body {
-                return Err(Broken::TooLarge(format!("{} bytes", self.bounds.body)));
+            if body.len() + chunk.len() > bounds.body {
+                return Err(Broken::TooLarge(format!("{} bytes", bounds.body)));
             }
             body.extend_from_slice(&chunk);
         }
@@ -223,7 +245,13 @@ impl Network {
     }
 }
 
-fn build(lead: Lead, bounds: Bounds) -> reqwest::Result<Client> {
+/// What a header says, where it says something.
+pub(super) fn text_of(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.to_owned())
+}
+
+fn build(lead: Lead, bounds: Bounds, follows: bool) -> reqwest::Result<Client> {
     // Without a provider, building panics. Another may have been installed already, as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -234,7 +262,10 @@ fn build(lead: Lead, bounds: Bounds) -> reqwest::Result<Client> {
         .referer(false)
         // Attempts are ours to decide and to count.
         .retry(reqwest::retry::never())
-        .redirect(Policy::custom(within_the_host));
+        .redirect(match follows {
+            true => Policy::custom(within_the_host),
+            false => Policy::none(),
+        });
     if !matches!(lead, Lead::Outside) {
         let loopback = [
             SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
@@ -272,7 +303,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn broken(error: reqwest::Error) -> Broken {
+pub(super) fn broken(error: reqwest::Error) -> Broken {
     Broken::Unreachable(innermost(&error))
 }
 

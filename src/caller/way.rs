@@ -1,5 +1,5 @@
-//! One ask on its way to a provider: bulkhead → rate → breaker → time-out → retry, with what has to
-//! come with it.
+//! One ask on its way to a provider: through the limits of `gate`, again where that may help, with
+//! what has to come with it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -9,23 +9,23 @@ use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tokio::time::sleep;
+use tracing::debug;
 
+use super::gate::Gate;
 use super::limits::{Breaker, Bucket, Counters, Next, Resilience, Timeouts, Tries, retry_after};
 use super::transport::{Arrived, Broken, Carried};
 use super::url::url_of;
 use super::wire::{Answer, Ask, Class, Credential, Refused, Said};
 use super::{CallError, Caller, To, lock};
 use crate::keys::known;
-use crate::words;
 
 /// The way to one provider at one base URL.
 #[derive(Debug)]
 pub(super) struct Line {
     state: Mutex<State>,
-    at_once: Option<Semaphore>,
-    present: AtomicUsize,
+    pub(super) at_once: Option<Semaphore>,
+    pub(super) present: AtomicUsize,
     token: tokio::sync::Mutex<Option<Pass>>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct State {
     pub(super) last_good: Option<Timestamp>,
     /// Requests without any answer since the last one.
     pub(super) unanswered: u64,
-    timeouts: Option<Timeouts>,
+    pub(super) timeouts: Option<Timeouts>,
     pub(super) counters: Counters,
 }
 
@@ -87,12 +87,6 @@ impl Drop for Presence<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// A place in the bulkhead.
-struct Place<'a> {
-    _permit: tokio::sync::SemaphorePermit<'a>,
-    _presence: Presence<'a>,
 }
 
 /// An answer and when it arrived.
@@ -233,7 +227,6 @@ impl Way<'_> {
         read: impl FnOnce(&Answer<'_>) -> Result<T, Refused>,
     ) -> Result<(Timed, T), Failed> {
         let timed = self.exchange(url, carried, left).await;
-        let now = self.caller.world.monotonic();
         let mut told = None;
         let outcome = timed.and_then(|timed| match read(&timed.answer()) {
             Ok(read) => Ok((timed, read)),
@@ -248,66 +241,8 @@ impl Way<'_> {
                 })
             }
         });
-        let mut state = self.line.state();
-        if let Ok((timed, _)) = &outcome {
-            state.last_good = Some(timed.at);
-        }
-        let counter = match &outcome {
-            Ok(_) => &mut state.counters.good,
-            Err(CallError::Refused { why, .. }) => match why {
-                Refused::Faulty(_) => &mut state.counters.faulty,
-                Refused::NotAnAnswer(_) => &mut state.counters.not_answers,
-                Refused::Throttled { .. } => &mut state.counters.throttled,
-                _ => &mut state.counters.refused,
-            },
-            Err(CallError::Unreachable { .. }) => &mut state.counters.unreachable,
-            Err(CallError::TimedOut { .. }) => &mut state.counters.timed_out,
-            Err(CallError::TooLarge { .. } | CallError::Elsewhere { .. }) => {
-                &mut state.counters.out_of_bounds
-            }
-            // Never sent, and counted as that.
-            Err(_) => return outcome.map_err(|error| (error, told)),
-        };
-        *counter += 1;
-        let is_lost = matches!(
-            outcome,
-            Err(CallError::Unreachable { .. } | CallError::TimedOut { .. })
-        );
-        state.unanswered = if is_lost { state.unanswered + 1 } else { 0 };
-        if let Some(breaker) = &mut state.breaker {
-            let was_open = breaker.is_open();
-            breaker.ended(now, outcome.as_ref().is_err_and(CallError::is_illness));
-            self.tell_of(was_open, breaker, now, outcome.as_ref().err());
-        }
-        if let Err(error) = &outcome
-            && let Class::Wait(own) = error.class()
-            && let Some(bucket) = &mut state.bucket
-        {
-            bucket.throttled(now, told.or(own));
-        }
+        self.gate().ended(outcome.as_ref().err(), told);
         outcome.map_err(|error| (error, told))
-    }
-
-    /// One sentence when a provider is given up, and one when it is back.
-    fn tell_of(&self, was_open: bool, breaker: &Breaker, now: Duration, error: Option<&CallError>) {
-        let provider = self.to.name();
-        let change = match (was_open, breaker.is_open(), error) {
-            (false, true, Some(error)) => {
-                let wait = words::duration(breaker.refuses(now).unwrap_or_default());
-                let category = error.category().as_str();
-                warn!(source = provider, category, why = %error, "left alone");
-                format!(
-                    "{error}; {provider} failed too often and is left alone for {wait} or longer"
-                )
-            }
-            // Even with a refusal.
-            (true, false, _) => {
-                info!(source = provider, "answers again");
-                format!("{provider} answers again")
-            }
-            _ => return,
-        };
-        lock(&self.caller.changes).push(change);
     }
 
     /// One request through all limits.
@@ -318,96 +253,24 @@ impl Way<'_> {
         left: &mut Duration,
     ) -> Result<Timed, CallError> {
         let world = &self.caller.world;
-        let began = world.monotonic();
-        let _place = self.place(*left).await?;
-        *left = left.saturating_sub(world.monotonic() - began);
-        self.token_of_the_bucket(left).await?;
-        let limit = {
-            let mut state = self.line.state();
-            if let Some(breaker) = &mut state.breaker
-                && let Err(wait) = breaker.admit(world.monotonic())
-            {
-                state.counters.refused_by_breaker += 1;
-                let provider = self.to.name();
-                return Err(CallError::LeftAlone { provider, wait });
-            }
-            state.counters.calls += 1;
-            let whole = self.caller.resilience.bounds.exchange;
-            let learned = state.timeouts.as_ref().map(Timeouts::limit);
-            learned.map_or(whole, |learned| learned.min(whole))
+        let exchange = async {
+            let mut arrived = (world.get(url, carried).await)
+                .map_err(|broken| error_of(broken, self.to.provider.name(), url))?;
+            carried.blot(&mut arrived.body);
+            Ok(arrived)
         };
-        let began = world.monotonic();
-        let arrived = timeout(limit, world.get(url, carried)).await;
-        let took = world.monotonic() - began;
-        let mut state = self.line.state();
-        state.counters.exchanging += took;
-        match arrived {
-            Ok(Ok(mut arrived)) => {
-                carried.blot(&mut arrived.body);
-                state.counters.bytes += arrived.body.len() as u64;
-                if let Some(timeouts) = &mut state.timeouts {
-                    timeouts.answered(took);
-                }
-                let at = world.utc();
-                Ok(Timed { at, arrived })
-            }
-            Ok(Err(broken)) => Err(self.error_of(broken, url)),
-            Err(_) => {
-                if let Some(timeouts) = &mut state.timeouts {
-                    timeouts.timed_out();
-                }
-                Err(CallError::TimedOut {
-                    provider: self.to.name(),
-                    after: limit,
-                })
-            }
-        }
+        let arrived = self.gate().pass(left, exchange).await?;
+        self.line
+            .count(|counters| counters.bytes += arrived.body.len() as u64);
+        let at = world.utc();
+        Ok(Timed { at, arrived })
     }
 
-    /// A place among those who ask at once, for as long as it is held.
-    async fn place(&self, left: Duration) -> Result<Option<Place<'_>>, CallError> {
-        let (Some(at_once), Some(bulkhead)) = (&self.line.at_once, self.caller.resilience.bulkhead)
-        else {
-            return Ok(None);
-        };
-        let before = self.line.present.fetch_add(1, Ordering::Relaxed);
-        let presence = Presence(&self.line.present);
-        if before < bulkhead.present
-            && let Ok(Ok(permit)) = timeout(left, at_once.acquire()).await
-        {
-            return Ok(Some(Place {
-                _permit: permit,
-                _presence: presence,
-            }));
-        }
-        self.line.count(|counters| counters.refused_by_limits += 1);
-        let provider = self.to.name();
-        Err(CallError::Crowded { provider })
-    }
-
-    async fn token_of_the_bucket(&self, left: &mut Duration) -> Result<(), CallError> {
-        loop {
-            let wait = {
-                let mut state = self.line.state();
-                let now = self.caller.world.monotonic();
-                // Whoever would be refused afterwards need not wait for a token.
-                if let Some(wait) = state.breaker.as_ref().and_then(|it| it.refuses(now)) {
-                    state.counters.refused_by_breaker += 1;
-                    let provider = self.to.name();
-                    return Err(CallError::LeftAlone { provider, wait });
-                }
-                match state.bucket.as_mut().map_or(Ok(()), |it| it.take(now)) {
-                    Ok(()) => return Ok(()),
-                    Err(wait) if wait > *left => {
-                        state.counters.refused_by_limits += 1;
-                        let provider = self.to.name();
-                        return Err(CallError::Crowded { provider });
-                    }
-                    Err(wait) => wait,
-                }
-            };
-            *left = left.saturating_sub(wait);
-            sleep(wait).await;
+    fn gate(&self) -> Gate<'_> {
+        Gate {
+            caller: self.caller,
+            name: self.to.provider.name(),
+            line: self.line,
         }
     }
 
@@ -458,19 +321,20 @@ impl Way<'_> {
             *pass = None;
         }
     }
+}
 
-    fn error_of(&self, broken: Broken, url: &Url) -> CallError {
-        let provider = self.to.name();
-        match broken {
-            Broken::NoClient(why) => CallError::NoClient { provider, why },
-            Broken::Unreachable(why) => CallError::Unreachable {
-                provider,
-                host: url.host_str().unwrap_or_default().to_owned(),
-                why,
-            },
-            Broken::TooLarge(limit) => CallError::TooLarge { provider, limit },
-            Broken::Elsewhere(target) => CallError::Elsewhere { provider, target },
-            Broken::KeyUnusable => CallError::KeyUnusable { provider },
-        }
+/// Why there is no answer from the service of this name at a URL.
+pub(super) fn error_of(broken: Broken, name: &str, url: &Url) -> CallError {
+    let provider = name.to_owned();
+    match broken {
+        Broken::NoClient(why) => CallError::NoClient { provider, why },
+        Broken::Unreachable(why) => CallError::Unreachable {
+            provider,
+            host: url.host_str().unwrap_or_default().to_owned(),
+            why,
+        },
+        Broken::TooLarge(limit) => CallError::TooLarge { provider, limit },
+        Broken::Elsewhere(target) => CallError::Elsewhere { provider, target },
+        Broken::KeyUnusable => CallError::KeyUnusable { provider },
     }
 }

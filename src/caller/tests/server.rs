@@ -36,11 +36,12 @@ impl Reply {
     }
 }
 
-/// The connections and the heads of the requests so far, and who is being answered.
+/// The connections and the requests so far, and who is being answered.
 #[derive(Debug, Default)]
 struct Seen {
     connections: usize,
     heads: Vec<String>,
+    bodies: Vec<String>,
     inside: usize,
     most_inside: usize,
 }
@@ -77,6 +78,11 @@ impl Server {
         self.seen.0.lock().unwrap().heads.clone()
     }
 
+    /// What came with the requests, in the same order.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        self.seen.0.lock().unwrap().bodies.clone()
+    }
+
     pub(crate) fn calls(&self) -> usize {
         self.heads().len()
     }
@@ -97,9 +103,13 @@ fn serve(
 ) {
     let (seen, changed) = seen;
     while let Some(head) = read_head(&mut stream) {
+        let Some(body) = read_body(&mut stream, &head) else {
+            return;
+        };
         let number = {
             let mut seen = seen.lock().unwrap();
             seen.heads.push(head.clone());
+            seen.bodies.push(body);
             seen.inside += 1;
             seen.most_inside = seen.most_inside.max(seen.inside);
             changed.notify_all();
@@ -134,6 +144,17 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
         }
     }
     Some(String::from_utf8(head).unwrap())
+}
+
+fn read_body(stream: &mut TcpStream, head: &str) -> Option<String> {
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        let is_length = name.eq_ignore_ascii_case("content-length");
+        is_length.then(|| value.trim().parse::<usize>().ok())?
+    });
+    let mut body = vec![0; length.unwrap_or_default()];
+    stream.read_exact(&mut body).ok()?;
+    String::from_utf8(body).ok()
 }
 
 fn write(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
