@@ -176,6 +176,11 @@ pub enum Command {
     /// catrain.toml in the working directory (which may set little), the profile, variables, flags. The keys
     /// are in catrain.toml(5). A run takes a changed file by itself, within a second or so, or refuses it whole.
     Config(ConfigArgs),
+    /// Try out the channels that alerts go to, and show what nobody took
+    ///
+    /// Alerts are configured in [alerts]: webhooks, Slack and email. What a channel does not take is
+    /// kept in the state directory, and tried again when it takes something or a later run starts.
+    Alerts(AlertsArgs),
     /// Check what works here, and say the exact fix for what does not
     ///
     /// Changes nothing, shows no secret, and ends within about five seconds whatever hangs. The watchdog
@@ -777,6 +782,43 @@ pub struct ZonesArgs {
     /// Print one JSON document, `catrain.zones/1` or `catrain.sources/1`.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `catrain alerts`.
+#[derive(Debug, Args)]
+pub struct AlertsArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: AlertsAction,
+}
+
+/// What can be done with alerts.
+#[derive(Debug, Subcommand)]
+pub enum AlertsAction {
+    /// Send a test message over each channel, and say what came of it
+    Test {
+        /// Only over this one
+        channel: Option<String>,
+
+        /// Ask nobody: shows what is configured, sends nothing
+        #[arg(long, env = "CATRAIN_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+        offline: bool,
+    },
+    /// Show what is not delivered yet, and why
+    List {
+        /// One JSON document, catrain.letters/1
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try now to deliver what waits
+    Retry {
+        /// Only what is for this channel
+        channel: Option<String>,
+
+        /// Ask nobody
+        #[arg(long, env = "CATRAIN_OFFLINE", value_parser = clap::builder::FalseyValueParser::new())]
+        offline: bool,
+    },
 }
 
 /// `catrain key`.

@@ -7,14 +7,15 @@
 //! what to do now, [`supervise::machine`] what follows from that and from all that happens, the driver
 //! in [`supervise`] has it done by [`executor`], told by [`talk`], metered by [`meter`], written down by
 //! [`ledger`]; and [`report`] accounts for it with [`emissions`], once more when `command/settle` has
-//! fetched what became known since. [`serve`] shows how a run stands to whoever asks meanwhile.
-//! [`simulate`] lets the same machine live through the past on a virtual clock.
+//! fetched what became known since. [`serve`] shows how a run stands to whoever asks meanwhile, and
+//! [`alert`] tells who does not ask. [`simulate`] lets the same machine live through the past on a
+//! virtual clock.
 //!
 //! # Layers
 //!
 //! | core: pure | adapters: I/O | shell |
 //! |---|---|---|
-//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] [`presets`] `supervise::{machine, progress, snapshot}` `ledger::{adding, chain, entry, line, pace, standing}` `serve::{facts, family, health, metrics, tally}` [`caller::limits`] [`caller::wire`] [`report`] [`doctor`] [`simulate`] `archive::{form, held}` `log::{levels, line}` `meter::{pile, processors, given}` `meter::gpu::{gauge, share, visible, device}` | [`source`] over [`caller`] and [`archive`], [`keys`] [`executor`] [`listen`] [`meter`] [`ledger`] [`serve`] [`control`] [`talk`] [`log`] [`systemd`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
+//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] [`presets`] `supervise::{machine, progress, snapshot}` `ledger::{adding, chain, entry, line, pace, standing}` `serve::{facts, family, health, metrics, tally}` [`caller::limits`] [`caller::wire`] [`report`] [`doctor`] [`simulate`] `alert::{rule, settings, watch, wording, cooling, quiet, letter, message, webhook, slack}` `archive::{form, held}` `log::{levels, line}` `meter::{pile, processors, given}` `meter::gpu::{gauge, share, visible, device}` | [`source`] over [`caller`] and [`archive`], [`alert`] over [`caller`], [`keys`] [`executor`] [`listen`] [`meter`] [`ledger`] [`serve`] [`control`] [`talk`] [`log`] [`systemd`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
 //!
 //! Everything may use what stands to its left. The core names no I/O, no runtime, no clock and no
 //! randomness: time is a [`clock::Moment`] and an argument, and only `clock.rs` reads one. The driver
@@ -40,6 +41,7 @@
 //! started from the main thread), no shell between us and the job, and no option that sets `O_NONBLOCK`
 //! on a descriptor that the job has as well.
 
+pub mod alert;
 pub mod archive;
 pub mod caller;
 pub mod cli;

@@ -1,5 +1,6 @@
 //! One short composition function a subcommand; the only place that names concrete adapters.
 
+pub mod alerts;
 pub mod attach;
 pub mod config;
 pub mod configured;
@@ -117,6 +118,10 @@ fn carry_out(cli: Cli, typed: Vec<OsString>, inherited: &Inherited) -> Result<Ex
         }
         Command::Config(args) => {
             return config::run(&args.action, profile, out, now, &zone());
+        }
+        Command::Alerts(args) => {
+            let settled = Settled::load(true, profile)?;
+            alerts::run(&args, &settled.config, look, out, &zone())?;
         }
         Command::Doctor(args) => return doctor::doctor(&args, profile, look, out),
         Command::Completions { shell } => {

@@ -459,6 +459,11 @@ impl Machine {
         self.died_after_resume
     }
 
+    /// Emissions so far.
+    pub fn spent(&self) -> GramsCo2e {
+        self.spent
+    }
+
     /// Time in which the job made progress.
     pub fn productive(&self, now: Moment) -> Duration {
         self.segments.productive(now)

@@ -6,6 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// Files and folders of the core, below `src/`.
 const CORE: &[&str] = &[
+    "alert/cooling.rs",
+    "alert/letter.rs",
+    "alert/message.rs",
+    "alert/quiet.rs",
+    "alert/rule.rs",
+    "alert/settings.rs",
+    "alert/slack.rs",
+    "alert/watch.rs",
+    "alert/webhook.rs",
+    "alert/wording.rs",
     "units.rs",
     "words.rs",
     "parse.rs",
@@ -118,13 +128,28 @@ const ABOVE: &[(&[&str], &[&str])] = &[
     ),
     (
         &["caller", "archive"],
-        &["source", "executor", "meter", "ledger", "report"],
+        &["source", "executor", "meter", "ledger", "report", "alert"],
     ),
     (
         &["listen"],
         &[
             "executor", "source", "caller", "keys", "meter", "ledger", "report", "command", "cli",
             "talk", "control",
+        ],
+    ),
+    (
+        &["alert"],
+        &[
+            "executor",
+            "source",
+            "archive",
+            "keys",
+            "meter",
+            "supervise",
+            "command",
+            "cli",
+            "talk",
+            "control",
         ],
     ),
     (

@@ -1,5 +1,6 @@
 //! `catrain run`: from what was typed to a supervised job, and its end.
 
+mod alerts;
 mod background;
 mod detach;
 mod ending;
@@ -34,6 +35,7 @@ use tracing::{error, info, warn};
 use super::configured::Configured;
 use super::resume_run::claim;
 use super::sources::Settled;
+use crate::alert::post::Closing;
 use crate::cli::{LogArgs, ProgressWhen, RunArgs};
 use crate::clock::{Clock, Moment, Replay, SystemClock};
 use crate::config::Config;
@@ -49,6 +51,7 @@ use crate::supervise::news::Setting;
 use crate::supervise::{Describe, Driver, Watcher};
 use crate::talk::{Talk, stderr_is_terminal};
 use crate::words::Look;
+use alerts::Alerts;
 use detach::Launched;
 pub(super) use detach::output;
 use existence::{Existence, Waiting};
@@ -199,6 +202,8 @@ fn supervise(
         run: writer.id(),
     });
     let person = Person::new(talk, setting, stderr_is_terminal(), existence.clone());
+    let set = super::alerts::Set::of(&configured.config);
+    let resilience = configured.config.resilience.clone();
     let anew = Task::Gather.run(|| {
         background::listen(writer.id(), arrivals_sender.clone());
         background::gather(sources, &prepared, arrivals_sender.clone(), serving.board())
@@ -228,6 +233,18 @@ fn supervise(
         .map_err(|error| Failure::new(Kind::BeforeStart, error))?;
     let name = paper::name_of(args);
     let id = writer.id();
+    let (alerts, lookout) = Alerts::start(alerts::Parts {
+        settings: set.settings,
+        keys: set.keys,
+        resilience,
+        is_offline: args.offline,
+        name: name.clone(),
+        zone: prepared.zone.clone(),
+        replay: args.replay.is_some(),
+        run: writer.id(),
+        trouble: trouble.clone(),
+        arrivals: arrivals_sender.clone(),
+    });
     let (hooks, still_running) = Hooks::new(args, name, id, inherited, arrivals_sender.clone());
     let (over, person, signals) = runtime.block_on(async {
         let look = Box::new(metering::look_for_others(args, &energy));
@@ -243,7 +260,7 @@ fn supervise(
             },
             teller: person,
             meter: metering::meters(args, &energy, figures, clock),
-            watchers: watchers(log, service, watcher),
+            watchers: watchers(log, service, watcher, lookout),
             arrivals,
             describe: describe(),
             serve: serving.serve(),
@@ -260,7 +277,9 @@ fn supervise(
     })?;
     runtime.shutdown_background();
     drop(serving);
-    let failed_late = Task::AwaitHooks.run(|| still_running.wait(|| signals.ask_to_end()));
+    let closing = alerts.close();
+    let mut failed_late = Task::AwaitHooks.run(|| still_running.wait(|| signals.ask_to_end()));
+    failed_late.extend(closing.map(Closing::wait).unwrap_or_default());
     Task::TellLauncher.run(|| existence.settle(Task::TellLauncher.limit()));
     let talk = person.finish();
     for text in failed_late {
@@ -289,11 +308,13 @@ fn watchers(
     log: &Log,
     service: Option<Service>,
     serving: Box<dyn Watcher>,
+    alerts: Option<Box<dyn Watcher>>,
 ) -> Vec<Box<dyn Watcher>> {
     let mut watchers: Vec<Box<dyn Watcher>> = vec![Box::new(Journal::new(log.clone())), serving];
     if let Some(service) = service {
         watchers.push(Box::new(service));
     }
+    watchers.extend(alerts);
     watchers
 }
 
