@@ -244,5 +244,4 @@ fn key(rule: Rule, part: Option<&str>, about: &About) -> String {
 }
 
 #[cfg(test)]
-#[path = "cooling_tests.rs"]
 mod tests;

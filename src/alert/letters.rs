@@ -320,5 +320,4 @@ fn shorten(letters: &mut Vec<Letter>, now: Timestamp) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "letters_tests.rs"]
 mod tests;

@@ -11,6 +11,7 @@
 //! | [`letter`] | one alert for one channel, and when it is tried |
 //! | [`message`] | what goes out together, as text; [`webhook`] and [`slack`] make JSON of it, [`email`] a mail |
 //! | [`letters`] | the file of what is not delivered yet, and of cool-downs, shared by all runs |
+//! | `desk` | makes letters of what is seen |
 //! | [`office`] | delivers what is due |
 //! | [`post`] | the thread that all of it happens in |
 //!
@@ -21,6 +22,7 @@
 //! when its run was killed may have arrived, and is not sent again.
 
 pub mod cooling;
+mod desk;
 pub mod email;
 pub mod letter;
 pub mod letters;
@@ -34,3 +36,8 @@ pub mod slack;
 pub mod watch;
 pub mod webhook;
 pub mod wording;
+
+/// An id that no other alert has.
+pub fn new_id() -> String {
+    format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+}

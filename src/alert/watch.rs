@@ -404,5 +404,4 @@ fn tell(
 }
 
 #[cfg(test)]
-#[path = "watch_tests.rs"]
 mod tests;

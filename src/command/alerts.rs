@@ -13,8 +13,8 @@ use serde_json::json;
 use crate::alert::letter::{About, Alert, Owner, Standing, State};
 use crate::alert::letters::{Letters, Pile};
 use crate::alert::message::Message;
+use crate::alert::new_id;
 use crate::alert::office::{Keys, Office};
-use crate::alert::post::new_id;
 use crate::alert::rule::Rule;
 use crate::alert::settings::{Channel, Settings};
 use crate::alert::wording::Words;
@@ -78,6 +78,23 @@ impl Set {
             settings: Settings::default(),
             keys: ChannelKeys::default(),
         }
+    }
+}
+
+impl Set {
+    /// The names of the channels' keys.
+    pub(in crate::command) fn key_names(&self) -> Vec<String> {
+        (self.settings.channels.iter())
+            .map(Channel::key_name)
+            .collect()
+    }
+
+    /// What the configuration says of the key of this name, where it is a channel's.
+    pub(in crate::command) fn configured_key(&self, name: &str) -> Option<Configured> {
+        let mut channels = self.settings.channels.iter();
+        let channel = channels.find(|channel| channel.key_name() == name)?;
+        let set = self.keys.configured.get(&channel.name);
+        Some(set.cloned().unwrap_or_default())
     }
 }
 

@@ -113,8 +113,20 @@ fn carry_out(cli: Cli, typed: Vec<OsString>, inherited: &Inherited) -> Result<Ex
         Command::Zones(args) => zones::run(&args, look, out)?,
         Command::Key(args) => {
             let settled = Settled::load(true, profile)?;
-            let configured = |name: &str| settled.configured_key(name);
-            key::run(&args, &configured, look, out, now, &zone())?;
+            let alerts = alerts::Set::of(&settled.config);
+            let configured = |name: &str| match alerts.configured_key(name) {
+                Some(configured) => configured,
+                None => settled.configured_key(name),
+            };
+            key::run(
+                &args,
+                &alerts.key_names(),
+                &configured,
+                look,
+                out,
+                now,
+                &zone(),
+            )?;
         }
         Command::Config(args) => {
             return config::run(&args.action, profile, out, now, &zone());

@@ -1,5 +1,6 @@
 //! The integration tests: real processes, real terminals, real files; see `support` for the means.
 
+mod alerts;
 mod attach;
 mod audit;
 mod calamities;

@@ -79,7 +79,7 @@ const ACCELERATE: Framework = Framework {
     clippy::print_stderr,
     reason = "a test that is skipped says why, to those who ask with --nocapture"
 )]
-fn python_with(modules: &[&str]) -> Option<PathBuf> {
+pub(crate) fn python_with(modules: &[&str]) -> Option<PathBuf> {
     let named = std::env::var_os("CATRAIN_TEST_PYTHON").map(PathBuf::from);
     let python = named.unwrap_or_else(|| python().to_owned());
     let import = format!("import {}", modules.join(", "));

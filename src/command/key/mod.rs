@@ -1,4 +1,5 @@
-//! `catrain key`: sets, lists, rotates and removes the keys of sources in the encrypted store.
+//! `catrain key`: sets, lists, rotates and removes the keys of sources, and of channels for alerts, in
+//! the encrypted store.
 //!
 //! A key is typed or comes on standard input. What stands behind the name of a source, or in its
 //! place, may be a key as well: it is refused without being repeated.
@@ -29,12 +30,14 @@ impl From<StoreError> for Failure {
     }
 }
 
-/// Does what was asked of the keys. `configured` tells what the configuration says of a source's.
+/// Does what was asked of the keys. `configured` tells what the configuration says of a source's;
+/// `others` are the names of keys that are no source's: `alert-ops`.
 ///
 /// # Errors
 /// Wrong usage, a store that cannot be used, or nothing typed that could be a key.
 pub fn run(
     args: &KeyArgs,
+    others: &[String],
     configured: &dyn Fn(&str) -> Configured,
     look: Look,
     out: &mut dyn Write,
@@ -50,14 +53,21 @@ pub fn run(
         KeyAction::Set { new, passphrase } => audited(
             "key set",
             &new.name,
-            set(&store, new, *passphrase, &places, now),
+            source_of(new, others)
+                .and_then(|source| set(&store, &source, *passphrase, &places, now)),
         )?,
-        KeyAction::Rotate(new) => {
-            audited("key rotate", &new.name, rotate(&store, new, &places, now))?
-        }
-        KeyAction::Remove { name } => audited("key remove", name, remove(&store, name, &places))?,
+        KeyAction::Rotate(new) => audited(
+            "key rotate",
+            &new.name,
+            source_of(new, others).and_then(|source| rotate(&store, &source, &places, now)),
+        )?,
+        KeyAction::Remove { name } => audited(
+            "key remove",
+            name,
+            known(name, others).and_then(|source| remove(&store, &source, &places)),
+        )?,
         KeyAction::List { json } => {
-            let rows = rows(&store, &places);
+            let rows = rows(&store, others, &places);
             return super::written(match json {
                 true => document(rows, out),
                 false => table(&rows, look, out, |at| time(at, now, zone)),
@@ -82,12 +92,11 @@ fn variable(name: &str) -> Option<OsString> {
 
 fn set(
     store: &Store,
-    new: &NewKeyArgs,
+    source: &str,
     with_passphrase: bool,
     places: Places<'_>,
     now: Timestamp,
 ) -> Result<String, Failure> {
-    let source = source_of(new)?;
     let from_environment = keys::passphrase(&variable);
     let must_ask = with_passphrase && from_environment.is_none();
     if must_ask && !prompt::can_ask() {
@@ -112,11 +121,10 @@ fn set(
 
 fn rotate(
     store: &Store,
-    new: &NewKeyArgs,
+    source: &str,
     places: Places<'_>,
     now: Timestamp,
 ) -> Result<String, Failure> {
-    let source = source_of(new)?;
     let not_stored = || StoreError::NotStored(source.to_owned());
     let facts = store.facts(source)?.ok_or_else(not_stored)?;
     let passphrase = match keys::passphrase(&variable) {
@@ -136,8 +144,7 @@ fn rotate(
     ))
 }
 
-fn remove(store: &Store, name: &str, places: Places<'_>) -> Result<String, Failure> {
-    let source = known(name)?;
+fn remove(store: &Store, source: &str, places: Places<'_>) -> Result<String, Failure> {
     let was_there = store.remove(source)?;
     let left: Vec<String> = places(source).iter().map(Place::to_string).collect();
     let still = match left.as_slice() {
@@ -160,26 +167,32 @@ fn outranked(places: &[Place]) -> String {
 }
 
 /// The source whose key is to be read, unless the key stands there itself.
-fn source_of(new: &NewKeyArgs) -> Result<&'static str, Failure> {
+fn source_of(new: &NewKeyArgs, others: &[String]) -> Result<String, Failure> {
     if !new.surplus.is_empty() {
         let what = "a key is not given as an argument: every user of this machine could see it";
         let hint =
             "type it when asked, or give it on standard input; if that was a key, replace it";
         return Err(Failure::usage(what).hint(hint));
     }
-    known(&new.name)
+    known(&new.name, others)
+}
+
+/// All that there are keys of.
+fn all(others: &[String]) -> impl Iterator<Item = &str> {
+    let sources = keys::keyed().map(|source| -> &str { source });
+    sources.chain(others.iter().map(String::as_str))
 }
 
 /// The source of that name, if it takes a key. A name that is like none of ours is not repeated: it
 /// may be a key.
-fn known(name: &str) -> Result<&'static str, Failure> {
-    if let Some(source) = keys::keyed().find(|source| *source == name) {
-        return Ok(source);
+fn known(name: &str, others: &[String]) -> Result<String, Failure> {
+    if let Some(source) = all(others).find(|source| *source == name) {
+        return Ok(source.to_owned());
     }
     if keys::form(name).is_some() {
         return Err(Failure::usage(format!("{name} needs no key")));
     }
-    let keyed = keys::keyed().collect::<Vec<_>>().join(" and ");
+    let keyed = all(others).collect::<Vec<_>>().join(" and ");
     let takes = format!("keys are kept for {keyed}");
     Err(match keys::nearest(name) {
         Some(near) => Failure::usage(format!("unknown source `{name}`"))
@@ -234,7 +247,7 @@ fn unread(error: io::Error) -> Failure {
 /// One key in one place.
 #[derive(Serialize)]
 struct Row {
-    source: &'static str,
+    source: String,
     place: &'static str,
     r#where: String,
     /// Whether it is the one that counts.
@@ -246,9 +259,9 @@ struct Row {
     problem: Option<String>,
 }
 
-fn rows(store: &Store, places: Places<'_>) -> Vec<Row> {
+fn rows(store: &Store, others: &[String], places: Places<'_>) -> Vec<Row> {
     let mut rows = Vec::new();
-    for source in keys::keyed() {
+    for source in all(others) {
         for (index, place) in places(source).into_iter().enumerate() {
             let facts = match place {
                 Place::Store => store.facts(source),
@@ -260,7 +273,7 @@ fn rows(store: &Store, places: Places<'_>) -> Vec<Row> {
             };
             let is = |fact: fn(&Facts) -> bool| facts.as_ref().is_some_and(fact);
             rows.push(Row {
-                source,
+                source: source.to_owned(),
                 place: place.word(),
                 r#where: place.to_string(),
                 is_used: index == 0,

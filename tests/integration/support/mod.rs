@@ -9,7 +9,7 @@ pub(crate) mod process;
 pub(crate) mod pty;
 #[expect(dead_code, reason = "some of it is for the tests of the caller only")]
 #[path = "../../../src/caller/tests/server.rs"]
-mod server;
+pub(crate) mod server;
 pub(crate) mod services;
 pub(crate) mod supervised;
 

@@ -7,15 +7,16 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::*;
-use crate::alert::letter::{Owner, Standing};
+use crate::alert::letter::{Letter, Owner, Standing};
 use crate::alert::letters::Letters;
 use crate::alert::office::Keys;
 use crate::alert::quiet::Quiet;
+use crate::alert::rule::Rule;
 use crate::alert::settings::By;
 use crate::caller::limits::{Again, Resilience};
 use crate::caller::tests::server::{Reply, Server};
 use crate::caller::{Caller, Poster};
-use crate::clock::{Clock, ManualClock};
+use crate::clock::{Clock, ManualClock, utc_now};
 use crate::ledger::entry::Exit;
 use crate::units::GramsCo2e;
 
