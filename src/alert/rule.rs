@@ -56,7 +56,7 @@ impl Rule {
     ];
 
     /// Its name in the configuration and in messages.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::DeadlineAtRisk => "deadline-at-risk",
             Self::DeadlineMissed => "deadline-missed",
@@ -103,6 +103,17 @@ impl Rule {
         matches!(self, Self::IntensityBelow | Self::RunEnded)
     }
 }
+
+/// The names of all of them, in the same order.
+pub const NAMES: [&str; Rule::ALL.len()] = {
+    let mut names = [""; Rule::ALL.len()];
+    let mut place = 0;
+    while place < names.len() {
+        names[place] = Rule::ALL[place].name();
+        place += 1;
+    }
+    names
+};
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,6 +23,7 @@ use crate::caller::{Caller, Poster, block_on};
 use crate::cli::{AlertsAction, AlertsArgs};
 use crate::clock::{monotonic, utc_now};
 use crate::config::Config;
+use crate::config::alerts::settings;
 use crate::error::{Failure, Kind};
 use crate::executor::ProcId;
 use crate::keys::{self, Configured, Store};
@@ -73,10 +74,14 @@ pub(in crate::command) struct Set {
 
 impl Set {
     /// As the configuration says.
-    pub(in crate::command) fn of(_config: &Config) -> Self {
+    pub(in crate::command) fn of(config: &Config) -> Self {
+        let (settings, configured) = settings(&config.values);
         Self {
-            settings: Settings::default(),
-            keys: ChannelKeys::default(),
+            settings,
+            keys: ChannelKeys {
+                configured: configured.into_iter().collect(),
+                found: RefCell::default(),
+            },
         }
     }
 }

@@ -7,12 +7,14 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::table::{Key, Kind, keys};
 use super::values::{Set, Value, Values};
 use super::{Layer, Problem};
+use crate::alert::quiet::Quiet;
 use crate::caller::is_base_url;
 use crate::cli::flags;
 use crate::forecast::zones;
@@ -136,6 +138,8 @@ fn word_of(kind: &Kind, text: &str) -> Result<Value, String> {
         },
         Kind::Levels => text.parse::<Levels>().and_then(|_| is(text)),
         Kind::Time(least, most) => time(text, *least, *most).map(Value::Time),
+        // Whose clock is not looked at here.
+        Kind::Hours => Quiet::parse(text, TimeZone::UTC).and_then(|_| is(text)),
         Kind::Flag(flag) => flags::check(&flag.name, text).and_then(|()| is(text)),
         _ => is(text),
     }

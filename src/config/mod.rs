@@ -7,6 +7,7 @@
 //! starts. A file that others may write is passed by and that is said; so is a disk that hangs, since
 //! the job comes first.
 
+pub mod alerts;
 pub(crate) mod check;
 mod file;
 mod flags;
@@ -326,9 +327,9 @@ impl Read {
             }
             values
         };
-        problems.extend(order::problems(&base));
+        problems.extend(together(&base));
         for name in self.profiles() {
-            problems.extend(order::problems(&of_profile(name)));
+            problems.extend(together(&of_profile(name)));
         }
         if let Some(name) = profile {
             match self.profiles() {
@@ -340,7 +341,7 @@ impl Read {
         values.lay_over(&set);
         problems.extend(wrong);
         if !set.is_empty() {
-            problems.extend(order::problems(&values));
+            problems.extend(together(&values));
         }
         let mut told = Vec::new();
         for problem in problems {
@@ -353,6 +354,13 @@ impl Read {
             false => Err(Problems(told)),
         }
     }
+}
+
+/// What does not go together in these values.
+fn together(values: &Values) -> Vec<Problem> {
+    let mut problems = order::problems(values);
+    problems.extend(alerts::problems(values));
+    problems
 }
 
 fn no_profile(name: &str, known: &[&str]) -> Problem {

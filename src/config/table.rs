@@ -10,7 +10,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::flags;
+use super::{alerts, flags};
 use crate::cli::flags::Flag;
 use crate::source::Live;
 
@@ -61,6 +61,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// One or several of these words.
     AnyOf(&'static [&'static str]),
+    /// A span of the day: `22:00-07:00`.
+    Hours,
     /// A time between these two.
     Time(Duration, Duration),
     /// A whole number between these two.
@@ -99,7 +101,13 @@ pub struct Key {
 }
 
 impl Key {
-    fn new(path: impl Into<String>, kind: Kind, default: &str, takes: Takes, help: &str) -> Self {
+    pub(super) fn new(
+        path: impl Into<String>,
+        kind: Kind,
+        default: &str,
+        takes: Takes,
+        help: &str,
+    ) -> Self {
         let path = path.into();
         let is_listed = path.contains("[]");
         let variable = match kind {
@@ -538,6 +546,7 @@ fn table() -> Vec<Key> {
             "Note in audit.jsonl of the state directory who pauses, resumes, stops or reloads a run",
         ),
     ]);
+    keys.extend(alerts::keys());
     keys
 }
 

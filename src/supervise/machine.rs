@@ -464,6 +464,11 @@ impl Machine {
         self.spent
     }
 
+    /// `monotonic` at which the guard was last replaced, having ended.
+    pub fn guard_replaced(&self) -> Option<Duration> {
+        self.guard_replaced
+    }
+
     /// Time in which the job made progress.
     pub fn productive(&self, now: Moment) -> Duration {
         self.segments.productive(now)

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use catrain::clock::monotonic;
+use catrain::control::Word;
 use serde_json::Value;
 
 use crate::presets::python_with;
@@ -51,6 +53,12 @@ fn ended(command: &mut Command) -> Ended {
     Running::start(command).wait(LONG)
 }
 
+/// Has a run ended by a person.
+fn stop(mut run_it: Supervised<'_>) {
+    run_it.word(Word::Stop);
+    run_it.end();
+}
+
 /// Quick to give up, and nothing is waited for that may come together.
 fn configure(sandbox: &Sandbox, channels: &str) {
     let text = format!(
@@ -91,11 +99,12 @@ fn letters(sandbox: &Sandbox) -> Vec<Value> {
     document["letters"].as_array().unwrap().clone()
 }
 
-/// Everything that is written in a sandbox, but for its configuration.
+/// Everything that is written in a sandbox, but for its configuration and the versions of that.
 fn written(sandbox: &Sandbox) -> String {
     fn files(directory: &Path, text: &mut String) {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
             match entry.path().is_dir() {
+                true if entry.file_name() == "config" => {}
                 true => files(&entry.path(), text),
                 false => {
                     let bytes = fs::read(entry.path()).unwrap_or_default();
@@ -243,19 +252,19 @@ fn a_cool_down_and_a_recovery_are_kept_across_a_killed_run() {
     assert_eq!(received(&server), [["raised deadline-at-risk"]]);
 
     let early = ["--name", "finetune", "-d", "1h", "--deadline", "+30h"];
-    let mut run_it = Supervised::start(&sandbox, &mut run(&sandbox, &early, "exec sleep 300"));
+    let run_it = Supervised::start(&sandbox, &mut run(&sandbox, &early, "exec sleep 300"));
     wait_until("it is over", SOON, || server.calls() == 2);
     assert_eq!(received(&server)[1], ["recovered deadline-at-risk"]);
-    run_it.end();
+    stop(run_it);
 }
 
 #[test]
 fn a_receiver_that_hangs_keeps_no_job_waiting() {
     let (sandbox, hung) = (Sandbox::new(), Server::saying(vec![Reply::Never]));
     configure(&sandbox, &format!("flush = \"1s\"\n{}", webhook(&hung)));
-    let began = catrain::clock::monotonic();
+    let began = monotonic();
     let ended = ended(&mut run(&sandbox, &[], "exit 3"));
-    assert!(catrain::clock::monotonic() - began < SOON);
+    assert!(monotonic() - began < SOON);
     assert_eq!(ended.status.code(), Some(3), "{}", ended.stderr);
     assert!(
         ended
@@ -271,7 +280,7 @@ fn a_receiver_that_hangs_keeps_no_job_waiting() {
 fn the_guard_that_is_killed_is_told_and_that_it_is_back() {
     let (sandbox, server) = (Sandbox::new(), Server::saying(vec![taken()]));
     configure(&sandbox, &webhook(&server));
-    let mut run_it = Supervised::start(&sandbox, &mut run(&sandbox, &[], "exec sleep 300"));
+    let run_it = Supervised::start(&sandbox, &mut run(&sandbox, &[], "exec sleep 300"));
     process::kill(run_it.guard());
     wait_until("both are told", SOON, || {
         received(&server).concat().len() >= 2
@@ -280,7 +289,7 @@ fn the_guard_that_is_killed_is_told_and_that_it_is_back() {
         received(&server).concat(),
         ["raised watchdog-lost", "recovered watchdog-lost"]
     );
-    run_it.end();
+    stop(run_it);
     // Who was asked to end has not failed.
     let last = received(&server).concat().pop().unwrap();
     assert_eq!(last, "happened run-ended");
@@ -326,7 +335,7 @@ fn no_secret_is_written_shown_or_given_to_the_job() {
 #[test]
 fn without_a_channel_there_is_no_thread_and_no_file() {
     let sandbox = Sandbox::new();
-    let mut run_it = Supervised::start(&sandbox, &mut run(&sandbox, &[], "exec sleep 300"));
+    let run_it = Supervised::start(&sandbox, &mut run(&sandbox, &[], "exec sleep 300"));
     run_it.leader();
     let tasks = fs::read_dir(format!("/proc/{}/task", run_it.pid())).unwrap();
     let names = tasks
@@ -337,7 +346,7 @@ fn without_a_channel_there_is_no_thread_and_no_file() {
         !names.iter().any(|name| name.trim() == "alerts"),
         "{names:?}"
     );
-    run_it.end();
+    stop(run_it);
     assert!(!sandbox.state_dir().join("alerts").exists());
 }
 
@@ -389,7 +398,7 @@ fn a_channel_that_cannot_work_is_told_before_anything_starts() {
         "`22-7` is no span such as 22:00-07:00",
         "`alerts.webhook[0].name` is `Ops!`",
         "`alerts.webhook[0].url` is plain http",
-        "`alerts.webhook[1]` has no `name`",
+        "`alerts.webhook[1]` lacks `name`",
         "`alerts.webhook[1].url` is neither http nor https",
         "mail without encryption is for loopback only",
     ] {

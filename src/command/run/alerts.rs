@@ -20,8 +20,13 @@ use crate::supervise::{Arrival, View, Watcher};
 
 /// How long the thread waits for the run's id.
 const ID_PATIENCE: Duration = Duration::from_secs(1);
+/// Facts are given away no more often than this: the loop may turn faster.
+const FACTS_EVERY: Duration = Duration::from_millis(200);
 /// A job that ends so soon after a person asked it to, beyond its grace, does so for that.
 const AFTER_ASKING: Duration = Duration::from_mins(1);
+
+/// Signals by which a person asks a job to end.
+const ENDS: [&str; 4] = ["TERM", "INT", "HUP", "QUIT"];
 
 /// What a run's alerts are made of.
 pub(super) struct Parts {
@@ -94,7 +99,9 @@ impl Alerts {
             post: Rc::clone(&post),
             trouble,
             had_guard: false,
+            replaced: None,
             asked: None,
+            facts_at: None,
         };
         (Self(Some(post)), Some(Box::new(lookout)))
     }
@@ -110,8 +117,12 @@ struct Lookout {
     post: Rc<Post>,
     trouble: Trouble,
     had_guard: bool,
+    /// `monotonic` at which it was last seen to be replaced.
+    replaced: Option<Duration>,
     /// `monotonic` at which a person last asked the job to end.
     asked: Option<Duration>,
+    /// `monotonic` at which facts were last given away.
+    facts_at: Option<Duration>,
 }
 
 impl Watcher for Lookout {
@@ -126,12 +137,23 @@ impl Watcher for Lookout {
 
     fn seen(&mut self, now: Moment, run: &View<'_>) {
         self.look_at_guard(now, run);
-        self.post.seen(self.facts(now, run));
+        let is_soon = |at: Duration| now.monotonic.saturating_sub(at) < FACTS_EVERY;
+        if !self.facts_at.is_some_and(is_soon) {
+            self.facts_at = Some(now.monotonic);
+            self.post.seen(self.facts(now, run));
+        }
     }
 }
 
 impl Lookout {
     fn look_at_guard(&mut self, now: Moment, run: &View<'_>) {
+        let replaced = run.machine.guard_replaced();
+        // One that ended before it ever answered, or is back already, was lost all the same.
+        if replaced != self.replaced {
+            self.replaced = replaced;
+            self.had_guard = false;
+            self.post.happened(now, Event::Guard(false));
+        }
         let has_guard = run.machine.has_guard();
         if std::mem::replace(&mut self.had_guard, has_guard) != has_guard {
             self.post.happened(now, Event::Guard(has_guard));
@@ -210,6 +232,3 @@ impl Lookout {
         }
     }
 }
-
-/// Signals by which a person asks a job to end.
-const ENDS: [&str; 4] = ["TERM", "INT", "HUP", "QUIT"];
