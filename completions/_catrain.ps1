@@ -45,6 +45,7 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('zones', 'zones', [CompletionResultType]::ParameterValue, 'List the grid zones that are known')
             [CompletionResult]::new('key', 'key', [CompletionResultType]::ParameterValue, 'Keep the keys of sources, encrypted')
             [CompletionResult]::new('config', 'config', [CompletionResultType]::ParameterValue, 'Show, check, write, take back the configuration')
+            [CompletionResult]::new('alerts', 'alerts', [CompletionResultType]::ParameterValue, 'Try out the channels that alerts go to, and show what nobody took')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check what works here, and say the exact fix for what does not')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print the completion script of a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Write the manual pages')
@@ -504,6 +505,40 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'How lines of the log look [default: text on a terminal, JSON elsewhere]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'catrain;alerts' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('test', 'test', [CompletionResultType]::ParameterValue, 'Send a test message over each channel, and say what came of it')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'Show what is not delivered yet, and why')
+            [CompletionResult]::new('retry', 'retry', [CompletionResultType]::ParameterValue, 'Try now to deliver what waits')
+            break
+        }
+        'catrain;alerts;test' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Ask nobody: shows what is configured, sends nothing')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;alerts;list' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document, catrain.letters/1')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'catrain;alerts;retry' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Ask nobody')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'catrain;doctor' {

@@ -42,6 +42,7 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand zones 'List the grid zones that are known'
             cand key 'Keep the keys of sources, encrypted'
             cand config 'Show, check, write, take back the configuration'
+            cand alerts 'Try out the channels that alerts go to, and show what nobody took'
             cand doctor 'Check what works here, and say the exact fix for what does not'
             cand completions 'Print the completion script of a shell'
             cand man 'Write the manual pages'
@@ -476,6 +477,36 @@ set edit:completion:arg-completer[catrain] = {|@words|
             cand --log-format 'How lines of the log look [default: text on a terminal, JSON elsewhere]'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
+        }
+        &'catrain;alerts'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+            cand test 'Send a test message over each channel, and say what came of it'
+            cand list 'Show what is not delivered yet, and why'
+            cand retry 'Try now to deliver what waits'
+        }
+        &'catrain;alerts;test'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --offline 'Ask nobody: shows what is configured, sends nothing'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;alerts;list'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --json 'One JSON document, catrain.letters/1'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'catrain;alerts;retry'= {
+            cand --color 'Colours in what catrain says'
+            cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --offline 'Ask nobody'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'catrain;doctor'= {
             cand -z 'The zone that runs will have [default: as for `run`]'

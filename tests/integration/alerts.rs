@@ -255,7 +255,7 @@ fn a_cool_down_and_a_recovery_are_kept_across_a_killed_run() {
     let run_it = Supervised::start(&sandbox, &mut run(&sandbox, &early, "exec sleep 300"));
     wait_until("it is over", SOON, || server.calls() == 2);
     assert_eq!(received(&server)[1], ["recovered deadline-at-risk"]);
-    stop(run_it);
+    drop(run_it);
 }
 
 #[test]
