@@ -178,7 +178,7 @@ pub enum Command {
     Config(ConfigArgs),
     /// Try out the channels that alerts go to, and show what nobody took
     ///
-    /// Alerts are configured in [alerts]: webhooks, Slack and email. What a channel does not take is
+    /// Alerts are configured: webhooks, Slack and email; see catrain.toml(5). What a channel does not take is
     /// kept in the state directory, and tried again when it takes something or a later run starts.
     Alerts(AlertsArgs),
     /// Check what works here, and say the exact fix for what does not

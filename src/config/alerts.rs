@@ -34,8 +34,6 @@ const HOUR: Duration = Duration::from_hours(1);
 const WEEK: Duration = Duration::from_hours(7 * 24);
 /// No intensity is higher.
 const HIGHEST: f64 = 5000.0;
-/// Longest name of a channel.
-const LONGEST: usize = 40;
 
 /// The keys.
 pub(super) fn keys() -> Vec<Key> {
@@ -176,7 +174,7 @@ fn channel(list: &str, what_its_key_does: &str, own: Vec<Key>) -> Vec<Key> {
     };
     let mut keys = vec![key(
         "name",
-        Kind::Text,
+        Kind::Name,
         "",
         "Its name: small letters, digits and `-`",
     )];
@@ -246,13 +244,7 @@ pub(super) fn problems(values: &Values) -> Vec<Problem> {
         }
         if let Some(name) = values.text(&at("name")) {
             let path = at("name");
-            if !is_name(name) {
-                let name = name.escape_debug();
-                let what = format!(
-                    "`{path}` is `{name}`; expected small letters, digits and `-`, {LONGEST} at most"
-                );
-                problem(&path, what);
-            } else if !names.insert(name.to_owned()) {
+            if !names.insert(name.to_owned()) {
                 problem(
                     &path,
                     format!("there are two channels of the name `{name}`"),
@@ -272,11 +264,6 @@ pub(super) fn problems(values: &Values) -> Vec<Problem> {
         }
     }
     problems
-}
-
-fn is_name(name: &str) -> bool {
-    let is_sign = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=LONGEST).contains(&name.len()) && name.chars().all(is_sign)
 }
 
 /// What is set of alerts, and of the key of each channel by its name.
@@ -458,7 +445,7 @@ mod tests {
         for part in [
             "own.toml:3:7: `alerts.webhook[0].url` is plain http",
             "own.toml:5:8: there are two channels of the name `ops`",
-            "own.toml:7:8: `alerts.slack[1].name` is `A/b`",
+            "own.toml:7:8: `alerts.slack[1].name`: `A/b` is no name",
             "`alerts.webhook[1]` lacks `url`",
             "`alerts.email[0]`: `x` is no address",
         ] {

@@ -138,6 +138,7 @@ fn word_of(kind: &Kind, text: &str) -> Result<Value, String> {
         },
         Kind::Levels => text.parse::<Levels>().and_then(|_| is(text)),
         Kind::Time(least, most) => time(text, *least, *most).map(Value::Time),
+        Kind::Name => name(text).and_then(is),
         // Whose clock is not looked at here.
         Kind::Hours => Quiet::parse(text, TimeZone::UTC).and_then(|_| is(text)),
         Kind::Flag(flag) => flags::check(&flag.name, text).and_then(|()| is(text)),
@@ -173,6 +174,18 @@ fn expected_count(least: u32, most: u32) -> String {
 
 fn expected_number(least: f64, most: f64) -> String {
     format!("a number from {least} to {most}")
+}
+
+/// A name that becomes a part of others.
+fn name(text: &str) -> Result<&str, String> {
+    let is_sign = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    match (1..=40).contains(&text.len()) && text.chars().all(is_sign) {
+        true => Ok(text),
+        false => Err(format!(
+            "`{}` is no name: small letters, digits and `-`, at most 40",
+            text.escape_debug()
+        )),
+    }
 }
 
 /// A provider's own name of a place. It becomes a part of a URL.

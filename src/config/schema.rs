@@ -73,6 +73,7 @@ fn of(key: &Key) -> Value {
         Kind::Path => json!({ "type": "string", "pattern": "^/" }),
         Kind::OneOf(known) => json!({ "enum": known }),
         Kind::AnyOf(known) => listed(json!({ "enum": known })),
+        Kind::Name => json!({ "type": "string", "pattern": "^[a-z0-9-]{1,40}$" }),
         Kind::Hours => json!({ "type": "string", "examples": ["22:00-07:00"] }),
         Kind::Time(..) => json!({ "type": "string", "examples": ["30s", "1h 30m"] }),
         Kind::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),

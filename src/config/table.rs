@@ -61,6 +61,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// One or several of these words.
     AnyOf(&'static [&'static str]),
+    /// A short name, part of others: small letters, digits and `-`.
+    Name,
     /// A span of the day: `22:00-07:00`.
     Hours,
     /// A time between these two.

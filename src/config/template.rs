@@ -83,6 +83,7 @@ pub(super) fn example(key: &Key) -> String {
         Kind::Texts => "[\"…\"]".to_owned(),
         Kind::OneOf(known) => format!("\"{}\"", known.first().unwrap_or(&"")),
         Kind::AnyOf(known) => format!("[\"{}\"]", known.first().unwrap_or(&"")),
+        Kind::Name => "\"ops\"".to_owned(),
         Kind::Hours => "\"22:00-07:00\"".to_owned(),
         Kind::Time(least, _) => super::Value::Time(*least).to_toml(),
         Kind::Count(least, _) => least.to_string(),

@@ -277,7 +277,7 @@ fn unknown_keys_come_with_the_nearest_spelling_or_with_all_there_are() {
         ),
         (
             "\"a\\u001bb\" = 1",
-            "`a\\u{1b}b` is not a key; known are zone, run, policy, sources, resilience, cache, energy, ledger, serve, log, profile",
+            "`a\\u{1b}b` is not a key; known are zone, run, policy, sources, resilience, cache, energy, ledger, serve, log, alerts, profile",
         ),
     ];
     for (text, expected) in cases {

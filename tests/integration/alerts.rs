@@ -396,7 +396,7 @@ fn a_channel_that_cannot_work_is_told_before_anything_starts() {
     assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
     for part in [
         "`22-7` is no span such as 22:00-07:00",
-        "`alerts.webhook[0].name` is `Ops!`",
+        "`alerts.webhook[0].name`: `Ops!` is no name",
         "`alerts.webhook[0].url` is plain http",
         "`alerts.webhook[1]` lacks `name`",
         "`alerts.webhook[1].url` is neither http nor https",
