@@ -89,7 +89,11 @@ fn in_force(profile: Option<&str>) -> Result<(Option<String>, Vec<Line>), Failur
             origin: set.place.clone(),
             profile: set.profile.clone(),
         }));
-        if let (true, Some(value)) = (lines.len() == before, template::default_of(key)) {
+        // A table of a list that is not there has no values.
+        let is_listed = key.path.contains("[]");
+        if let (true, false, Some(value)) =
+            (lines.len() == before, is_listed, template::default_of(key))
+        {
             lines.push(Line {
                 path: key.path.clone(),
                 value,
@@ -126,6 +130,13 @@ fn of_run(wanted: &str) -> Result<(Option<String>, Vec<Line>), Failure> {
     Ok((text(&answer["profile"]), lines.collect()))
 }
 
+/// The list of tables that a value stands in, and in which of them.
+fn row_of(path: &str) -> Option<(&str, usize)> {
+    let (list, rest) = path.split_once('[')?;
+    let (row, _) = rest.split_once(']')?;
+    Some((list, row.parse().ok()?))
+}
+
 /// Values as a file would say them, or as a document.
 fn shown(profile: Option<&str>, lines: &[Line], with_origin: bool, as_json: bool) -> String {
     if as_json {
@@ -153,7 +164,9 @@ fn shown(profile: Option<&str>, lines: &[Line], with_origin: bool, as_json: bool
     let width = widths.filter(|width| *width <= 48).max().unwrap_or(0);
     let mut above = "";
     // Tables follow what stands outside of them.
-    let (inside, outside): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(is_in_list);
+    let (mut inside, outside): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(is_in_list);
+    // Each table whole.
+    inside.sort_by_key(|line| row_of(&line.path));
     for line in outside.into_iter().chain(inside) {
         if let Some((row, _)) = line.path.rsplit_once("].")
             && row != above

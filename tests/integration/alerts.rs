@@ -408,6 +408,26 @@ fn a_channel_that_cannot_work_is_told_before_anything_starts() {
     assert!(!sandbox.home().join("started").exists());
 }
 
+#[test]
+fn the_configuration_shows_each_channel_whole_and_none_of_its_secrets() {
+    let sandbox = Sandbox::new();
+    let two = format!(
+        "[[alerts.webhook]]\nname = \"one\"\nurl = \"https://example.org/{SECRET}\"\n\
+         rules = [\"job-failed\"]\n[[alerts.webhook]]\nname = \"two\"\n\
+         url = \"https://example.com/{SECRET}\"\n"
+    );
+    configure(&sandbox, &two);
+    let shown = catrain(&sandbox, &["config", "show"]).output().unwrap();
+    let said = both(&shown);
+    let tables = said.split_once("[[alerts.webhook]]").unwrap().1;
+    assert_eq!(
+        tables.trim(),
+        "name = \"one\"\nurl = \"[redacted]\"\nrules = [\"job-failed\"]\n\n\
+         [[alerts.webhook]]\nname = \"two\"\nurl = \"[redacted]\""
+    );
+    assert!(!said.contains(SECRET), "{said}");
+}
+
 // Trying out -------------------------------------------------------------------------------------
 
 #[test]
