@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::cooling::{Cooling, Teller};
 use super::letter::{About, Alert, Letter};
 use super::office::{Office, Outcome, takes};
-use super::post::{Tell, Told};
+use super::post::{Count, Tell, Told};
 use super::rule::Rule;
 use super::settings::{Channel, Settings};
 use super::watch::{Change, Event, Facts, Watch};
@@ -32,6 +32,7 @@ pub(super) struct Desk<'a> {
     /// When something may be told that could not be for its cool-down.
     told_due: Option<Timestamp>,
     tell: Tell,
+    count: Count,
     unheard: Vec<String>,
     /// Channels of which it was told that they fail.
     failing: BTreeSet<String>,
@@ -44,6 +45,7 @@ impl<'a> Desk<'a> {
         about: About,
         office: &'a Office,
         tell: Tell,
+        count: Count,
     ) -> Self {
         Self {
             watch: Watch::new(settings.rules.clone(), about.zone.clone()),
@@ -55,6 +57,7 @@ impl<'a> Desk<'a> {
             send_at: None,
             told_due: None,
             tell,
+            count,
             unheard: Vec::new(),
             failing: BTreeSet::new(),
         }
@@ -134,6 +137,13 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn delivered(&mut self, channel: &Channel, outcome: &Outcome) {
+        let kind = channel.by.name();
+        if outcome.delivered > 0 {
+            (self.count)(kind, "delivered", outcome.delivered as u64);
+        }
+        if outcome.failure.is_some() {
+            (self.count)(kind, "failed", 1);
+        }
         match &outcome.failure {
             // Once, until it is well again.
             Some(unsent) if self.failing.insert(channel.name.clone()) => {

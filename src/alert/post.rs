@@ -37,6 +37,9 @@ const LEAST_FLUSH: Duration = Duration::from_millis(200);
 /// Where warnings go: gives back what nobody hears any more.
 pub type Tell = Box<dyn Fn(Told) -> Result<(), Told> + Send>;
 
+/// Where it is counted that so many more came to this over a kind of channel: `delivered`, `failed`.
+pub type Count = Box<dyn Fn(&'static str, &'static str, u64) + Send>;
+
 /// Something for the person at the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -58,6 +61,8 @@ pub struct Setup {
     pub office: Box<dyn FnOnce() -> Office + Send>,
     /// Where warnings go.
     pub tell: Tell,
+    /// Where outcomes are counted.
+    pub count: Count,
 }
 
 /// The way to the thread. None of its functions waits.
@@ -143,10 +148,11 @@ async fn live(
         run,
         office,
         tell,
+        count,
     } = setup;
     about.id = run();
     let office = office();
-    let mut desk = Desk::new(&settings, about, &office, tell);
+    let mut desk = Desk::new(&settings, about, &office, tell, count);
     let mut rounds = Rounds::new(&office, &settings.channels);
     if !office.letters.is_empty() {
         // What earlier runs left is tried at once.

@@ -109,12 +109,7 @@ impl Channel {
 
     /// What it is called in messages: `webhook ops`.
     pub fn called(&self) -> String {
-        let by = match self.by {
-            By::Webhook { .. } => "webhook",
-            By::Slack { .. } => "slack",
-            By::Email(_) => "email",
-        };
-        format!("{by} `{}`", self.name)
+        format!("{} `{}`", self.by.name(), self.name)
     }
 }
 
@@ -133,6 +128,17 @@ pub enum By {
     },
     /// A mail. The channel's key is the password.
     Email(Email),
+}
+
+impl By {
+    /// In one word: `webhook`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Webhook { .. } => "webhook",
+            Self::Slack { .. } => "slack",
+            Self::Email(_) => "email",
+        }
+    }
 }
 
 /// A mail server, and whom to write to.

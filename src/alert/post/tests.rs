@@ -55,6 +55,7 @@ fn settings(server: &Server) -> Settings {
 struct User {
     state: tempfile::TempDir,
     told: Arc<Mutex<Vec<Told>>>,
+    counted: Arc<Mutex<Vec<(&'static str, &'static str, u64)>>>,
     /// The pid of the next run; those below zero are dead to all others.
     pid: i32,
     replay: bool,
@@ -65,6 +66,7 @@ impl User {
         Self {
             state: tempfile::tempdir().unwrap(),
             told: Arc::default(),
+            counted: Arc::default(),
             pid: 1,
             replay: false,
         }
@@ -77,6 +79,7 @@ impl User {
     /// A run that knows its id only once the function returns.
     fn run_after(&self, settings: Settings, id: impl FnOnce() -> String + Send + 'static) -> Post {
         let (state, told, pid) = (self.state.path().to_owned(), self.told.clone(), self.pid);
+        let counted = self.counted.clone();
         let about = About {
             id: String::new(),
             name: "finetune".to_owned(),
@@ -94,6 +97,9 @@ impl User {
             run: Box::new(id),
             office: Box::new(move || office(&state, pid)),
             tell: Box::new(tell),
+            count: Box::new(move |channel, outcome, more| {
+                counted.lock().unwrap().push((channel, outcome, more));
+            }),
         });
         post.unwrap()
     }
@@ -233,6 +239,9 @@ fn what_a_receiver_did_not_take_arrives_once_it_is_well_in_a_later_run() {
     end(user.run(settings(&well)));
     assert_eq!(well.calls(), 1, "delivered once");
     assert!(user.letters().is_empty());
+    let counted = user.counted.lock().unwrap().clone();
+    let each = [("webhook", "failed", 1), ("webhook", "delivered", 1)];
+    assert_eq!(counted, each);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Alerts of a run: what of it is looked at, and the thread that does all else.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
@@ -15,13 +16,17 @@ use crate::clock::Moment;
 use crate::command::alerts::{ChannelKeys, office};
 use crate::ledger::RunId;
 use crate::ledger::entry::{Action, Exit, What};
+use crate::serve::Board;
 use crate::supervise::machine::Phase;
 use crate::supervise::{Arrival, View, Watcher};
 
 /// How long the thread waits for the run's id.
 const ID_PATIENCE: Duration = Duration::from_secs(1);
-/// Facts are given away no more often than this: the loop may turn faster.
-const FACTS_EVERY: Duration = Duration::from_millis(200);
+/// Facts are looked at no more often than this: the loop may turn faster.
+const LOOK: Duration = Duration::from_millis(900);
+/// They are given away at least so often, though nothing of them has changed but the time: each time
+/// wakes a thread.
+const FACTS_AT_LEAST: Duration = Duration::from_secs(10);
 /// A job that ends so soon after a person asked it to, beyond its grace, does so for that.
 const AFTER_ASKING: Duration = Duration::from_mins(1);
 
@@ -40,6 +45,7 @@ pub(super) struct Parts {
     pub(super) run: RunId,
     pub(super) trouble: Trouble,
     pub(super) arrivals: Sender<Arrival>,
+    pub(super) board: Arc<Board>,
 }
 
 /// The alerts of a run, if it has any.
@@ -59,6 +65,7 @@ impl Alerts {
             run,
             trouble,
             arrivals,
+            board,
         } = parts;
         if settings.channels.is_empty() {
             return (Self(None), None);
@@ -89,6 +96,7 @@ impl Alerts {
             run: Box::new(move || run.within(ID_PATIENCE)),
             office: Box::new(move || office(keys, resilience, false)),
             tell: Box::new(tell),
+            count: Box::new(move |channel, outcome, more| board.alerted(channel, outcome, more)),
         };
         let Some(post) = Post::start(setup).map(Rc::new) else {
             let text = "no alerts are sent: there is no thread for them".to_owned();
@@ -101,7 +109,8 @@ impl Alerts {
             had_guard: false,
             replaced: None,
             asked: None,
-            facts_at: None,
+            looked: None,
+            given: None,
         };
         (Self(Some(post)), Some(Box::new(lookout)))
     }
@@ -121,8 +130,10 @@ struct Lookout {
     replaced: Option<Duration>,
     /// `monotonic` at which a person last asked the job to end.
     asked: Option<Duration>,
-    /// `monotonic` at which facts were last given away.
-    facts_at: Option<Duration>,
+    /// `monotonic` at which facts were last looked at.
+    looked: Option<Duration>,
+    /// Those that were last given away.
+    given: Option<Facts>,
 }
 
 impl Watcher for Lookout {
@@ -137,10 +148,26 @@ impl Watcher for Lookout {
 
     fn seen(&mut self, now: Moment, run: &View<'_>) {
         self.look_at_guard(now, run);
-        let is_soon = |at: Duration| now.monotonic.saturating_sub(at) < FACTS_EVERY;
-        if !self.facts_at.is_some_and(is_soon) {
-            self.facts_at = Some(now.monotonic);
-            self.post.seen(self.facts(now, run));
+        let is_within = |at: Option<Duration>, time| {
+            at.is_some_and(|at| now.monotonic.saturating_sub(at) < time)
+        };
+        if is_within(self.looked, LOOK) {
+            return;
+        }
+        self.looked = Some(now.monotonic);
+        let facts = self.facts(now, run);
+        let is_same = (self.given.as_ref()).is_some_and(|given| {
+            let at = given.at;
+            *given
+                == Facts {
+                    at,
+                    ..facts.clone()
+                }
+        });
+        let given = self.given.as_ref().map(|given| given.at.monotonic);
+        if !is_same || !is_within(given, FACTS_AT_LEAST) {
+            self.given = Some(facts.clone());
+            self.post.seen(facts);
         }
     }
 }

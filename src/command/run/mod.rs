@@ -244,6 +244,7 @@ fn supervise(
         run: writer.id(),
         trouble: trouble.clone(),
         arrivals: arrivals_sender.clone(),
+        board: serving.board(),
     });
     let (hooks, still_running) = Hooks::new(args, name, id, inherited, arrivals_sender.clone());
     let (over, person, signals) = runtime.block_on(async {
