@@ -621,7 +621,10 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
         files(&sandbox.path(directory), &mut sinks);
     }
     for file in ["log", "summary.json", "metrics.prom"] {
-        sinks.push((file.to_owned(), fs::read(sandbox.path(file)).unwrap_or_default()));
+        sinks.push((
+            file.to_owned(),
+            fs::read(sandbox.path(file)).unwrap_or_default(),
+        ));
     }
     for (name, bytes) in &sinks {
         // A version of the configuration is the user's own file as it was, for that user alone.
