@@ -510,6 +510,9 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         'catrain;alerts' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to a file, readable by you alone and put aside as it grows [default: standard error]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'How lines of the log look [default: text on a terminal, JSON elsewhere]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('test', 'test', [CompletionResultType]::ParameterValue, 'Send a test message over each channel, and say what came of it')
@@ -520,25 +523,34 @@ Register-ArgumentCompleter -Native -CommandName 'catrain' -ScriptBlock {
         'catrain;alerts;test' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to a file, readable by you alone and put aside as it grows [default: standard error]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'How lines of the log look [default: text on a terminal, JSON elsewhere]')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Ask nobody: shows what is configured, sends nothing')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'catrain;alerts;list' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to a file, readable by you alone and put aside as it grows [default: standard error]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'How lines of the log look [default: text on a terminal, JSON elsewhere]')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'One JSON document, catrain.letters/1')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'catrain;alerts;retry' {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colours in what catrain says')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it')
+            [CompletionResult]::new('--log-level', '--log-level', [CompletionResultType]::ParameterName, 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to a file, readable by you alone and put aside as it grows [default: standard error]')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'How lines of the log look [default: text on a terminal, JSON elsewhere]')
             [CompletionResult]::new('--offline', '--offline', [CompletionResultType]::ParameterName, 'Ask nobody')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'catrain;doctor' {

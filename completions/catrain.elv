@@ -481,6 +481,9 @@ set edit:completion:arg-completer[catrain] = {|@words|
         &'catrain;alerts'= {
             cand --color 'Colours in what catrain says'
             cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --log-level 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]'
+            cand --log-file 'Log to a file, readable by you alone and put aside as it grows [default: standard error]'
+            cand --log-format 'How lines of the log look [default: text on a terminal, JSON elsewhere]'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
             cand test 'Send a test message over each channel, and say what came of it'
@@ -490,23 +493,32 @@ set edit:completion:arg-completer[catrain] = {|@words|
         &'catrain;alerts;test'= {
             cand --color 'Colours in what catrain says'
             cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --log-level 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]'
+            cand --log-file 'Log to a file, readable by you alone and put aside as it grows [default: standard error]'
+            cand --log-format 'How lines of the log look [default: text on a terminal, JSON elsewhere]'
             cand --offline 'Ask nobody: shows what is configured, sends nothing'
-            cand -h 'Print help'
-            cand --help 'Print help'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'catrain;alerts;list'= {
             cand --color 'Colours in what catrain says'
             cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --log-level 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]'
+            cand --log-file 'Log to a file, readable by you alone and put aside as it grows [default: standard error]'
+            cand --log-format 'How lines of the log look [default: text on a terminal, JSON elsewhere]'
             cand --json 'One JSON document, catrain.letters/1'
-            cand -h 'Print help'
-            cand --help 'Print help'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'catrain;alerts;retry'= {
             cand --color 'Colours in what catrain says'
             cand --profile 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it'
+            cand --log-level 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]'
+            cand --log-file 'Log to a file, readable by you alone and put aside as it grows [default: standard error]'
+            cand --log-format 'How lines of the log look [default: text on a terminal, JSON elsewhere]'
             cand --offline 'Ask nobody'
-            cand -h 'Print help'
-            cand --help 'Print help'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
         }
         &'catrain;doctor'= {
             cand -z 'The zone that runs will have [default: as for `run`]'

@@ -48,6 +48,7 @@ complete -c catrain -n "__fish_catrain_needs_command" -f -a "logs" -d 'Print wha
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "zones" -d 'List the grid zones that are known'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "key" -d 'Keep the keys of sources, encrypted'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "config" -d 'Show, check, write, take back the configuration'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "alerts" -d 'Try out the channels that alerts go to, and show what nobody took'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "doctor" -d 'Check what works here, and say the exact fix for what does not'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "man" -d 'Write the manual pages'
@@ -499,6 +500,44 @@ complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand config; and __fish_seen_subcommand_from rollback" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and not __fish_seen_subcommand_from test list retry" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and not __fish_seen_subcommand_from test list retry" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and not __fish_seen_subcommand_from test list retry" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and not __fish_seen_subcommand_from test list retry" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and not __fish_seen_subcommand_from test list retry" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and not __fish_seen_subcommand_from test list retry" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and not __fish_seen_subcommand_from test list retry" -f -a "test" -d 'Send a test message over each channel, and say what came of it'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and not __fish_seen_subcommand_from test list retry" -f -a "list" -d 'Show what is not delivered yet, and why'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and not __fish_seen_subcommand_from test list retry" -f -a "retry" -d 'Try now to deliver what waits'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from test" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from test" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from test" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from test" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from test" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from test" -l offline -d 'Ask nobody: shows what is configured, sends nothing'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from list" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from list" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from list" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from list" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from list" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from list" -l json -d 'One JSON document, catrain.letters/1'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from retry" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from retry" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from retry" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from retry" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from retry" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from retry" -l offline -d 'Ask nobody'
+complete -c catrain -n "__fish_catrain_using_subcommand alerts; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -s z -l zone -d 'The zone that runs will have [default: as for `run`]' -r
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''

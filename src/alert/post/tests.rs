@@ -24,6 +24,9 @@ const SECRET: &str = "hush-hush";
 /// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(20);
 
+/// Kinds of channels, outcomes, how many.
+type Counted = Vec<(&'static str, &'static str, u64)>;
+
 struct OneKey;
 
 impl Keys for OneKey {
@@ -55,7 +58,7 @@ fn settings(server: &Server) -> Settings {
 struct User {
     state: tempfile::TempDir,
     told: Arc<Mutex<Vec<Told>>>,
-    counted: Arc<Mutex<Vec<(&'static str, &'static str, u64)>>>,
+    counted: Arc<Mutex<Counted>>,
     /// The pid of the next run; those below zero are dead to all others.
     pid: i32,
     replay: bool,
