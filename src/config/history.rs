@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -14,6 +15,9 @@ use crate::words::hex;
 
 /// Versions that are kept.
 pub const KEPT: usize = 20;
+/// How often the lock is tried, and how long between.
+const TRIES: u32 = 50;
+const AGAIN: Duration = Duration::from_millis(10);
 /// No file of ours is larger.
 const LARGEST: u64 = 1 << 20;
 
@@ -84,7 +88,7 @@ fn of(path: &Path) -> Option<Version> {
 pub fn keep(state: &Path, text: &str, now: Timestamp) -> io::Result<bool> {
     let directory = directory(state);
     dirs::secure(&directory)?;
-    let Some(_lock) = dirs::try_lock(&directory.join("lock"))? else {
+    let Some(_lock) = lock(&directory.join("lock"))? else {
         return Ok(false);
     };
     let versions = versions(state)?;
@@ -106,6 +110,18 @@ pub fn keep(state: &Path, text: &str, now: Timestamp) -> io::Result<bool> {
         let _ = fs::remove_file(&old.path);
     }
     Ok(true)
+}
+
+/// The lock, tried for a moment: a process that is just being started has all that its parent has open, also
+/// the lock of one who has kept a version and is done.
+fn lock(path: &Path) -> io::Result<Option<fs::File>> {
+    for _ in 0..TRIES {
+        if let Some(lock) = dirs::try_lock(path)? {
+            return Ok(Some(lock));
+        }
+        std::thread::park_timeout(AGAIN);
+    }
+    Ok(None)
 }
 
 /// The version that is meant: by its digest's beginning, or counted back from the one in force, which is 0.
@@ -185,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_keeps_one_at_the_same_time_is_not_waited_for() {
+    fn whoever_keeps_one_at_the_same_time_is_not_waited_for_long() {
         let state = tempfile::tempdir().unwrap();
         keep(state.path(), "a", at(0)).unwrap();
         let _held = dirs::try_lock(&directory(state.path()).join("lock"))
