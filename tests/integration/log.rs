@@ -14,6 +14,7 @@ use crate::keys::key;
 use crate::support::child::Running;
 use crate::support::process::is_alive;
 use crate::support::pty::Pty;
+use crate::support::server::{Reply, Server};
 use crate::support::services::Services;
 use crate::support::supervised::{LONG, Supervised, both, outcome, recorded, run, said};
 use crate::support::{SOON, Sandbox, wait_for, wait_until};
@@ -457,7 +458,7 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
             .collect();
         (!sent.is_empty()).then(|| {
             let body = format!("{{\"error\": \"no entry with {}\"}}", sent.join(" "));
-            crate::support::services::Reply::of(401, "Content-Type: application/json\r\n", &body)
+            Reply::of(401, "Content-Type: application/json\r\n", &body)
         })
     });
     let token = format!("ghp_{}", "pLant".repeat(8));
@@ -466,6 +467,8 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
         "plant-user-2",
         "plant-word-3",
         "plant-pass-4",
+        "plant-webhook-11",
+        "plant-signing-12",
     ];
     let jobs = [
         "plant-arg-5",
@@ -476,10 +479,13 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
         "plant-hook-10",
         &token,
     ];
-    sandbox.write(
-        "config/config.toml",
-        &format!("[sources.watttime]\nkey = \"{}:{}\"\n", ours[1], ours[2]),
+    let receiver = Server::answering(|_, _| Reply::of(200, "", "ok"));
+    let webhook = format!("{}/hook/{}", receiver.base_url, ours[4]);
+    let config = format!(
+        "[sources.watttime]\nkey = \"{}:{}\"\n[[alerts.webhook]]\nname = \"ops\"\nurl = \"{webhook}\"\nkey = \"{}\"\n",
+        ours[1], ours[2], ours[5]
     );
+    sandbox.write("config/config.toml", &config);
     let label = format!("token={}", jobs[4]);
     let hook = format!("env; exit 3 # --api-key {}", jobs[5]);
     let name = format!("for {token}");
@@ -601,6 +607,8 @@ fn secrets_that_are_planted_everywhere_are_in_no_sink_of_a_whole_run() {
         );
         outputs.push((format.to_owned(), both(&command.output().unwrap())));
     }
+    assert!(!receiver.bodies().is_empty(), "that the job failed is told");
+    outputs.push(("alerts".to_owned(), receiver.bodies().concat()));
     outputs.push(("keys".to_owned(), said(&sandbox, &["key", "list"])));
 
     // The test would prove little if there were nothing in them.
