@@ -218,7 +218,6 @@ fn supervise(
         inherited: *inherited,
         command: args.command.clone(),
         attach: args.attach.clone(),
-        listeners: Vec::new(),
     });
 
     let machine = Machine::new(planned.settings.clone(), begun);

@@ -33,9 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// How often it is looked where no event tells of a change.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Told of each configuration that is in force from now on.
-pub(super) type Listener = Box<dyn Fn(&Config) + Send + Sync>;
-
 /// What a run goes by, and how it is told of something else.
 pub(super) struct Reloading {
     pub(super) asking: Asking,
@@ -48,7 +45,6 @@ pub(super) struct Reloading {
     pub(super) inherited: Inherited,
     pub(super) command: Vec<std::ffi::OsString>,
     pub(super) attach: Option<Attach>,
-    pub(super) listeners: Vec<Listener>,
 }
 
 /// What is in force.
@@ -260,9 +256,6 @@ impl Shared {
                     "the one read before is being taken".to_owned(),
                 ));
             }
-        }
-        for listener in &by.listeners {
-            listener(&effective);
         }
         let names = |list: Vec<(String, String)>| -> Vec<String> {
             let names: BTreeSet<String> = list.into_iter().map(|(_, name)| name).collect();
