@@ -143,17 +143,23 @@ fn of_the_machine() -> Vec<(&'static str, &'static str, &'static str, Value)> {
     ]
 }
 
-#[test]
-fn every_key_that_steers_the_run_does_so_at_once() {
-    let sandbox = Sandbox::new();
-    let day = trace(&sandbox, |hour| if hour < 12 { 500.0 } else { 100.0 });
+/// A run that its configuration holds for half a day, and that configuration.
+fn held(sandbox: &Sandbox) -> (String, Supervised<'_>) {
+    let day = trace(sandbox, |hour| if hour < 12 { 500.0 } else { 100.0 });
     let base = format!(
         "run.replay = '{}@2021-11-09T00:00'\nrun.duration = '2h'\nrun.deadline = '+20h'\n",
         day.display()
     );
     sandbox.write("config/config.toml", &base);
-    let mut job = Supervised::start(&sandbox, &mut run(&sandbox, &[], ["sleep", "600"]));
+    let job = Supervised::start(sandbox, &mut run(sandbox, &[], ["sleep", "600"]));
     job.wait_for_state("held");
+    (base, job)
+}
+
+#[test]
+fn every_key_that_steers_the_run_does_so_at_once() {
+    let sandbox = Sandbox::new();
+    let (base, mut job) = held(&sandbox);
     let id = job.id();
     for (key, value, place, expected) in of_the_machine() {
         let line = format!("{key} = {value}\n");
@@ -189,14 +195,7 @@ fn every_key_that_steers_the_run_does_so_at_once() {
 #[test]
 fn a_held_run_starts_once_it_is_asked_for_no_wait() {
     let sandbox = Sandbox::new();
-    let day = trace(&sandbox, |hour| if hour < 12 { 500.0 } else { 100.0 });
-    let base = format!(
-        "run.replay = '{}@2021-11-09T00:00'\nrun.duration = '2h'\nrun.deadline = '+20h'\n",
-        day.display()
-    );
-    sandbox.write("config/config.toml", &base);
-    let mut job = Supervised::start(&sandbox, &mut run(&sandbox, &[], ["sleep", "600"]));
-    job.wait_for_state("held");
+    let (base, mut job) = held(&sandbox);
     sandbox.write(
         "config/config.toml",
         &format!("{base}run.max-delay = '0'\n"),
