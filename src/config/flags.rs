@@ -54,12 +54,6 @@ pub(super) fn all() -> Vec<Flag> {
     flags::flags()
 }
 
-/// The one of this name, which there is.
-pub(super) fn find(name: &str) -> Flag {
-    let mut found = all().into_iter().filter(|flag| flag.name == name);
-    found.next().expect("a flag of run")
-}
-
 /// When a change of it counts for a run that goes on.
 pub(super) fn takes(flag: &Flag) -> Takes {
     match &*flag.name {

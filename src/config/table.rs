@@ -207,37 +207,26 @@ fn table() -> Vec<Key> {
         )
         .for_anyone(),
     ];
-    keys.extend(flags::all().into_iter().map(|flag| {
+    let all = flags::all();
+    keys.extend(all.iter().map(|flag| {
         let path = format!("run.{}", flag.name);
         let switched = flag.is_switch.then(|| "false".to_owned());
         let key = Key {
-            is_anyones: flags::is_anyones(&flag),
+            is_anyones: flags::is_anyones(flag),
             default: flag.default.clone().or(switched),
-            ..Key::new(
-                path,
-                flags::kind(&flag),
-                "",
-                flags::takes(&flag),
-                &flag.help,
-            )
+            ..Key::new(path, flags::kind(flag), "", flags::takes(flag), &flag.help)
         };
-        match flag.variable {
+        match &flag.variable {
             // That of a zone is the zone of everything.
             Some(variable) if flag.name != "zone" => key.by_variable(variable),
             _ => key,
         }
     }));
-    keys.extend(POLICY.into_iter().map(|(name, flag)| {
-        let flag = flags::find(flag);
+    keys.extend(POLICY.into_iter().filter_map(|(name, flag)| {
+        let flag = all.iter().find(|known| known.name == flag)?;
         let help = format!("As `run.{}`, which overrules it: {}", flag.name, flag.help);
-        Key::new(
-            format!("policy.{name}"),
-            flags::kind(&flag),
-            "",
-            NextPlan,
-            &help,
-        )
-        .for_anyone()
+        let path = format!("policy.{name}");
+        Some(Key::new(path, flags::kind(flag), "", NextPlan, &help).for_anyone())
     }));
     for live in Live::ALL {
         let source = live.name();

@@ -19,9 +19,22 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Whoever writes all the time is looked at all the same.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// Calls `look` soon after something has happened where one of the files is, and `every` so often. It looks
-/// itself whether anything is different, and says whether to go on. Blocks, and is for a thread of its own.
-pub fn watch(files: &[PathBuf], every: Duration, mut look: impl FnMut() -> bool) {
+/// Calls `look` once `patience` is over, soon after something has happened where one of the files is, and `every`
+/// so often. It looks itself whether anything is different, and says whether to go on. Blocks, and is for a
+/// thread of its own.
+///
+/// The patience is for a process that is over soon: at its end the kernel takes some twenty milliseconds to
+/// forget what was watched.
+pub fn watch(
+    files: &[PathBuf],
+    patience: Duration,
+    every: Duration,
+    mut look: impl FnMut() -> bool,
+) {
+    let until = monotonic() + patience;
+    while monotonic() < until {
+        std::thread::park_timeout(until.saturating_sub(monotonic()));
+    }
     let mut watched = BTreeSet::new();
     let mut watching: Option<Watching> = None;
     loop {
@@ -30,13 +43,14 @@ pub fn watch(files: &[PathBuf], every: Duration, mut look: impl FnMut() -> bool)
             watching = Watching::begin(directories.iter().map(|(path, _)| path.as_path()));
             watched = directories;
         }
+        // Also what happened before anybody watched.
+        if !look() {
+            return;
+        }
         match &watching {
             Some(watching) => watching.wait(every),
             // No descriptor or no watch is left: looking now and then has to do.
             None => std::thread::park_timeout(every),
-        }
-        if !look() {
-            return;
         }
     }
 }
@@ -130,7 +144,7 @@ mod tests {
         sender.send(last.clone()).unwrap();
         let files = vec![file.clone()];
         std::thread::spawn(move || {
-            watch(&files, every, || {
+            watch(&files, Duration::ZERO, every, || {
                 let now = read(&file);
                 let differs = now != last;
                 last.clone_from(&now);

@@ -30,6 +30,8 @@ use crate::supervise::{Arrival, Reload};
 
 /// How long reading may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A run that is over sooner needs not be told of a change.
+const PASSING: Duration = Duration::from_secs(1);
 /// How often it is looked where no event tells of a change.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -90,7 +92,7 @@ pub(super) fn reload(by: Reloading) -> Reload {
             .into_iter()
             .filter_map(path_of)
             .collect();
-        config::watch::watch(&files, LOOK, || watched.look());
+        config::watch::watch(&files, PASSING, LOOK, || watched.look());
     };
     spawn("config", watching);
     Box::new(move |request| {
