@@ -50,8 +50,12 @@ fn storm(changes: u32, apart: Duration) -> Storm {
         let answer = control::ask(&socket, word).expect("the run answers");
         serde_json::from_str(&answer).unwrap()
     };
-    // Threads that come and go have come.
+    // Whoever watches the file has begun to, and threads that come and go have come.
     ask(Word::Reload);
+    sandbox.write("config/config.toml", &good(1000));
+    wait_until("a change is taken", LONG, || {
+        ask(Word::Status)["settings"]["grace_s"] == 1060.0
+    });
     let before = held_by(job.pid());
     let mut took = Vec::new();
     let mut is_paused = false;
