@@ -40,7 +40,10 @@ pub fn run(
                 Some(run) => of_run(run)?,
                 None => in_force(profile)?,
             };
-            let text = shown(profile.as_deref(), &lines, *origin, *json);
+            let text = match json {
+                true => document(profile.as_deref(), &lines),
+                false => shown(profile.as_deref(), &lines, *origin),
+            };
             super::print(out, &text)?;
         }
         ConfigAction::Init { print: true } => super::print(out, &template::template())?,
@@ -137,44 +140,43 @@ fn row_of(path: &str) -> Option<(&str, usize)> {
     Some((list, row.parse().ok()?))
 }
 
-/// Values as a file would say them, or as a document.
-fn shown(profile: Option<&str>, lines: &[Line], with_origin: bool, as_json: bool) -> String {
-    if as_json {
-        let values: Vec<Value> = (lines.iter())
-            .map(|line| {
-                json!({
-                    "key": line.path,
-                    "value": line.value,
-                    "origin": line.origin,
-                    "profile": line.profile,
-                })
+/// Values as one JSON document.
+fn document(profile: Option<&str>, lines: &[Line]) -> String {
+    let values: Vec<Value> = (lines.iter())
+        .map(|line| {
+            json!({
+                "key": line.path,
+                "value": line.value,
+                "origin": line.origin,
+                "profile": line.profile,
             })
-            .collect();
-        let document =
-            json!({ "schema": "catrain.config/1", "profile": profile, "values": values });
-        return format!("{document:#}\n");
-    }
+        })
+        .collect();
+    let document = json!({ "schema": "catrain.config/1", "profile": profile, "values": values });
+    format!("{document:#}\n")
+}
+
+/// Values as a file would say them.
+fn shown(profile: Option<&str>, lines: &[Line], with_origin: bool) -> String {
     let mut text = profile.map_or_else(String::new, |name| format!("# profile {name}\n"));
-    let is_in_list = |line: &&Line| line.path.contains('[');
+    let is_in_list = |line: &&Line| row_of(&line.path).is_some();
     let said = |line: &Line| {
         let key = (line.path.rsplit_once("].")).map_or(&*line.path, |(_, key)| key);
         format!("{key} = {}", line.value)
     };
     let widths = lines.iter().map(|line| said(line).chars().count());
     let width = widths.filter(|width| *width <= 48).max().unwrap_or(0);
-    let mut above = "";
+    let mut above = None;
     // Tables follow what stands outside of them.
     let (mut inside, outside): (Vec<&Line>, Vec<&Line>) = lines.iter().partition(is_in_list);
     // Each table whole.
     inside.sort_by_key(|line| row_of(&line.path));
     for line in outside.into_iter().chain(inside) {
-        if let Some((row, _)) = line.path.rsplit_once("].")
-            && row != above
-        {
-            above = row;
-            let list = row.split('[').next().unwrap_or(row);
+        let row = row_of(&line.path);
+        if let Some((list, _)) = row.filter(|_| row != above) {
             text.push_str(&format!("\n[[{list}]]\n"));
         }
+        above = row;
         let said = said(line);
         match (with_origin, &line.profile) {
             (false, _) => text.push_str(&said),

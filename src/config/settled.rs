@@ -7,8 +7,8 @@ use super::{Config, Energy, Ledger, Serve, Source, Told, Values};
 use crate::caller::limits::Resilience;
 use crate::ledger::entry::Share;
 use crate::log::{self, Form};
+use crate::source::Live;
 use crate::source::electricity_maps::{Factors, Version};
-use crate::source::{Live, Name};
 
 impl Config {
     /// The same with these keys as another has them.
@@ -22,18 +22,20 @@ impl Config {
 
     /// By these values.
     pub(super) fn of(values: Values, profile: Option<&str>) -> Self {
-        let told = |path: &str| told(&values, path, Some);
         Self {
-            zone: told("zone"),
-            chain: names(&values),
-            account_with: self::told(&values, "run.account-with", |name| name.parse().ok()),
+            zone: text(&values, "zone"),
+            chain: told(&values, "run.source", |values, path| {
+                let names = values.texts(path)?;
+                Some(names.iter().filter_map(|name| name.parse().ok()).collect())
+            }),
+            account_with: word(&values, "run.account-with", |name| name.parse().ok()),
             sources: Live::ALL
                 .into_iter()
                 .filter_map(|live| Some((live, source(&values, live)?)))
                 .collect(),
             resilience: resilience(&values),
             energy: Energy {
-                share: self::told(&values, "energy.share", |share| match &*share {
+                share: word(&values, "energy.share", |share| match share {
                     "job" => Some(Share::Job),
                     "machine" => Some(Share::Machine),
                     _ => None,
@@ -42,16 +44,15 @@ impl Config {
                 powercap: path(&values, "energy.powercap"),
             },
             ledger: Ledger {
-                sample: timed(&values, "ledger.sample"),
-                sync: timed(&values, "ledger.sync"),
-                largest: counted(&values, "ledger.largest").map(|told| Told {
-                    value: u64::from(told.value),
-                    by: told.by,
+                sample: told(&values, "ledger.sample", Values::time),
+                sync: told(&values, "ledger.sync", Values::time),
+                largest: told(&values, "ledger.largest", |values, path| {
+                    values.count(path).map(u64::from)
                 }),
                 signing_key: path(&values, "ledger.signing_key"),
             },
             serve: Serve {
-                name: told("serve.name"),
+                name: text(&values, "serve.name"),
                 token_file: path(&values, "serve.token_file"),
             },
             log: logged(&values),
@@ -62,33 +63,28 @@ impl Config {
     }
 }
 
-fn told<T>(values: &Values, path: &str, read: impl Fn(String) -> Option<T>) -> Option<Told<T>> {
+/// What is set at a path, with who set it.
+fn told<T>(
+    values: &Values,
+    path: &str,
+    read: impl Fn(&Values, &str) -> Option<T>,
+) -> Option<Told<T>> {
     let by = values.get(path)?.by.clone();
-    let value = read(values.text(path)?.to_owned())?;
+    let value = read(values, path)?;
     Some(Told { value, by })
 }
 
-fn path(values: &Values, at: &str) -> Option<Told<PathBuf>> {
-    told(values, at, |path| Some(PathBuf::from(path)))
+/// The same of one of these words.
+fn word<T>(values: &Values, path: &str, read: impl Fn(&str) -> Option<T>) -> Option<Told<T>> {
+    told(values, path, |values, path| read(values.text(path)?))
 }
 
-fn timed(values: &Values, path: &str) -> Option<Told<std::time::Duration>> {
-    let by = values.get(path)?.by.clone();
-    let value = values.time(path)?;
-    Some(Told { value, by })
+fn text(values: &Values, path: &str) -> Option<Told<String>> {
+    word(values, path, |text| Some(text.to_owned()))
 }
 
-fn counted(values: &Values, path: &str) -> Option<Told<u32>> {
-    let by = values.get(path)?.by.clone();
-    let value = values.count(path)?;
-    Some(Told { value, by })
-}
-
-fn names(values: &Values) -> Option<Told<Vec<Name>>> {
-    let by = values.get("run.source")?.by.clone();
-    let names = values.texts("run.source")?;
-    let value = names.iter().filter_map(|name| name.parse().ok()).collect();
-    Some(Told { value, by })
+fn path(values: &Values, path: &str) -> Option<Told<PathBuf>> {
+    word(values, path, |text| Some(PathBuf::from(text)))
 }
 
 /// What is set of a source, if anything is.
@@ -96,24 +92,19 @@ fn source(values: &Values, live: Live) -> Option<Source> {
     let table = format!("sources.{}", live.name());
     values.below(&table).next()?;
     let at = |name: &str| format!("{table}.{name}");
-    let key = at("key");
     Some(Source {
-        base_url: told(values, &at("base_url"), Some),
-        key: values
-            .secret(&key)
-            .zip(values.get(&key))
-            .map(|(secret, set)| Told {
-                value: secret.clone(),
-                by: set.by.clone(),
-            }),
+        base_url: text(values, &at("base_url")),
+        key: told(values, &at("key"), |values, path| {
+            values.secret(path).cloned()
+        }),
         key_file: path(values, &at("key_file")),
-        key_command: told(values, &at("key_command"), Some),
-        version: told(values, &at("version"), |version| match &*version {
+        key_command: text(values, &at("key_command")),
+        version: word(values, &at("version"), |version| match version {
             "v3" => Some(Version::V3),
             "v4" => Some(Version::V4),
             _ => None,
         }),
-        emission_factors: told(values, &at("emission_factors"), |factors| match &*factors {
+        emission_factors: word(values, &at("emission_factors"), |factors| match factors {
             "lifecycle" => Some(Factors::Lifecycle),
             "direct" => Some(Factors::Direct),
             _ => None,

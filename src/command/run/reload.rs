@@ -128,6 +128,19 @@ fn own_texts(read: &Read) -> Vec<(Layer, String)> {
     read.texts().iter().filter(is_own).cloned().collect()
 }
 
+/// The files as they are now.
+///
+/// # Errors
+/// One cannot be read at the moment, in words: a file that hangs is not one without settings.
+fn read_own() -> Result<Read, String> {
+    let read = within(PATIENCE, || Read::files(config::own_files()))
+        .map_err(|error| format!("the configuration cannot be read: {error}"))?;
+    match read.passed_by.is_empty() {
+        true => Ok(read),
+        false => Err(read.passed_by.join("; ")),
+    }
+}
+
 /// Keeps the user's own file among the versions that were in force.
 fn keep_version(read: &Read) {
     if let (Some(state), Some(text)) = (dirs::state(), read.own()) {
@@ -147,11 +160,10 @@ impl Shared {
             return false;
         }
         let mut in_force = self.lock();
-        let Ok(read) = within(PATIENCE, || Read::files(config::own_files())) else {
+        let Ok(read) = read_own() else {
             return true;
         };
-        // Files that hang now were not taken away.
-        if !read.passed_by.is_empty() || own_texts(&read) == in_force.texts {
+        if own_texts(&read) == in_force.texts {
             return true;
         }
         let Err(told) = self.take(&mut in_force, read) else {
@@ -169,14 +181,10 @@ impl Shared {
     /// The answer to `reload`.
     fn answer(&self) -> String {
         let mut in_force = self.lock();
-        let read = match within(PATIENCE, || Read::files(config::own_files())) {
+        let read = match read_own() {
             Ok(read) => read,
-            Err(error) => return refusal(&format!("the configuration cannot be read: {error}")),
+            Err(why) => return refusal(&why),
         };
-        // A file that hangs is not one without settings.
-        if !read.passed_by.is_empty() {
-            return refusal(&read.passed_by.join("; "));
-        }
         match self.take(&mut in_force, read) {
             Ok(taken) => json!({
                 "ok": true,
@@ -224,7 +232,6 @@ impl Shared {
         let (mut at_once, mut next_plan, mut new_runs) = (Vec::new(), Vec::new(), Vec::new());
         for path in changed {
             let takes = table::key(path).map_or(Takes::NewRun, |key| key.takes);
-            let named = shown(path);
             let list = match takes {
                 // A replay asks nobody, and neither does a run that knows no zone.
                 _ if is_of_sources(path) && !asks => &mut new_runs,
@@ -232,11 +239,9 @@ impl Shared {
                 Takes::NextPlan => &mut next_plan,
                 Takes::NewRun => &mut new_runs,
             };
-            list.push((path.to_owned(), named));
+            list.push(path);
         }
-        let counts: Vec<&str> = (at_once.iter().chain(&next_plan))
-            .map(|(path, _)| path.as_str())
-            .collect();
+        let counts = [&at_once[..], &next_plan].concat();
         let effective = in_force.config.with(&counts, &new);
         let settings = match counts.iter().any(|path| is_of_the_machine(path)) {
             true => Some(self.settings(&effective)?),
@@ -253,20 +258,17 @@ impl Shared {
                 .asking
                 .sources(settled)
                 .map_err(|failure| Refused::Because(failure.to_string()))?;
-            if let Err(mpsc::error::TrySendError::Full(_)) = by.anew.try_send(sources) {
-                return Err(Refused::Because(
-                    "the one read before is being taken".to_owned(),
-                ));
-            }
+            // Those before it may still be on their way. Where nobody asks they are not missed.
+            let _ = by.anew.blocking_send(sources);
         }
-        let names = |list: Vec<(String, String)>| -> Vec<String> {
-            let names: BTreeSet<String> = list.into_iter().map(|(_, name)| name).collect();
-            names.into_iter().collect()
+        let names = |paths: &[&str]| -> Vec<String> {
+            let names: BTreeSet<&str> = paths.iter().map(|path| shown(path)).collect();
+            names.into_iter().map(str::to_owned).collect()
         };
         let taken = Taken {
-            at_once: names(at_once),
-            next_plan: names(next_plan),
-            new_runs: names(new_runs),
+            at_once: names(&at_once),
+            next_plan: names(&next_plan),
+            new_runs: names(&new_runs),
         };
         in_force.config = effective;
         keep_version(&read);
@@ -274,12 +276,7 @@ impl Shared {
             .words()
             .or_else(|| was_refused.then(|| NOTHING.to_owned()))
         {
-            let changed = taken
-                .at_once
-                .iter()
-                .chain(&taken.next_plan)
-                .cloned()
-                .collect();
+            let changed = [&taken.at_once[..], &taken.next_plan].concat();
             let _ = by.arrivals.blocking_send(Arrival::Configured {
                 settings: settings.map(Box::new),
                 what: What::Configuration {
@@ -343,10 +340,8 @@ impl std::fmt::Display for Refused {
 }
 
 /// As it is told: a place in a list says nothing.
-fn shown(path: &str) -> String {
-    path.split_once('[')
-        .map_or(path, |(list, _)| list)
-        .to_owned()
+fn shown(path: &str) -> &str {
+    path.split_once('[').map_or(path, |(list, _)| list)
 }
 
 fn is_of_sources(path: &str) -> bool {
