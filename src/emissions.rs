@@ -21,7 +21,7 @@ use crate::units::{GramsCo2e, GramsPerKwh, Joules, KilowattHours, Pue};
 mod baseline;
 mod parts;
 
-pub use baseline::{RunNow, run_now};
+pub use baseline::{RunNow, is_left_out, run_now};
 pub use parts::{PARTS, Parts};
 
 /// How far a kind of number may be off, as fractions below and above it, and why we say so.

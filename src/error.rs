@@ -34,7 +34,7 @@ impl Kind {
     }
 
     /// What is at fault, where nothing more is known.
-    pub fn category(self) -> Category {
+    fn category(self) -> Category {
         match self {
             Self::Usage => Category::Usage,
             Self::Failed | Self::BeforeStart => Category::System,
@@ -67,19 +67,6 @@ pub enum Category {
 }
 
 impl Category {
-    /// Every one there is.
-    pub const ALL: [Self; 9] = [
-        Self::Usage,
-        Self::Configuration,
-        Self::Network,
-        Self::Source,
-        Self::Disk,
-        Self::Job,
-        Self::Permission,
-        Self::System,
-        Self::Internal,
-    ];
-
     /// As it is written in logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -96,7 +83,7 @@ impl Category {
     }
 
     /// That of a failure to read or write.
-    pub fn of_io(error: &io::Error) -> Self {
+    fn of_io(error: &io::Error) -> Self {
         use io::ErrorKind::{
             FileTooLarge, NotADirectory, NotFound, PermissionDenied, QuotaExceeded,
             ReadOnlyFilesystem, StaleNetworkFileHandle, StorageFull, TimedOut,

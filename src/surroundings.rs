@@ -231,6 +231,20 @@ fn answer_of(program: &str, arguments: &[&str], patience: Duration) -> Result<St
     }
 }
 
+/// The name of this host.
+pub fn host() -> String {
+    nix::unistd::gethostname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// The kernel's id of this boot; empty where it cannot be read.
+pub fn boot_id() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;

@@ -28,6 +28,7 @@ use crate::error::{Failure, Kind};
 use crate::executor::ProcId;
 use crate::keys::{self, Configured, Store};
 use crate::report::text::harmless;
+use crate::surroundings::{boot_id, host};
 use crate::words::{Look, Paint, time};
 
 /// Does what was asked of alerts.
@@ -160,21 +161,6 @@ pub(in crate::command) fn office(
         me,
         Box::new(is_alive),
     )
-}
-
-/// The name of this host.
-pub(in crate::command) fn host() -> String {
-    nix::unistd::gethostname().map_or_else(
-        |_| "unknown".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
-}
-
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
 }
 
 /// The channels that are meant: one, or all.

@@ -34,6 +34,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub use crate::serve::http::refusal;
 pub use ask::{ask, ask_all};
 pub use door::{Listener, keep, listen};
 pub use serve::serve;
@@ -105,9 +106,4 @@ pub fn socket(runtime: &Path, run: &str) -> PathBuf {
 /// The path of the token of a run that is served over TCP as well.
 pub fn token(runtime: &Path, run: &str) -> PathBuf {
     runtime.join(format!("{run}.token"))
-}
-
-/// The answer that says no, and why.
-pub fn refusal(why: &str) -> String {
-    serde_json::json!({ "ok": false, "error": why }).to_string()
 }

@@ -99,7 +99,7 @@ fn router(requests: Requests, board: Option<Arc<Board>>) -> Router {
             post(|to, peer, asked| said(Word::Reload, to, peer, asked)),
         )
         .fallback(|| async {
-            let there = "there is /status, /pause, /resume, /stop, /reload, /health, \
+            let there = "there is /status, /config, /pause, /resume, /stop, /reload, /health, \
                          /health/detailed, /ready and /metrics";
             no(StatusCode::NOT_FOUND, there)
         })

@@ -42,15 +42,18 @@ pub fn run_now(segments: &[Segment]) -> RunNow {
     }
 }
 
+/// Whether a segment is none of a run that started at once, by itself: what surrounds a save or a restore
+/// may say otherwise.
+pub fn is_left_out(segment: &Segment) -> bool {
+    match segment.part {
+        Part::Held | Part::Paused | Part::Saving | Part::Restoring => is_carbon_alone(segment),
+        Part::Running | Part::Suspended | Part::Overhead => false,
+    }
+}
+
 /// Whether each segment is taken out.
 fn removed(segments: &[Segment]) -> Vec<bool> {
-    let mut removed: Vec<bool> = segments
-        .iter()
-        .map(|segment| match segment.part {
-            Part::Held | Part::Paused | Part::Saving | Part::Restoring => is_carbon_alone(segment),
-            Part::Running | Part::Suspended | Part::Overhead => false,
-        })
-        .collect();
+    let mut removed: Vec<bool> = segments.iter().map(is_left_out).collect();
     for stop in stops(segments) {
         let pause = |at: &usize| segments[*at].part == Part::Paused;
         let mut pauses = stop.clone().filter(pause).peekable();

@@ -62,6 +62,28 @@ pub struct Basis {
     pub scope: Scope,
 }
 
+impl Signal {
+    /// As it stands in documents.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Average => "average",
+            Self::Marginal => "marginal",
+        }
+    }
+}
+
+impl Scope {
+    /// As it stands in documents.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lifecycle => "lifecycle",
+            Self::Direct => "direct",
+            Self::Operational => "operational",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl Basis {
     /// The basis of the built-in data: average, lifecycle.
     pub const AVERAGE_LIFECYCLE: Self = Self {
@@ -72,17 +94,11 @@ impl Basis {
 
 impl fmt::Display for Basis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let signal = match self.signal {
-            Signal::Average => "average",
-            Signal::Marginal => "marginal",
-        };
         let scope = match self.scope {
-            Scope::Lifecycle => "lifecycle",
-            Scope::Direct => "direct",
-            Scope::Operational => "operational",
             Scope::Unknown => "scope unknown",
+            scope => scope.word(),
         };
-        write!(f, "{signal}, {scope}")
+        write!(f, "{}, {scope}", self.signal.word())
     }
 }
 

@@ -184,6 +184,17 @@ pub enum What {
     Unknown,
 }
 
+impl What {
+    /// Whether a person asks the job to end by it.
+    pub fn asks_to_end(&self) -> bool {
+        match self {
+            Self::Signal { name, .. } => ["TERM", "INT", "HUP", "QUIT"].contains(&name.as_str()),
+            Self::Operator { word, .. } => word == "stop",
+            _ => false,
+        }
+    }
+}
+
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -370,6 +381,28 @@ pub enum Cause {
     Retry,
 }
 
+impl Cause {
+    /// Every one there is.
+    pub const ALL: [Self; 5] = [
+        Self::Carbon,
+        Self::Operator,
+        Self::Terminal,
+        Self::Devices,
+        Self::Retry,
+    ];
+
+    /// As it stands in the record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Carbon => "carbon",
+            Self::Operator => "operator",
+            Self::Terminal => "terminal",
+            Self::Devices => "devices",
+            Self::Retry => "retry",
+        }
+    }
+}
+
 /// A stretch of the run in one state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
@@ -407,6 +440,17 @@ pub enum EnergyKind {
     Estimated,
     /// From a figure that was given or is a default.
     Assumed,
+}
+
+impl EnergyKind {
+    /// As it stands in the record.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Estimated => "estimated",
+            Self::Assumed => "assumed",
+        }
+    }
 }
 
 /// By what means an amount of energy is known: what its margins depend on.

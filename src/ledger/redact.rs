@@ -146,7 +146,7 @@ pub fn redact(argv: &[String]) -> Vec<String> {
             continue;
         }
         name = (asks_for_value(word) || is_user_flag(word)).then_some(word);
-        clean.push(redact_word(word));
+        clean.push(redact_text(word));
     }
     clean
 }
@@ -154,17 +154,6 @@ pub fn redact(argv: &[String]) -> Vec<String> {
 /// What somebody calls a run or a label, without what looks like a secret or stands where one does.
 pub fn redact_shapes(text: &str) -> String {
     redact_tokens(&redact_urls(&redact_hooks(&redact_private_keys(text))))
-}
-
-/// A sentence, a line or a document without what is, or may be, a secret in it: by name, by place and by
-/// look. What follows a secret name is hidden to the end, but for the query of a URL.
-pub fn redact_text(text: &str) -> String {
-    redact_word(text)
-}
-
-/// Whether something is called as secrets are: `token`, `api_key`, `Authorization`.
-pub fn is_called_secret(name: &str) -> bool {
-    is_secret_name(name)
 }
 
 /// The value of a label. Where the label is called as a secret is, it is one.
@@ -178,10 +167,10 @@ pub fn redact_label(name: &str, value: &str) -> String {
 /// Whether the value of this word, a secret name, is the next word.
 fn asks_for_value(word: &str) -> bool {
     if let Some(name) = word.strip_suffix([':', '=']) {
-        return is_secret_name(name);
+        return is_called_secret(name);
     }
     let is_name = match word.starts_with('-') {
-        true => is_secret_name(word),
+        true => is_called_secret(word),
         false => is_secret_word(word),
     };
     is_name && !word.contains(['=', ':', ' '])
@@ -241,7 +230,9 @@ fn is_secret_value(name: &str, value: &str) -> bool {
     !(counts && is_number)
 }
 
-fn redact_word(word: &str) -> String {
+/// A word, a sentence, a line or a document without what is, or may be, a secret in it: by name, by place and
+/// by look. What follows a secret name is hidden to the end, but for the query of a URL.
+pub fn redact_text(word: &str) -> String {
     let joined = ["-u", "-U"]
         .iter()
         .find(|flag| word.strip_prefix(**flag).is_some_and(is_user_and_password));
@@ -343,7 +334,7 @@ fn value_in(word: &str, from: usize) -> Option<(usize, bool)> {
             _ if is_user_flag(name) => separator != ':' && is_user_and_password(first),
             // `train --api-key value` in one word, as shells get it.
             ' ' => asks_for_value(name),
-            _ => is_secret_name(name),
+            _ => is_called_secret(name),
         };
         if !is_name || is_path || value.is_empty() {
             continue;
@@ -370,7 +361,8 @@ fn is_scheme(word: &str) -> bool {
     ["bearer", "basic", "token"].contains(&word.to_ascii_lowercase().as_str())
 }
 
-fn is_secret_name(name: &str) -> bool {
+/// Whether something is called as secrets are: `token`, `api_key`, `Authorization`.
+pub fn is_called_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let bare = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let names = [

@@ -41,6 +41,19 @@ pub enum Policy {
     Now,
 }
 
+impl Policy {
+    /// Its name, as it is typed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Threshold(_) => "threshold",
+            Self::Window => "window",
+            Self::Budget(_) => "budget",
+            Self::Now => "now",
+        }
+    }
+}
+
 /// The limit of `--policy threshold`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Limit {

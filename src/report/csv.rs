@@ -13,8 +13,8 @@ use super::shown::{MICRO, MILLI, apportion, round, shown, spread, steps};
 use super::totals::{Amount, Amounts};
 use super::{Emissions, Summary, used};
 use crate::emissions::{self, Account, PARTS, Parts, counted, length};
-use crate::forecast::{Basis, Scope, Signal};
-use crate::ledger::entry::{Cause, EnergyKind, IntensityKind, Part, Segment};
+use crate::forecast::Basis;
+use crate::ledger::entry::{EnergyKind, IntensityKind, Part, Segment};
 use crate::units::{KilowattHours, Pue};
 
 const KINDS: [EnergyKind; 3] = [
@@ -83,23 +83,7 @@ fn header(bases: &[Basis], full_command: bool) -> Vec<String> {
 
 /// `average_lifecycle`.
 fn name_of(basis: Basis) -> String {
-    format!("{}_{}", signal(basis.signal), scope(basis.scope))
-}
-
-pub(super) fn signal(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Average => "average",
-        Signal::Marginal => "marginal",
-    }
-}
-
-pub(super) fn scope(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Lifecycle => "lifecycle",
-        Scope::Direct => "direct",
-        Scope::Operational => "operational",
-        Scope::Unknown => "unknown",
-    }
+    format!("{}_{}", basis.signal.word(), basis.scope.word())
 }
 
 fn rows(table: &mut Table, run: &Summary, bases: &[Basis], full_command: bool) {
@@ -153,11 +137,7 @@ fn rows(table: &mut Table, run: &Summary, bases: &[Basis], full_command: bool) {
     );
     for (at, segment) in segments.iter().enumerate() {
         let mut row = first.clone();
-        let causes: Vec<&str> = segment
-            .causes
-            .iter()
-            .map(|cause| name_of_cause(*cause))
-            .collect();
+        let causes: Vec<&str> = segment.causes.iter().map(|cause| cause.word()).collect();
         let kwh = energy[at].total();
         let by_kind = KINDS.map(|kind| {
             let of_kind = segment.energy.iter().filter(|reading| reading.kind == kind);
@@ -193,16 +173,6 @@ pub(super) fn labels(run: &Summary) -> String {
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     labels.join("; ")
-}
-
-fn name_of_cause(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Carbon => "carbon",
-        Cause::Operator => "operator",
-        Cause::Terminal => "terminal",
-        Cause::Devices => "devices",
-        Cause::Retry => "retry",
-    }
 }
 
 pub(super) fn part_name(part: Part) -> &'static str {
@@ -356,7 +326,7 @@ mod tests {
     fn each_basis_has_columns_of_its_own_and_a_run_without_it_leaves_them_empty() {
         let marginal = ledgers::with(|what| {
             if let crate::ledger::entry::What::Intensity { basis, .. } = what {
-                basis.signal = Signal::Marginal;
+                basis.signal = crate::forecast::Signal::Marginal;
             }
         });
         let runs = [ledgers::example(), marginal].map(|ledger| ledgers::summary(&ledger));

@@ -9,12 +9,11 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::Summary;
-use super::csv::{part_name, rounded, scope, signal};
+use super::csv::{part_name, rounded};
 use super::harmless;
 use super::shown::{MICRO, MILLI, apportion, shown, steps};
 use super::totals::Amounts;
 use crate::emissions::PARTS;
-use crate::ledger::entry::EnergyKind;
 use crate::units::{KilowattHours, Pue};
 
 /// A metric: its name, what it means, and its samples.
@@ -149,7 +148,7 @@ impl Families {
         // By what the labels come to, since sources differ that labels do not show.
         let mut energy: Vec<(String, f64)> = Vec::new();
         for component in &run.components {
-            let kind = kind_name(component.kind);
+            let kind = component.kind.word();
             let labels = with(&[("component", &component.component), ("kind", kind)]);
             match energy.iter_mut().find(|(known, _)| *known == labels) {
                 Some((_, sum)) => *sum += component.energy.0,
@@ -164,8 +163,8 @@ impl Families {
 
         for (emissions, amount) in run.emissions.iter().zip(&whole.emissions) {
             let basis = [
-                ("signal", signal(amount.basis.signal)),
-                ("scope", scope(amount.basis.scope)),
+                ("signal", amount.basis.signal.word()),
+                ("scope", amount.basis.scope.word()),
             ];
             let of_basis = with(&basis);
             let account = &emissions.account;
@@ -254,14 +253,6 @@ fn labels(labels: &[(&str, &str)]) -> String {
         .iter()
         .map(|(name, value)| format!("{name}=\"{}\"", harmless::prometheus(value)));
     each.collect::<Vec<_>>().join(",")
-}
-
-fn kind_name(kind: EnergyKind) -> &'static str {
-    match kind {
-        EnergyKind::Measured => "measured",
-        EnergyKind::Estimated => "estimated",
-        EnergyKind::Assumed => "assumed",
-    }
 }
 
 /// Steps of a milliwatt-hour are 3.6 J each.

@@ -413,21 +413,13 @@ fn hardware(run: &Summary) -> Vec<String> {
     names.into_iter().map(words).collect()
 }
 
-fn kind(kind: EnergyKind) -> &'static str {
-    match kind {
-        EnergyKind::Measured => "measured",
-        EnergyKind::Estimated => "estimated",
-        EnergyKind::Assumed => "assumed",
-    }
-}
-
 fn unattributed(run: &Summary) -> Vec<Fact> {
     let each = run.unattributed.iter();
     each.map(|component| {
         let energy = words::energy(component.energy);
         fact(
             &component.component,
-            format!("{energy}, {}, {}", kind(component.kind), component.source),
+            format!("{energy}, {}, {}", component.kind.word(), component.source),
         )
     })
     .collect()
@@ -471,7 +463,7 @@ fn quality(run: &Summary) -> Vec<Fact> {
     let percents = apportion(&percents, 1.0, all);
     let words: Vec<String> = (shares.iter().zip(percents))
         .filter(|(_, percent)| *percent > 0)
-        .map(|(share, percent)| format!("{percent} % {}", kind(*share)))
+        .map(|(share, percent)| format!("{percent} % {}", share.word()))
         .collect();
     facts.push(match words.is_empty() {
         true => fact("energy", "none is known"),

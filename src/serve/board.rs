@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 
 use super::facts::{About, Facts};
-use super::family::{Family, classic, openmetrics};
+use super::family::{classic, openmetrics};
 use super::health::{self, HANGS_S};
 use super::host::{self, Host, Lookers};
 use super::metrics::families;
@@ -200,11 +200,6 @@ impl Board {
         }
     }
 
-    /// The metrics; those of others' words only for who is `trusted`.
-    pub fn families(&self, trusted: bool) -> Vec<Family> {
-        families(&self.facts(), trusted)
-    }
-
     /// A page of metrics, made now or a moment ago.
     pub fn page(&self, form: Form, trusted: bool) -> Bytes {
         let mut pages = lock(&self.pages);
@@ -214,7 +209,7 @@ impl Board {
         {
             return page.clone();
         }
-        let families = self.families(trusted);
+        let families = families(&self.facts(), trusted);
         let page = Bytes::from(match form {
             Form::Open => openmetrics(&families),
             Form::Classic => classic(&families),

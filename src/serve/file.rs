@@ -149,15 +149,6 @@ fn row(facts: &Facts) -> [String; COLUMNS.len()] {
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     let basis = forecast.map(|forecast| forecast.basis);
     let emissions = (facts.tally.emissions.iter()).find(|it| Some(it.basis) == basis);
-    let age = forecast.and_then(|forecast| {
-        Some(
-            seen?
-                .at
-                .utc
-                .duration_since(forecast.issued_at?)
-                .as_secs_f64(),
-        )
-    });
     let energy: f64 = facts.tally.energy.values().map(|joules| joules.0).sum();
     let until = seen.and_then(|seen| seen.decision?.until);
     [
@@ -170,7 +161,7 @@ fn row(facts: &Facts) -> [String; COLUMNS.len()] {
             .map(|forecast| forecast.kind.to_string())
             .unwrap_or_default(),
         number(forecast.map(|forecast| forecast.confidence)),
-        number(age),
+        number(forecast.and_then(|forecast| forecast.age_s)),
         energy.to_string(),
         number(emissions.map(|it| it.grams.total().0)),
         number(emissions.and_then(|it| it.avoided()).map(|grams| grams.0)),

@@ -129,7 +129,6 @@ fn supervisor(facts: &Facts) -> Check {
     let ago = facts.seen_ago_s;
     let lateness = facts.snapshot.as_ref().map(|seen| seen.lateness);
     let late = lateness.and_then(|lateness| lateness.percentile(0.99));
-    let late = late.filter(|late| late.is_finite());
     let own = facts.own;
     let seen = json!({
         "seen_ago_s": ago,
@@ -139,11 +138,7 @@ fn supervisor(facts: &Facts) -> Check {
         "descriptors": own.descriptors,
         "missed_entries": facts.missed,
     });
-    let is_beyond = lateness.is_some_and(|lateness| {
-        lateness
-            .percentile(0.99)
-            .is_some_and(|late| late > LATENESS_S)
-    });
+    let is_beyond = late.is_some_and(|late| late > LATENESS_S);
     let since = |limit: f64| ago.is_some_and(|ago| ago >= limit);
     Check::ok("supervisor", seen)
         .but(since(HANGS_S), Status::Failed, "the deciding thread hangs")
@@ -203,26 +198,20 @@ fn sources(facts: &Facts) -> Check {
             "retries": seen.counters.retries,
         })
     });
-    let forecast = facts.snapshot.as_ref().and_then(|seen| {
-        let forecast = seen.forecast.as_ref()?;
-        let age = forecast
-            .issued_at
-            .map(|at| seen.at.utc.duration_since(at).as_secs_f64());
-        Some((forecast, age))
-    });
-    let stated = forecast.map(|(forecast, age)| {
+    let forecast = (facts.snapshot.as_ref()).and_then(|seen| seen.forecast.as_ref());
+    let stated = forecast.map(|forecast| {
         json!({
             "source": source_name(&forecast.source),
             "kind": forecast.kind.to_string(),
             "confidence": forecast.confidence,
-            "age_s": age,
+            "age_s": forecast.age_s,
         })
     });
     let open: Vec<&str> = (facts.sources.iter())
         .filter(|(_, seen)| seen.gate.is_some_and(|gate| gate != Gate::Closed))
         .map(|(name, _)| name.as_str())
         .collect();
-    let is_old = forecast.is_some_and(|(_, age)| age.is_some_and(|age| age > OLD_S));
+    let is_old = forecast.is_some_and(|forecast| forecast.age_s.is_some_and(|age| age > OLD_S));
     let lacks = facts
         .snapshot
         .as_ref()

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 /// How long a peer may take to send a head, and then a body.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A connection is given up after this long, whatever it does.
 const LONGEST: Duration = Duration::from_secs(8);
 /// Bytes of a head.
@@ -131,8 +131,12 @@ pub async fn pass_over(asked: Request) -> Result<(), Box<Response>> {
 
 /// The answer that says no, and why.
 pub fn no(status: StatusCode, why: &str) -> Response {
-    let refusal = serde_json::json!({ "ok": false, "error": why });
-    json(status, refusal.to_string())
+    json(status, refusal(why))
+}
+
+/// The document that says no, and why.
+pub fn refusal(why: &str) -> String {
+    serde_json::json!({ "ok": false, "error": why }).to_string()
 }
 
 /// One JSON document.

@@ -27,7 +27,7 @@ pub fn families(facts: &Facts, trusted: bool) -> Vec<Family> {
             standing::plan(decided, &mut all);
         }
         if let Some(expected) = &seen.forecast {
-            intensity::forecast(expected, seen, &mut all);
+            intensity::forecast(expected, &mut all);
         }
     }
     sums::sums(&facts.tally, &mut all);

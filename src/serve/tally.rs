@@ -8,12 +8,10 @@
 use std::collections::BTreeMap;
 
 use crate::emissions::{
-    Account, Intensities, Parts, account, counted, earlier, is_carbon_alone, length,
+    Account, Intensities, Parts, account, counted, earlier, is_left_out, length,
 };
 use crate::forecast::Basis;
-use crate::ledger::entry::{
-    Action, EnergyKind, Exit, IntensityPoint, MeterFact, Part, Segment, What,
-};
+use crate::ledger::entry::{Action, EnergyKind, Exit, IntensityPoint, MeterFact, Segment, What};
 use crate::plan::Act;
 use crate::units::{GramsCo2e, Joules, KilowattHours, Pue};
 
@@ -212,15 +210,6 @@ impl Tally {
             }
             emissions.intensities.forget_before(oldest);
         }
-    }
-}
-
-/// Whether a stretch is none of the run that started at once. [`crate::emissions::run_now`] also
-/// looks at what surrounds a save or a restore, which is not known yet here: a difference of seconds.
-fn is_left_out(segment: &Segment) -> bool {
-    match segment.part {
-        Part::Held | Part::Paused | Part::Saving | Part::Restoring => is_carbon_alone(segment),
-        Part::Running | Part::Suspended | Part::Overhead => false,
     }
 }
 

@@ -11,6 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::dirs;
+use crate::words::hex;
 
 /// Characters of a token of the user's: shorter ones are guessed.
 const SHORTEST: usize = 16;
@@ -34,8 +35,7 @@ impl Token {
         let mut bits = [0; 32];
         let filled = SystemRandom::new().fill(&mut bits);
         filled.map_err(|_| io::Error::other("the system gives no random numbers"))?;
-        let text: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self::of(text.into())
+        Self::of(hex(&bits).into())
     }
 
     /// The one in a file of the user's, that nobody else may write.

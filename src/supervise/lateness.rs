@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Upper bounds, in seconds.
-pub const BOUNDS: [f64; 13] = [
+const BOUNDS: [f64; 13] = [
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 ];
 

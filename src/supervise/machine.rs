@@ -474,6 +474,14 @@ impl Machine {
         self.segments.productive(now)
     }
 
+    /// Which part of the work is done, 0 to 1, where the job says it or its length is known.
+    pub fn progress(&self, now: Moment) -> Option<f64> {
+        self.pace.fraction().or_else(|| {
+            let whole = self.settings.duration?.duration.as_secs_f64().max(1e-9);
+            Some((self.productive(now).as_secs_f64() / whole).min(1.0))
+        })
+    }
+
     /// When to send the next [`Event::Wake`] at the latest.
     pub fn next_wakeup(&self) -> Wakeup {
         if let Phase::Ended(_) = self.phase {

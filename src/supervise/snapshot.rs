@@ -89,8 +89,8 @@ pub struct Forecast {
     pub kind: Kind,
     /// How far it is to be trusted, 0 to 1.
     pub confidence: f64,
-    /// When the newest of it was made.
-    pub issued_at: Option<Timestamp>,
+    /// Age of the newest of it, in seconds.
+    pub age_s: Option<f64>,
     /// The intensity now.
     pub now: Option<GramsPerKwh>,
     /// The end of what it tells.
@@ -101,11 +101,6 @@ impl Snapshot {
     /// Of a machine as it is `at` that moment.
     pub fn of(machine: &Machine, lateness: Lateness, at: Moment) -> Self {
         let settings = machine.settings();
-        let productive = machine.productive(at);
-        let by_time = settings.duration.map(|expected| {
-            let whole = expected.duration.as_secs_f64().max(1e-9);
-            (productive.as_secs_f64() / whole).min(1.0)
-        });
         Self {
             at,
             phase: machine.phase().word(),
@@ -116,8 +111,8 @@ impl Snapshot {
             has_guard: machine.has_guard(),
             starts: machine.attempt(),
             pauses: machine.pauses(),
-            productive,
-            progress: machine.pace().fraction().or(by_time),
+            productive: machine.productive(at),
+            progress: machine.progress(at),
             deadline: settings.deadline,
             budget: settings.budget,
             decision: machine.decision().map(Decided::of),
@@ -165,7 +160,7 @@ impl Forecast {
             basis: outlook.basis,
             kind: outlook.kind,
             confidence: outlook.confidence,
-            issued_at: outlook.issued_at,
+            age_s: (outlook.issued_at).map(|issued| at.utc.duration_since(issued).as_secs_f64()),
             now: outlook.expected.at(at.utc),
             ends: outlook.expected.span().map(|span| span.end),
         }
@@ -211,7 +206,7 @@ pub(crate) fn paused() -> Snapshot {
             basis: Basis::AVERAGE_LIFECYCLE,
             kind: Kind::Live,
             confidence: 0.55,
-            issued_at: Some(at("2026-11-24T16:56:00Z")),
+            age_s: Some(240.0),
             now: Some(GramsPerKwh(431.0)),
             ends: Some(at("2026-11-26T00:00:00Z")),
         }),

@@ -30,9 +30,6 @@ const FACTS_AT_LEAST: Duration = Duration::from_secs(10);
 /// A job that ends so soon after a person asked it to, beyond its grace, does so for that.
 const AFTER_ASKING: Duration = Duration::from_mins(1);
 
-/// Signals by which a person asks a job to end.
-const ENDS: [&str; 4] = ["TERM", "INT", "HUP", "QUIT"];
-
 /// What a run's alerts are made of.
 pub(super) struct Parts {
     pub(super) settings: Settings,
@@ -79,7 +76,7 @@ impl Alerts {
             id: String::new(),
             name,
             zone,
-            host: crate::command::alerts::host(),
+            host: crate::surroundings::host(),
             replay,
         };
         let warnings = arrivals.clone();
@@ -213,11 +210,7 @@ impl Lookout {
                 self.asked = None;
                 None
             }
-            What::Signal { name, .. } if ENDS.contains(&name.as_str()) => {
-                self.asked = Some(now.monotonic);
-                None
-            }
-            What::Operator { word, .. } if word == "stop" => {
+            what if what.asks_to_end() => {
                 self.asked = Some(now.monotonic);
                 None
             }

@@ -213,15 +213,12 @@ fn facts(
         Occasion::End => "end",
     };
     let causes = machine.holds().causes();
-    let causes = causes.iter().filter_map(|cause| {
-        let value = serde_json::to_value(cause).ok()?;
-        value.as_str().map(str::to_owned)
-    });
+    let causes: Vec<&str> = causes.iter().map(|cause| cause.word()).collect();
     let mut facts = vec![
         ("CATRAIN_EVENT", event.to_owned()),
         ("CATRAIN_NAME", name.to_owned()),
         ("CATRAIN_TIME", now.utc.to_string()),
-        ("CATRAIN_HOLDS", causes.collect::<Vec<_>>().join(",")),
+        ("CATRAIN_HOLDS", causes.join(",")),
         ("CATRAIN_ATTEMPT", machine.attempt().to_string()),
     ];
     let mut add = |name, value: Option<String>| facts.extend(value.map(|value| (name, value)));

@@ -23,6 +23,7 @@ use crate::ledger::{Options, Sync, Ticket, Writer};
 use crate::meter::Figures;
 use crate::serve::facts::About;
 use crate::supervise::Recorder;
+use crate::surroundings::{boot_id, host};
 
 /// A replay lives out hours a second on figures that were given: there is nothing to sample, and a
 /// line every few seconds of it would only fill its file.
@@ -86,14 +87,8 @@ pub(super) fn record_begin(
         command_digest: salt()
             .map(|salt| command_digest(salt, args.command.iter().map(|word| word.as_bytes()))),
         directory: prepared.directory.to_string_lossy().into_owned(),
-        host: nix::unistd::gethostname().map_or_else(
-            |_| "unknown".to_owned(),
-            |name| name.to_string_lossy().into_owned(),
-        ),
-        boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .unwrap_or_default()
-            .trim()
-            .to_owned(),
+        host: host(),
+        boot_id: boot_id(),
         pid: own,
         start_ticks: ProcId::of(own).map_or(0, |id| id.start_ticks),
         zone: prepared.zone.clone(),

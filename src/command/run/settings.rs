@@ -280,13 +280,7 @@ pub(super) fn figures(args: &RunArgs, config: &Config) -> Figures {
 
 /// The policy's name as it is typed.
 pub(super) fn policy_name(args: &RunArgs) -> &'static str {
-    match policy(args) {
-        Policy::Plan => "plan",
-        Policy::Threshold(_) => "threshold",
-        Policy::Window => "window",
-        Policy::Budget(_) => "budget",
-        Policy::Now => "now",
-    }
+    policy(args).word()
 }
 
 pub(super) fn policy(args: &RunArgs) -> Policy {

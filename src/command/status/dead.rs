@@ -19,6 +19,7 @@ use crate::ledger::runs::recorded_ids;
 use crate::ledger::standing::{self, Standing};
 use crate::ledger::{self, Ledger, ReadError, ledger_path};
 use crate::patience::within;
+use crate::surroundings::{boot_id, host};
 
 /// A run that did not end well is shown for so long.
 const SHOWN_FOR: Duration = Duration::from_hours(7 * 24);
@@ -163,18 +164,6 @@ fn is_job(pid: i32, begin: &Begin, at_s: f64) -> bool {
     // A replay's seconds are not the kernel's.
     let is_then = begin.replay.is_some() || (after - at_s).abs() < TOLERANCE_S;
     is_ours && after >= 0.0 && is_then
-}
-
-fn host() -> String {
-    nix::unistd::gethostname().map_or_else(
-        |_| "unknown".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
-}
-
-fn boot_id() -> String {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
 }
 
 /// In words, and the command that goes on from there.

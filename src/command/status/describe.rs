@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::clock::Moment;
 use crate::forecast::Span;
 use crate::plan::Fit;
-use crate::plan::{Limit, Policy};
+use crate::plan::Policy;
 use crate::supervise::View;
 use crate::supervise::machine::{Leftovers, OnBudget, Phase, Settings, Unproved};
 
@@ -28,12 +28,8 @@ pub(in crate::command) fn describe(view: &View<'_>, now: Moment, run: &str, name
     let expected = settings.duration.map(|expected| expected.duration);
     let productive = machine.productive(now);
     let pace = machine.pace();
-    let by_steps = pace.fraction().map(|share| share * 100.0);
-    let by_time = expected.map(|expected| {
-        (productive.as_secs_f64() / expected.as_secs_f64().max(1e-9) * 100.0).min(100.0)
-    });
-    let progress = by_steps.or(by_time);
-    let source = by_steps.map_or("time", |_| "steps");
+    let progress = machine.progress(now).map(|share| share * 100.0);
+    let source = pace.fraction().map_or("time", |_| "steps");
     let is_known = expected.is_some() || pace.work(productive).is_some();
     let spare = decision.and_then(|decision| decision.deadline.map(Fit::spare_s));
     json!({
@@ -84,12 +80,8 @@ fn asked(settings: &Settings) -> Value {
     let pausing = &settings.pausing;
     json!({
         "policy": match settings.policy {
-            Policy::Plan => "plan".to_owned(),
-            Policy::Window => "window".to_owned(),
-            Policy::Budget(_) => "budget".to_owned(),
-            Policy::Now => "now".to_owned(),
-            Policy::Threshold(Limit::Absolute(limit)) => format!("threshold {}", limit.0),
-            Policy::Threshold(Limit::Percentile(nth)) => format!("threshold p{nth}"),
+            Policy::Threshold(limit) => format!("threshold {limit}"),
+            policy => policy.word().to_owned(),
         },
         "duration_s": settings.duration.map(|expected| seconds(expected.duration)),
         "duration_margin": settings.duration.map(|expected| expected.margin),

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::{Paint, figures, hang, harmless, headline, push};
 use crate::emissions::PARTS;
-use crate::ledger::entry::{Action, EnergyKind, Entry, Exit, Part, Share, What};
+use crate::ledger::entry::{Action, Entry, Exit, Part, Share, What};
 use crate::plan::Act;
 use crate::report::Summary;
 use crate::report::shown::{Scale, times};
@@ -118,11 +118,7 @@ fn components(summary: &Summary, look: Look) -> String {
     let largest = kwh.iter().copied().fold(0.0, f64::max);
     let (column, _) = Scale::energy(largest).column(&kwh, summary.energy.total().0);
     for (component, energy) in summary.components.iter().zip(column) {
-        let how = match component.kind {
-            EnergyKind::Measured => "measured",
-            EnergyKind::Estimated => "estimated",
-            EnergyKind::Assumed => "assumed",
-        };
+        let how = component.kind.word();
         let name = harmless(&component.component);
         let source = harmless(&component.source);
         let line = format!("  {name:<11}{energy:>11}  {how}, {source}");

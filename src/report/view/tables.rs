@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Figure, bounds, figure, kind, meaning};
+use super::{Figure, bounds, figure, meaning};
 use crate::emissions::PARTS;
 use crate::ledger::entry::Part;
 use crate::report::shown::{MICRO, MILLI, Scale, apportion, round, shown, steps, times, told};
@@ -72,7 +72,7 @@ pub(super) fn components(run: &Summary, here: &str) -> Vec<ComponentRow> {
     each.map(
         |(at, (((component, steps), words), percent))| ComponentRow {
             name: component.component.clone(),
-            kind: kind(component.kind),
+            kind: component.kind.word(),
             source: component.source.clone(),
             energy: figure(
                 format!("{here}/by_component/{at}/kwh"),

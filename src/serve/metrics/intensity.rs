@@ -3,13 +3,10 @@
 use super::making::{basis, gauge, labels, states, unix};
 use crate::forecast::Kind;
 use crate::serve::family::{Family, Samples};
-use crate::supervise::snapshot::{Forecast, Snapshot};
+use crate::supervise::snapshot::Forecast;
 
-pub(super) fn forecast(expected: &Forecast, seen: &Snapshot, all: &mut Vec<Family>) {
+pub(super) fn forecast(expected: &Forecast, all: &mut Vec<Family>) {
     let of_basis = || labels(basis(expected.basis));
-    let age = expected
-        .issued_at
-        .map(|at| seen.at.utc.duration_since(at).as_secs_f64());
     let [signal, scope] = basis(expected.basis);
     let source = labels([("source", source_name(&expected.source)), signal, scope]);
     let kind = kind_name(expected.kind);
@@ -27,7 +24,7 @@ pub(super) fn forecast(expected: &Forecast, seen: &Snapshot, all: &mut Vec<Famil
         gauge("catrain_forecast_confidence", Some("ratio"), "How far the forecast is to be trusted, 0 to 1.")
             .one(expected.confidence),
         gauge("catrain_forecast_age", Some("seconds"), "Age of the newest that the forecast knows.")
-            .one(age),
+            .one(expected.age_s),
         gauge("catrain_forecast_end_timestamp", Some("seconds"), "Until when it looks, in Unix time.")
             .one(expected.ends.map(unix)),
     ]);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::forecast::{Basis, Scope, Signal};
+use crate::forecast::Basis;
 use crate::serve::family::{Family, Labels, Samples};
 
 pub(super) fn counter(
@@ -73,15 +73,8 @@ pub(super) fn unix(at: Timestamp) -> f64 {
 }
 
 pub(super) fn basis(basis: Basis) -> [(&'static str, &'static str); 2] {
-    let signal = match basis.signal {
-        Signal::Average => "average",
-        Signal::Marginal => "marginal",
-    };
-    let scope = match basis.scope {
-        Scope::Lifecycle => "lifecycle",
-        Scope::Direct => "direct",
-        Scope::Operational => "operational",
-        Scope::Unknown => "unknown",
-    };
-    [("signal", signal), ("scope", scope)]
+    [
+        ("signal", basis.signal.word()),
+        ("scope", basis.scope.word()),
+    ]
 }

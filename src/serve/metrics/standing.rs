@@ -58,15 +58,10 @@ fn label_name(key: &str) -> String {
 }
 
 pub(super) fn standing(seen: &Snapshot, all: &mut Vec<Family>) {
-    const CAUSES: [(Cause, &str); 5] = [
-        (Cause::Carbon, "carbon"),
-        (Cause::Operator, "operator"),
-        (Cause::Terminal, "terminal"),
-        (Cause::Devices, "devices"),
-        (Cause::Retry, "retry"),
-    ];
-    let holds =
-        CAUSES.map(|(cause, word)| (labels([("cause", word)]), flag(seen.holds.contains(&cause))));
+    let holds = Cause::ALL.map(|cause| {
+        let is_held = flag(seen.holds.contains(&cause));
+        (labels([("cause", cause.word())]), is_held)
+    });
     let buckets = seen.lateness.buckets().collect();
     all.extend([
         gauge("catrain_phase", None, "1 for the phase that the run is in.").of(states(

@@ -2,18 +2,15 @@
 
 use super::making::{basis, counter, flag, gauge, labels};
 use crate::emissions::PARTS;
-use crate::ledger::entry::EnergyKind;
 use crate::serve::family::Family;
 use crate::serve::tally::{Emissions, Tally};
 
 pub(super) fn sums(tally: &Tally, all: &mut Vec<Family>) {
     let energy = tally.energy.iter().map(|((component, kind), joules)| {
-        let kind = match kind {
-            EnergyKind::Measured => "measured",
-            EnergyKind::Estimated => "estimated",
-            EnergyKind::Assumed => "assumed",
-        };
-        (labels([("component", component), ("kind", kind)]), joules.0)
+        (
+            labels([("component", component), ("kind", kind.word())]),
+            joules.0,
+        )
     });
     let emissions = tally.emissions.iter().flat_map(|it| {
         let [signal, scope] = basis(it.basis);
