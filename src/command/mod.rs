@@ -25,7 +25,6 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{ColorChoice, Parser};
 use jiff::tz::TimeZone;
@@ -44,9 +43,6 @@ use configured::Configured;
 use run::tasks::Task;
 use sources::Settled;
 
-/// Longest wait for the last lines of the log.
-const LAST_LINES: Duration = Duration::from_millis(500);
-
 /// Does what was typed.
 ///
 /// # Errors
@@ -63,7 +59,7 @@ pub fn dispatch(typed: Vec<OsString>, inherited: &Inherited) -> Result<ExitCode,
     if let Err(failure) = &done {
         error!(category = failure.category().as_str(), why = %failure, "the command has failed");
     }
-    log.finish(LAST_LINES);
+    log.finish();
     done
 }
 

@@ -60,12 +60,14 @@ impl Settings {
     }
 }
 
+/// Longest wait for the last lines.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
 /// The log of this process.
 #[derive(Clone, Debug)]
 pub struct Log {
     desk: Arc<Desk>,
     job_writes: Arc<AtomicBool>,
-    is_shown: bool,
 }
 
 /// Begins to log, for the whole process; `acts` is the file for [`audit`], if there is to be one. Opens
@@ -73,7 +75,6 @@ pub struct Log {
 /// nothing.
 pub fn start(settings: &Settings, acts: Option<PathBuf>) -> Log {
     let levels = settings.in_force();
-    let is_shown = levels.is_some() && settings.file.is_none() && crate::talk::stderr_is_terminal();
     let job_writes = Arc::<AtomicBool>::default();
     let writing = Writing {
         file: settings.file.clone(),
@@ -93,11 +94,7 @@ pub fn start(settings: &Settings, acts: Option<PathBuf>) -> Log {
             tracing_subscriber::registry().with(collector),
         ));
     }
-    Log {
-        desk,
-        job_writes,
-        is_shown,
-    }
+    Log { desk, job_writes }
 }
 
 impl Log {
@@ -117,20 +114,15 @@ impl Log {
         self.desk.tell(desk::Message::Voice(Box::new(voice)));
     }
 
-    /// Whether lines are shown on a terminal.
-    pub fn is_shown(&self) -> bool {
-        self.is_shown
-    }
-
     /// Whether the job may be writing to the terminal: then lines wait, but for what is urgent.
     pub fn job_writes(&self, writes: bool) {
         self.job_writes.store(writes, Ordering::Relaxed);
     }
 
-    /// Writes what is left, for at most `limit`. Later events go nowhere.
-    pub fn finish(&self, limit: Duration) {
+    /// Writes what is left, as far as that takes no longer than a moment. Later events go nowhere.
+    pub fn finish(&self) {
         self.job_writes(false);
-        self.desk.finish(limit);
+        self.desk.finish(LAST_LINES);
     }
 }
 

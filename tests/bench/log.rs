@@ -17,7 +17,7 @@ fn main() {
     };
     let log = log::start(&settings, None);
     divan::main();
-    log.finish(std::time::Duration::from_secs(5));
+    log.finish();
 }
 
 #[divan::bench]

@@ -7,7 +7,7 @@ use tracing::{debug, error, info, trace, warn};
 
 use crate::clock::Moment;
 use crate::error::Category;
-use crate::ledger::entry::{Action, Exit, What};
+use crate::ledger::entry::{Exit, What};
 use crate::log::Log;
 use crate::log::audit::{self, Outcome, Who};
 use crate::supervise::machine::Phase;
@@ -31,10 +31,8 @@ impl Journal {
 
     /// Whether the terminal is the job's now.
     fn give_way(&self, phase: Phase) {
-        if self.log.is_shown() {
-            let is_still = matches!(phase, Phase::Paused { .. } | Phase::Ended(_));
-            self.log.job_writes(!phase.has_no_job() && !is_still);
-        }
+        let is_still = matches!(phase, Phase::Paused { .. } | Phase::Ended(_));
+        self.log.job_writes(!phase.has_no_job() && !is_still);
     }
 
     fn ended(&self, exit: Option<Exit>, why: Option<&str>) {
@@ -61,6 +59,7 @@ impl Journal {
 
 impl Watcher for Journal {
     fn recorded(&mut self, _: Moment, what: &What, run: &View<'_>) {
+        self.is_to_end |= what.asks_to_end();
         match what {
             What::Decision {
                 act,
@@ -77,9 +76,6 @@ impl Watcher for Journal {
                 "decided"
             ),
             What::Intent { action } => {
-                if *action == Action::Start {
-                    self.log.job_writes(true);
-                }
                 debug!(action = word(action), "about to act");
             }
             What::Confirmed {
@@ -105,11 +101,9 @@ impl Watcher for Journal {
                 from,
                 relayed,
             } => {
-                self.is_to_end |= matches!(name.as_str(), "TERM" | "INT" | "HUP" | "QUIT");
                 info!(name, from, relayed, "a signal came");
             }
             What::Operator { word, from } => {
-                self.is_to_end |= word == "stop";
                 info!(word, from, "an operator has spoken");
                 // Whoever comes by the socket is noted there, with what came of it.
                 if from == "terminal" {

@@ -66,9 +66,6 @@ use service::Service;
 use serving::Serving;
 use tasks::Task;
 
-/// Longest wait for the last lines of the log.
-const LAST_LINES: Duration = Duration::from_millis(500);
-
 /// How `catrain run` ends: as the job did.
 #[derive(Debug)]
 pub enum Ending {
@@ -112,10 +109,8 @@ pub fn run(
     let log = log::start(&settings, acts_of(&configured.config));
     log.expect_run();
     let ended = supervise(args, &log, launched, signals, configured, inherited, look);
-    if let Err(failure) = &ended {
-        error!(category = failure.category().as_str(), why = %failure, "the run has failed");
-    }
-    log.finish(LAST_LINES);
+    log_failure(&ended);
+    log.finish();
     ended
 }
 
@@ -289,12 +284,20 @@ fn supervise(
     let trouble = trouble.take();
     let now = clock.now();
     let ending = ending::finish(args, &prepared, over, now, writer, trouble, &talk);
+    log_failure(&ending);
     Task::FallSilent.run(|| {
         // It may speak by the other.
-        log.finish(LAST_LINES);
+        log.finish();
         talk.finish(Task::FallSilent.limit());
     });
     ending
+}
+
+/// Logs why the run has failed, if it has. Once the log has ended nobody hears it a second time.
+fn log_failure(ended: &Result<Ending, Failure>) {
+    if let Err(failure) = ended {
+        error!(category = failure.category().as_str(), why = %failure, "the run has failed");
+    }
 }
 
 /// The file for acts, unless nobody wants it.
