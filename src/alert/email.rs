@@ -1,7 +1,6 @@
 //! A message as a mail, by SMTP: over TLS from the beginning, or by STARTTLS without which nothing is
 //! sent; in plain text to loopback only.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::message::Message;
 use super::settings::{Email, Encryption};
 use crate::caller::wire::Refused;
-use crate::caller::{CallError, Undelivered};
+use crate::caller::{CallError, Undelivered, is_loopback_host};
 use crate::report::text::harmless;
 
 /// Longest wait for one answer of the server. The whole has a shorter limit still.
@@ -34,7 +33,7 @@ pub fn check(email: &Email) -> Result<(), String> {
     if email.host.is_empty() || email.host.contains(|c: char| c.is_whitespace() || c == '/') {
         return Err(format!("`{}` is no host", harmless(&email.host)));
     }
-    if email.encryption == Encryption::None && !is_loopback(&email.host) {
+    if email.encryption == Encryption::None && !is_loopback_host(&email.host) {
         return Err("mail without encryption is for loopback only".to_owned());
     }
     if email.to.is_empty() {
@@ -49,11 +48,6 @@ pub fn check(email: &Email) -> Result<(), String> {
 fn mailbox(text: &str) -> Result<Mailbox, String> {
     text.parse()
         .map_err(|_| format!("`{}` is no address", harmless(text)))
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Sends a message once.

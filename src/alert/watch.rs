@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::rule::Rule;
 use super::settings::Rules;
-use super::wording::{self, Words};
+use super::wording::{self, Side, Words};
 use crate::clock::Moment;
 use crate::forecast::Kind;
 use crate::ledger::entry::{Exit, MeterFact, Method};
@@ -304,13 +304,13 @@ impl Watch {
         if let Some(limit) = self.rules.above {
             let step = self.above.step(elapsed, now.0 > limit.0, least);
             tell(changes, Rule::IntensityAbove, step, |is| {
-                wording::above(&self.zone, now, limit, least, is)
+                wording::crossed(Side::Above, &self.zone, now, limit, least, is)
             });
         }
         if let Some(limit) = self.rules.below {
             let step = self.below.step(elapsed, now.0 < limit.0, least);
             tell(changes, Rule::IntensityBelow, step, |is| {
-                wording::below(&self.zone, now, limit, least, is)
+                wording::crossed(Side::Below, &self.zone, now, limit, least, is)
             });
         }
     }

@@ -104,60 +104,38 @@ pub(super) fn budget(percent: u32, spent: GramsCo2e, budget: GramsCo2e) -> Words
     )
 }
 
-pub(super) fn above(
-    zone: &str,
-    now: GramsPerKwh,
-    limit: GramsPerKwh,
-    least: Duration,
-    is: bool,
-) -> Words {
-    match is {
-        true => words(
-            format!(
-                "the intensity in {zone} has been above {} for {}",
-                words::intensity(limit),
-                duration(least)
-            ),
-            format!("it is {} now", words::intensity(now)),
-            format!("catrain pause {RUN} holds the job by hand"),
-        ),
-        false => words(
-            format!(
-                "the intensity in {zone} is not above {} any more",
-                words::intensity(limit)
-            ),
-            format!("it is {} now", words::intensity(now)),
-            "",
-        ),
-    }
+/// On which side of a limit the intensity is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Above,
+    Below,
 }
 
-pub(super) fn below(
+pub(super) fn crossed(
+    side: Side,
     zone: &str,
     now: GramsPerKwh,
     limit: GramsPerKwh,
     least: Duration,
     is: bool,
 ) -> Words {
-    match is {
-        true => words(
-            format!(
-                "the intensity in {zone} has been below {} for {}",
-                words::intensity(limit),
-                duration(least)
-            ),
-            format!("it is {} now", words::intensity(now)),
-            "a good time to start what waits",
+    let (limit, now) = (words::intensity(limit), words::intensity(now));
+    let (side, advice) = match side {
+        Side::Above => (
+            "above",
+            format!("catrain pause {RUN} holds the job by hand"),
         ),
-        false => words(
-            format!(
-                "the intensity in {zone} is not below {} any more",
-                words::intensity(limit)
-            ),
-            format!("it is {} now", words::intensity(now)),
-            "",
+        Side::Below => ("below", "a good time to start what waits".to_owned()),
+    };
+    let title = match is {
+        true => format!(
+            "the intensity in {zone} has been {side} {limit} for {}",
+            duration(least)
         ),
-    }
+        false => format!("the intensity in {zone} is not {side} {limit} any more"),
+    };
+    let advice = if is { advice } else { String::new() };
+    words(title, format!("it is {now} now"), advice)
 }
 
 pub(super) fn source(zone: &str, source: &str, kind: Kind, is: bool) -> Words {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Client, Url};
-use tokio::time::sleep;
 
-use super::gate::Gate;
-use super::limits::{Next, Tries, retry_after};
-use super::transport::{Broken, Clients, text_of};
+use super::gate::{Efforts, Gate};
+use super::limits::retry_after;
+use super::transport::{Broken, Clients, elsewhere, text_of};
+use super::url::post_url;
 use super::way::error_of;
-use super::wire::{Class, Refused};
+use super::wire::Refused;
 use super::{CallError, Caller};
 use crate::clock::utc_now;
 
@@ -60,11 +60,9 @@ impl Caller {
             name,
             line: &line,
         };
-        let mut left = self.resilience.bounds.waits;
-        let mut tries = Tries::new(self.resilience.retry);
-        let mut before = None;
+        let mut efforts = Efforts::new(&self.resilience);
         loop {
-            if tries.so_far() > 0 {
+            if efforts.so_far() > 0 {
                 line.count(|counters| counters.retries += 1);
             }
             let mut told = None;
@@ -74,30 +72,15 @@ impl Caller {
                     failed.error
                 })
             };
-            let outcome = gate.pass(&mut left, exchange).await;
+            let outcome = gate.pass(&mut efforts.left, exchange).await;
             gate.ended(outcome.as_ref().err(), told);
             let Err(error) = outcome else {
                 return Ok(());
             };
-            match tries.failed(error.class(), told, left, fastrand::f64()) {
-                Next::After(wait) => {
-                    before = Some(error);
-                    left = left.saturating_sub(wait);
-                    sleep(wait).await;
-                }
-                Next::TooLong(wait) if matches!(error.class(), Class::Wait(_)) => {
-                    let provider = name.to_owned();
-                    return Err(CallError::Throttled { provider, wait });
-                }
-                Next::TooLong(_) => return Err(error),
-                Next::GiveUp | Next::LogIn => {
-                    // That our own limits forbid another attempt is not why it is not delivered.
-                    let is_ours = matches!(
-                        error,
-                        CallError::LeftAlone { .. } | CallError::Crowded { .. }
-                    );
-                    return Err(before.filter(|_| is_ours).unwrap_or(error));
-                }
+            let class = error.class();
+            // There is no login to do anew.
+            if let Some(error) = efforts.failed(name, class, error, told).await? {
+                return Err(error);
             }
         }
     }
@@ -133,7 +116,8 @@ impl Poster {
     /// # Errors
     /// It cannot be sent there, or is not taken.
     pub async fn post(&self, parcel: &Parcel<'_>) -> Result<(), Undelivered> {
-        let url = door(parcel.name, parcel.url)?;
+        let provider = parcel.name.to_owned();
+        let url = post_url(parcel.url).map_err(|why| CallError::BaseUrl { provider, why })?;
         let broken = |broken| error_of(broken, parcel.name, &url);
         let client = self.0.client(&url).await.map_err(broken)?;
         let (status, retry, word) = exchange(&client, &url, parcel).await.map_err(broken)?;
@@ -162,35 +146,11 @@ impl Poster {
     }
 }
 
-/// Whether something may be posted to this URL, which is named by none of the words.
-///
-/// # Errors
-/// What is wrong with it, to be put after its name.
-pub fn is_post_url(text: &str) -> Result<(), &'static str> {
-    let url = Url::parse(text).map_err(|_| "is no URL")?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("is neither http nor https");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user or a password in it");
-    }
-    if url.scheme() == "http" && !super::transport::is_loopback(&url) {
-        return Err("is plain http, which is for loopback only");
-    }
-    Ok(())
-}
-
 /// The host of a URL, for people: the rest may be a secret.
 pub fn host_of(text: &str) -> String {
     let url = Url::parse(text).ok();
     let host = url.as_ref().and_then(Url::host_str);
     host.unwrap_or("nowhere").to_owned()
-}
-
-fn door(name: &str, text: &str) -> Result<Url, CallError> {
-    let provider = name.to_owned();
-    is_post_url(text).map_err(|why| CallError::BaseUrl { provider, why })?;
-    Ok(Url::parse(text).expect("it was parsed a moment ago"))
 }
 
 /// Status, `Retry-After` and the word of the answer, where one is asked for.
@@ -213,11 +173,7 @@ async fn exchange(
     let headers = response.headers();
     if status.is_redirection() {
         let location = text_of(headers, &reqwest::header::LOCATION);
-        let target = location.and_then(|location| url.join(&location).ok());
-        return Err(Broken::Elsewhere(target.map_or_else(
-            || "somewhere that is no URL".to_owned(),
-            |url| format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
-        )));
+        return Err(elsewhere(url, location.as_deref()));
     }
     let retry = text_of(headers, &reqwest::header::RETRY_AFTER);
     let mut body = Vec::new();
@@ -305,17 +261,6 @@ mod tests {
         assert!(matches!(error, CallError::Elsewhere { .. }));
         assert!(!format!("{error} {error:?}").contains("hush"));
         assert_eq!(server.calls(), 1);
-    }
-
-    #[test]
-    fn nothing_is_posted_in_plain_text_beyond_loopback() {
-        let refused = |url| is_post_url(url).unwrap_err();
-        assert!(refused("http://example.org/hook").contains("loopback"));
-        assert!(refused("ftp://example.org").contains("neither"));
-        assert!(refused("https://a:b@example.org").contains("password"));
-        for good in ["http://127.0.0.1:1/x?y", "http://localhost", "https://h/x"] {
-            is_post_url(good).unwrap();
-        }
     }
 
     #[test]

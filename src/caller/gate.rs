@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::limits::{Breaker, Timeouts};
+use super::limits::{Breaker, Next, Resilience, Timeouts, Tries};
 use super::way::{Line, Presence};
 use super::wire::{Class, Refused};
 use super::{CallError, Caller, lock};
@@ -21,6 +21,65 @@ pub(super) struct Gate<'a> {
     /// The service, as errors name it.
     pub(super) name: &'a str,
     pub(super) line: &'a Line,
+}
+
+/// One thing that is tried until it is done or given up.
+pub(super) struct Efforts {
+    /// What is left of the time that its waits may take.
+    pub(super) left: Duration,
+    tries: Tries,
+    before: Option<CallError>,
+}
+
+impl Efforts {
+    pub(super) fn new(resilience: &Resilience) -> Self {
+        Self {
+            left: resilience.bounds.waits,
+            tries: Tries::new(resilience.retry),
+            before: None,
+        }
+    }
+
+    /// Tries that have failed so far.
+    pub(super) fn so_far(&self) -> u32 {
+        self.tries.so_far()
+    }
+
+    /// After a try that has failed with an error of this class: waits for the next one. With the error given
+    /// back a new login comes first, where there is one.
+    ///
+    /// # Errors
+    /// It is given up, for this.
+    pub(super) async fn failed(
+        &mut self,
+        name: &str,
+        class: Class,
+        error: CallError,
+        told: Option<Duration>,
+    ) -> Result<Option<CallError>, CallError> {
+        match self.tries.failed(class, told, self.left, fastrand::f64()) {
+            Next::After(wait) => {
+                self.before = Some(error);
+                self.left = self.left.saturating_sub(wait);
+                sleep(wait).await;
+                Ok(None)
+            }
+            Next::LogIn => Ok(Some(error)),
+            Next::GiveUp => {
+                // That our own limits forbid another try is not why it came to nothing.
+                let is_ours = matches!(
+                    error,
+                    CallError::LeftAlone { .. } | CallError::Crowded { .. }
+                );
+                Err(self.before.take().filter(|_| is_ours).unwrap_or(error))
+            }
+            Next::TooLong(wait) if matches!(error.class(), Class::Wait(_)) => {
+                let provider = name.to_owned();
+                Err(CallError::Throttled { provider, wait })
+            }
+            Next::TooLong(_) => Err(error),
+        }
+    }
 }
 
 /// A place in the bulkhead.

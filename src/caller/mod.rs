@@ -40,13 +40,14 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use cache::{Cache, Kept, Key, Turn};
-pub use deliver::{Parcel, Poster, Undelivered, host_of, is_post_url};
+pub use deliver::{Parcel, Poster, Undelivered, host_of};
 pub use error::CallError;
 use limits::{Counters, Keep, Resilience};
 pub use lookout::{Lookout, Seen};
+pub use transport::is_loopback_host;
 use transport::{Network, World, off_thread};
-pub use url::is_base_url;
 use url::url_of;
+pub use url::{is_base_url, is_post_url};
 use way::{Line, Timed, Way};
 use wire::{Answer, Ask, Provider, Refused, Said};
 

@@ -221,11 +221,7 @@ impl Network {
         if status.is_redirection()
             && let Some(location) = text_of(response.headers(), &LOCATION)
         {
-            let target = response.url().join(&location).ok();
-            return Err(Broken::Elsewhere(target.map_or_else(
-                || "somewhere that is no URL".to_owned(),
-                |url| format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
-            )));
+            return Err(elsewhere(response.url(), Some(&location)));
         }
         let content_type = text_of(response.headers(), &CONTENT_TYPE);
         let retry_after = text_of(response.headers(), &RETRY_AFTER);
@@ -243,6 +239,15 @@ impl Network {
             body,
         })
     }
+}
+
+/// That a service sends us on to a place that we do not follow it to: told by its host alone.
+pub(super) fn elsewhere(from: &Url, location: Option<&str>) -> Broken {
+    let target = location.and_then(|location| from.join(location).ok());
+    Broken::Elsewhere(target.map_or_else(
+        || "somewhere that is no URL".to_owned(),
+        |url| format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
+    ))
 }
 
 /// What a header says, where it says something.
@@ -298,7 +303,11 @@ fn within_the_host(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 
 /// Whether a URL leads to this very machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
+    is_loopback_host(url.host_str().unwrap_or_default())
+}
+
+/// Whether a host is this very machine, by its name or its address.
+pub fn is_loopback_host(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

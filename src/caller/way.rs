@@ -9,11 +9,10 @@ use jiff::Timestamp;
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
-use tokio::time::sleep;
 use tracing::debug;
 
-use super::gate::Gate;
-use super::limits::{Breaker, Bucket, Counters, Next, Resilience, Timeouts, Tries, retry_after};
+use super::gate::{Efforts, Gate};
+use super::limits::{Breaker, Bucket, Counters, Resilience, Timeouts, retry_after};
 use super::transport::{Arrived, Broken, Carried};
 use super::url::url_of;
 use super::wire::{Answer, Ask, Class, Credential, Refused, Said};
@@ -121,25 +120,22 @@ pub(super) struct Way<'a> {
 impl Way<'_> {
     /// Asks until there is an answer or it is given up.
     pub(super) async fn ask(&self, ask: &Ask, url: &Url) -> Result<(Timed, Said), CallError> {
-        let resilience = &self.caller.resilience;
-        let mut left = resilience.bounds.waits;
-        let mut tries = Tries::new(resilience.retry);
-        let mut before = None;
+        let mut efforts = Efforts::new(&self.caller.resilience);
         loop {
             let began = self.caller.world.monotonic();
-            if tries.so_far() > 0 {
+            if efforts.so_far() > 0 {
                 self.line.count(|counters| counters.retries += 1);
             }
             let mut used = None;
             let read = |answer: &Answer<'_>| self.to.understand(ask, answer);
-            let outcome = match self.carried(ask, &mut left).await {
+            let outcome = match self.carried(ask, &mut efforts.left).await {
                 Ok(carried) => {
                     let carried = used.insert(carried);
-                    self.once(url, carried, &mut left, read).await
+                    self.once(url, carried, &mut efforts.left, read).await
                 }
                 Err(failed) => Err(failed),
             };
-            self.log(ask, tries.so_far(), began, &outcome);
+            self.log(ask, efforts.so_far(), began, &outcome);
             let (error, told) = match outcome {
                 Ok(good) => {
                     self.line.state().key_worked |= ask.credential != Credential::None;
@@ -147,29 +143,14 @@ impl Way<'_> {
                 }
                 Err(failed) => failed,
             };
-            match tries.failed(self.class(&error), told, left, fastrand::f64()) {
-                Next::After(wait) => {
-                    before = Some(error);
-                    left = left.saturating_sub(wait);
-                    sleep(wait).await;
-                }
-                Next::LogIn => match (self.to.provider.login(), used) {
-                    (Some(_), Some(used)) => self.forget(&used).await,
-                    _ => return Err(error),
-                },
-                Next::GiveUp => {
-                    // That our own limits forbid another attempt is not why there is no answer.
-                    let is_ours = matches!(
-                        error,
-                        CallError::LeftAlone { .. } | CallError::Crowded { .. }
-                    );
-                    return Err(before.filter(|_| is_ours).unwrap_or(error));
-                }
-                Next::TooLong(wait) if matches!(error.class(), Class::Wait(_)) => {
-                    let provider = self.to.name();
-                    return Err(CallError::Throttled { provider, wait });
-                }
-                Next::TooLong(_) => return Err(error),
+            let class = self.class(&error);
+            let name = self.to.provider.name();
+            let Some(error) = efforts.failed(name, class, error, told).await? else {
+                continue;
+            };
+            match (self.to.provider.login(), used) {
+                (Some(_), Some(used)) => self.forget(&used).await,
+                _ => return Err(error),
             }
         }
     }

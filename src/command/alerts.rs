@@ -149,8 +149,8 @@ pub(in crate::command) fn office(
     let is_alive = move |owner: &Owner| {
         // Of another host nobody here knows.
         let is_elsewhere = owner.host != host;
-        let is_there =
-            || ProcId::of(owner.pid).is_some_and(|id| id.start_ticks == owner.start_ticks);
+        let (pid, start_ticks) = (owner.pid, owner.start_ticks);
+        let is_there = || ProcId { pid, start_ticks }.exists();
         is_elsewhere || (owner.boot_id == boot_id && is_there())
     };
     Office::new(

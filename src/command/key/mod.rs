@@ -53,17 +53,20 @@ pub fn run(
         KeyAction::Set { new, passphrase } => audited(
             "key set",
             &new.name,
+            others,
             source_of(new, others)
                 .and_then(|source| set(&store, &source, *passphrase, &places, now)),
         )?,
         KeyAction::Rotate(new) => audited(
             "key rotate",
             &new.name,
+            others,
             source_of(new, others).and_then(|source| rotate(&store, &source, &places, now)),
         )?,
         KeyAction::Remove { name } => audited(
             "key remove",
             name,
+            others,
             known(name, others).and_then(|source| remove(&store, &source, &places)),
         )?,
         KeyAction::List { json } => {
@@ -78,8 +81,13 @@ pub fn run(
 }
 
 /// Has it noted who changed a key, or has tried to. A name that is none of ours may be a key.
-fn audited(what: &str, name: &str, act: Result<String, Failure>) -> Result<String, Failure> {
-    let of = keys::keyed().find(|source| *source == name);
+fn audited(
+    what: &str,
+    name: &str,
+    others: &[String],
+    act: Result<String, Failure>,
+) -> Result<String, Failure> {
+    let of = all(others).find(|known| *known == name);
     audit::own(what, of, act)
 }
 
