@@ -608,7 +608,12 @@ pub enum PauseMode {
     Checkpoint,
     /// Have the job save its state and leave; start the command again later
     Restart,
-    /// `stop` or `restart`, as the plan finds cheaper for each pause
+    /// Have the job save its state, then put it back into Slurm's queue until it is to go on: its nodes are
+    /// free meanwhile
+    Requeue,
+    /// Have Slurm suspend the job, where you are an operator; `catrain slurm watch` does it
+    Suspend,
+    /// `stop` or `restart`, in a Slurm job `stop` or `requeue`, as the plan finds cheaper for each pause
     Auto,
 }
 

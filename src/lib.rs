@@ -15,7 +15,7 @@
 //!
 //! | core: pure | adapters: I/O | shell |
 //! |---|---|---|
-//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] [`presets`] `supervise::{machine, progress, snapshot}` `ledger::{adding, chain, entry, line, pace, standing}` `serve::{facts, family, health, metrics, tally}` [`caller::limits`] [`caller::wire`] [`report`] [`doctor`] [`simulate`] `alert::{rule, settings, watch, wording, cooling, quiet, letter, message, webhook, slack}` `archive::{form, held}` `log::{levels, line}` `meter::{pile, processors, given}` `meter::gpu::{gauge, share, visible, device}` | [`source`] over [`caller`] and [`archive`], [`alert`] over [`caller`], [`keys`] [`executor`] [`listen`] [`meter`] [`ledger`] [`serve`] [`control`] [`talk`] [`log`] [`systemd`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
+//! | [`units`] [`words`] [`parse`] [`forecast`] [`emissions`] [`plan`] [`presets`] `supervise::{machine, progress, snapshot}` `ledger::{adding, chain, entry, line, pace, standing}` `serve::{facts, family, health, metrics, tally}` [`caller::limits`] [`caller::wire`] [`report`] [`doctor`] [`simulate`] `alert::{rule, settings, watch, wording, cooling, quiet, letter, message, webhook, slack}` `archive::{form, held}` `log::{levels, line}` `slurm::{job, place}` `meter::{pile, processors, given}` `meter::gpu::{gauge, share, visible, device}` | [`source`] over [`caller`] and [`archive`], [`alert`] over [`caller`], [`keys`] [`executor`] [`listen`] [`meter`] [`ledger`] [`serve`] [`control`] [`talk`] [`log`] [`systemd`] [`slurm`] [`dirs`] [`patience`] [`surroundings`] | [`supervise`] (the driver) [`command`] [`cli`] |
 //!
 //! Everything may use what stands to its left. The core names no I/O, no runtime, no clock and no
 //! randomness: time is a [`clock::Moment`] and an argument, and only `clock.rs` reads one. The driver
@@ -68,6 +68,7 @@ pub mod presets;
 pub mod report;
 pub mod serve;
 pub mod simulate;
+pub mod slurm;
 pub mod source;
 pub mod supervise;
 pub mod surroundings;

@@ -4,15 +4,15 @@
 //! period and five minutes. A limit that exists and cannot be read forbids to hold and to pause.
 //! Reading it may run one short command (`squeue`, `systemctl`), in a thread and with a time limit.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::io;
+use std::process::Command;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::patience::within;
+use crate::patience::output;
 
 /// Longest wait for a command that tells the limit.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -198,36 +198,18 @@ fn unit_end(text: &str) -> Limit {
     }
 }
 
-/// What a command prints, within `patience`. Started in a thread: it may hang for longer, and is
-/// then left behind.
+/// What a command prints, within `patience`.
 fn answer_of(program: &str, arguments: &[&str], patience: Duration) -> Result<String, String> {
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut child = child.map_err(|error| format!("cannot run {program}: {error}"))?;
-    let mut stdout = child.stdout.take().expect("it was asked to be piped");
-    // Without a thread there is no answer, and the job starts all the same.
-    let read = within(patience, move || {
-        let mut text = String::new();
-        let read = stdout.by_ref().take(4096).read_to_string(&mut text);
-        read.map(|_| text)
-    });
-    if read.is_err() {
-        let _ = child.kill();
-    }
-    let status = child
-        .wait()
-        .map_err(|error| format!("{program}: {error}"))?;
-    match read {
-        Ok(Ok(text)) if status.success() && !text.trim().is_empty() => Ok(text),
-        Ok(_) => Err(format!("{program} gave no answer ({status})")),
-        Err(_) => Err(format!(
+    let mut command = Command::new(program);
+    command.args(arguments);
+    match output(command, Vec::new(), patience) {
+        Ok(said) if said.status.success() && !said.stdout.trim().is_empty() => Ok(said.stdout),
+        Ok(said) => Err(format!("{program} gave no answer ({})", said.status)),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(format!(
             "{program} gave no answer in {} s",
             patience.as_secs()
         )),
+        Err(error) => Err(format!("cannot run {program}: {error}")),
     }
 }
 

@@ -68,7 +68,7 @@ fn check(args: &AttachArgs) -> Result<(), Failure> {
     let options = &args.options;
     let starts_again = matches!(
         options.pause_with,
-        Some(PauseMode::Restart | PauseMode::Auto)
+        Some(PauseMode::Restart | PauseMode::Requeue | PauseMode::Suspend | PauseMode::Auto)
     );
     let is_between = matches!(
         options.progress_from,

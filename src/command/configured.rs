@@ -166,12 +166,11 @@ fn goes_against(arg: &Arg, command: &Command, is_typed: &impl Fn(&str) -> bool) 
 
 /// Whether a flag is only for a job that is started.
 fn is_for_a_start(flag: &str, value: &Value) -> bool {
-    let is =
-        |words: [&str; 2]| matches!(value, Value::Text(text) if words.contains(&text.as_str()));
+    let is = |words: &[&str]| matches!(value, Value::Text(text) if words.contains(&text.as_str()));
     match flag {
         "tty" | "detach" | "retries" | "resume-args" | "leftovers" | "replay" | "speed" => true,
-        "pause-with" => is(["restart", "auto"]),
-        "progress-from" => is(["stdout", "stderr"]),
+        "pause-with" => is(&["restart", "requeue", "suspend", "auto"]),
+        "progress-from" => is(&["stdout", "stderr"]),
         _ => false,
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::forecast::{Basis, Kind, Point};
 use crate::plan::Act;
+use crate::slurm::job::JobId;
 use crate::units::{GramsCo2e, GramsPerKwh, Joules, Pue, Watts};
 
 /// The format's name and version, in the first entry.
@@ -140,6 +141,29 @@ pub enum What {
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         new_runs: Vec<String>,
     },
+    /// The job has left its nodes and waits in the cluster's queue; this run goes on with it.
+    Requeued {
+        /// When it may start again, as it was asked for; none: when the queue sees fit.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        begin: Option<Timestamp>,
+        /// By whom, in words.
+        why: String,
+    },
+    /// Another process supervises this run from here on: the job was started again by the cluster.
+    TakenUp {
+        /// Where it is.
+        host: String,
+        /// The kernel's boot id there.
+        boot_id: String,
+        /// Its process.
+        pid: i32,
+        /// The start of that in clock ticks since boot.
+        start_ticks: u64,
+        /// The node's name in the cluster.
+        node: String,
+        /// How often the job was requeued so far.
+        restarts: u32,
+    },
     /// Something is worse than promised.
     Warning {
         /// In words.
@@ -259,6 +283,9 @@ pub struct Begin {
     /// The run that ended before its job did, and whose job this is.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub continues: Option<String>,
+    /// The job of a cluster that it is, or is a part of.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub slurm: Option<SlurmJob>,
     /// Where it was started.
     pub directory: String,
     /// Host name.
@@ -301,6 +328,23 @@ pub struct Begin {
     /// `--carbon-budget`.
     #[serde(default)]
     pub budget_g: Option<GramsCo2e>,
+}
+
+/// The job of a cluster, on one of its nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlurmJob {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The job, or the task of an array, as people name it.
+    #[serde(flatten)]
+    pub id: JobId,
+    /// The node whose energy is counted here.
+    pub node: String,
+    /// How many nodes the job has.
+    pub nodes: u32,
+    /// The run of the node that leads, of one that follows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub follows: Option<String>,
 }
 
 /// SHA-256 over a salt and the words of a command, each ended by a zero byte.
@@ -379,16 +423,22 @@ pub enum Cause {
     Devices,
     /// It failed and is tried again after a while.
     Retry,
+    /// The cluster's queue: it might have started, and had no nodes.
+    Queue,
+    /// The node of the job that leads, for reasons of its own.
+    Leader,
 }
 
 impl Cause {
     /// Every one there is.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Carbon,
         Self::Operator,
         Self::Terminal,
         Self::Devices,
         Self::Retry,
+        Self::Queue,
+        Self::Leader,
     ];
 
     /// As it stands in the record.
@@ -399,6 +449,8 @@ impl Cause {
             Self::Terminal => "terminal",
             Self::Devices => "devices",
             Self::Retry => "retry",
+            Self::Queue => "queue",
+            Self::Leader => "leader",
         }
     }
 }

@@ -94,6 +94,8 @@ pub struct Pausing {
     pub leaves_with: i32,
     /// Whether several ranks are paused: nobody knows whether they survive it but who says so.
     pub stops_ranks: bool,
+    /// Whether a job that has left goes back into the cluster's queue until it is started again.
+    pub gives_back: bool,
 }
 
 impl Pausing {
@@ -106,6 +108,7 @@ impl Pausing {
         max_stop: None,
         leaves_with: 0,
         stops_ranks: false,
+        gives_back: false,
     };
 }
 
@@ -121,6 +124,10 @@ pub enum PauseWith {
     Checkpoint,
     /// The job saves its state and leaves; it is started again later.
     Restart,
+    /// The job saves its state and leaves, and its nodes go back to the cluster until it is started again.
+    Requeue,
+    /// The cluster suspends the job, by the word of somebody outside.
+    Suspend,
     /// The plan chooses for each pause: stop, or leave.
     Auto,
 }
@@ -133,6 +140,8 @@ impl PauseWith {
             Self::Freeze => "freeze",
             Self::Checkpoint => "checkpoint",
             Self::Restart => "restart",
+            Self::Requeue => "requeue",
+            Self::Suspend => "suspend",
             Self::Auto => "auto",
         }
     }

@@ -56,6 +56,8 @@ const CORE: &[&str] = &[
     "log/line.rs",
     "report",
     "simulate",
+    "slurm/job.rs",
+    "slurm/place.rs",
 ];
 /// Files of providers and meters: they use what stands beside them and are as pure as the core.
 const PURE_ADAPTERS: &[&str] = &[

@@ -123,6 +123,10 @@ impl Watcher for Journal {
                 let (of, owner) = (digest.as_deref(), Who::owner());
                 audit::note("configuration", of, &owner, Outcome::Done);
             }
+            What::Requeued { begin, why } => info!(
+                begin = begin.as_ref().map(Timestamp::to_string),
+                why, "the job was put back into the queue"
+            ),
             What::Warning { text } => warn!("{text}"),
             What::Gap { lost, summed } => {
                 let category = Category::Disk.as_str();
@@ -156,7 +160,7 @@ impl Watcher for Journal {
                 trace!(source, points = points.len(), "intensities noted");
             }
             // Written by others than the driver, or by others than us.
-            What::Begin(_) | What::Settlement { .. } | What::Unknown => {}
+            What::Begin(_) | What::TakenUp { .. } | What::Settlement { .. } | What::Unknown => {}
         }
         self.give_way(run.machine.phase());
     }

@@ -83,6 +83,7 @@ pub(super) fn record_begin(
         command,
         options: Some(redact(&options)),
         continues: args.continues.clone(),
+        slurm: None,
         // Without randomness there is no salt, and without one the digest would tell short secrets.
         command_digest: salt()
             .map(|salt| command_digest(salt, args.command.iter().map(|word| word.as_bytes()))),

@@ -141,7 +141,10 @@ fn check_pausing(args: &RunArgs) -> Result<(), Failure> {
             "add --checkpoint-path 'ckpt/*.pt', or --checkpoint-line 'saved'; or --pause-with stop",
         ));
     }
-    let starts_again = matches!(with, PauseWith::Restart | PauseWith::Auto) || args.retries > 0;
+    let starts_again = matches!(
+        with,
+        PauseWith::Restart | PauseWith::Requeue | PauseWith::Auto
+    ) || args.retries > 0;
     if args.resume_args.is_some() && !starts_again && with != PauseWith::Checkpoint {
         return Err(
             Failure::usage("`--resume-args` is for a job that is started again")
@@ -176,6 +179,8 @@ pub(super) fn pause_with(args: &RunArgs) -> PauseWith {
         PauseMode::Freeze => PauseWith::Freeze,
         PauseMode::Checkpoint => PauseWith::Checkpoint,
         PauseMode::Restart => PauseWith::Restart,
+        PauseMode::Requeue => PauseWith::Requeue,
+        PauseMode::Suspend => PauseWith::Suspend,
         PauseMode::Auto => PauseWith::Auto,
     });
     let preset = args.preset.map(|preset| preset.pause_with);
@@ -227,6 +232,7 @@ fn pausing(args: &RunArgs) -> Pausing {
         max_stop: (args.max_stop).or_else(|| args.preset?.max_stop),
         leaves_with: args.preset.map_or(0, |preset| preset.leaves_with),
         stops_ranks: says_how_to_pause(args),
+        gives_back: false,
     }
 }
 
@@ -244,9 +250,9 @@ fn switching(args: &RunArgs, power: Power) -> Switching {
         release: None,
     };
     match pause_with(args) {
-        PauseWith::Stop | PauseWith::Freeze => {}
+        PauseWith::Stop | PauseWith::Freeze | PauseWith::Suspend => {}
         PauseWith::Checkpoint => switching.pause = SAVE,
-        PauseWith::Restart => {
+        PauseWith::Restart | PauseWith::Requeue => {
             switching.pause = LEAVE;
             switching.resume = RESTORE;
             switching.resume_energy = KilowattHours::ZERO;

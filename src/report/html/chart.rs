@@ -295,6 +295,8 @@ fn causes(band: &Band) -> String {
         Cause::Terminal => "by the terminal",
         Cause::Devices => "for devices that others use",
         Cause::Retry => "before another try",
+        Cause::Queue => "for nodes",
+        Cause::Leader => "as the node that leads",
     };
     band.causes.iter().map(word).collect::<Vec<_>>().join(", ")
 }

@@ -240,6 +240,23 @@ pub(in crate::report) fn event(entry: &Entry, zone: &TimeZone) -> Option<String>
             };
             format!("start {attempt} {how}: {}", harmless(why))
         }
+        What::Requeued { begin, why } => {
+            let begin = begin.map_or(String::new(), |begin| {
+                format!(", to start at {}", words::time(begin, entry.at, zone))
+            });
+            format!("back in the queue{begin}: {}", harmless(why))
+        }
+        What::TakenUp {
+            node,
+            host,
+            restarts,
+            ..
+        } => {
+            let node = if node.is_empty() { host } else { node };
+            let plural = if *restarts == 1 { "" } else { "s" };
+            let node = harmless(node);
+            format!("started again by the cluster on {node}, after {restarts} requeue{plural}")
+        }
         What::Gap { lost, summed } => gap(*lost, *summed),
         What::Begin(_)
         | What::Intent { .. }

@@ -46,9 +46,9 @@ impl Learned {
     pub(super) fn put_in(self, switching: &mut Switching, with: PauseWith) {
         let put = |into: &mut Duration, known: Option<Duration>| *into = known.unwrap_or(*into);
         match with {
-            PauseWith::Stop | PauseWith::Freeze => {}
+            PauseWith::Stop | PauseWith::Freeze | PauseWith::Suspend => {}
             PauseWith::Checkpoint => put(&mut switching.pause, self.save),
-            PauseWith::Restart => {
+            PauseWith::Restart | PauseWith::Requeue => {
                 put(&mut switching.pause, self.leave);
                 put(&mut switching.resume, self.restore);
             }
@@ -122,7 +122,7 @@ impl Machine {
     /// for keeps the job at hand.
     fn way_of(&self, planned: Way) -> Way {
         match self.settings.pausing.with {
-            PauseWith::Restart => Way::Release,
+            PauseWith::Restart | PauseWith::Requeue => Way::Release,
             PauseWith::Auto if self.holds.carbon => planned,
             _ => Way::Hold,
         }
@@ -387,7 +387,7 @@ impl Machine {
         self.resumed_at = Some(now.elapsed);
         // What was only stopped restores nothing, though it was to leave.
         self.restored_at = match self.settings.pausing.with {
-            PauseWith::Restart => now.elapsed,
+            PauseWith::Restart | PauseWith::Requeue => now.elapsed,
             _ => now.elapsed + self.settings.switching.resume,
         };
         self.enter(now, Phase::Running { since: now.elapsed }, effects);

@@ -94,7 +94,7 @@ impl Machine {
         let run = self.measured.running().unwrap_or(given.run);
         let idle = match self.settings.pausing.with {
             // Nothing of the job is left then, and only what is reserved for it stays on.
-            PauseWith::Restart => given.wait,
+            PauseWith::Restart | PauseWith::Requeue => given.wait,
             _ => self.measured.paused().unwrap_or(given.idle),
         };
         Power {

@@ -1,0 +1,16 @@
+//! Slurm as a user sees it: what its commands say, and what may be asked of it by whoever owns a job.
+//!
+//! | file | one idea |
+//! |---|---|
+//! | [`job`] | a job in Slurm's words: ids, states, times, and how its commands write them |
+//! | [`place`] | where in a job this process is |
+//! | [`record`] | what `catrain slurm submit` has submitted, kept for whoever comes after it |
+//! | [`tools`] | `squeue`, `scontrol`, `sbatch`, `scancel`, each waited for no longer than a limit |
+//!
+//! Nothing here schedules: a job gets a begin time, signals, or goes back to the queue, all by its owner's
+//! rights. `job` and `place` are pure.
+
+pub mod job;
+pub mod place;
+pub mod record;
+pub mod tools;

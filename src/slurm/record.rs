@@ -1,0 +1,254 @@
+//! What `catrain slurm submit` has submitted: one small file a job or array in the state directory, replaced
+//! whole, for whoever comes after it: `watch`, `status`, and the run inside the job.
+//!
+//! Beside it stands, once the job has started, which run is that job's: a job that is requeued is the
+//! same run. Both are named by cluster and job, since clusters number their jobs each from one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::job::{JobId, TimeLimit};
+use crate::dirs;
+use crate::ledger::runs::is_id;
+
+/// The format of [`Submitted`].
+pub const FORMAT: &str = "catrain.slurm/1";
+/// Bytes of a file, at most.
+const LARGEST: u64 = 1 << 20;
+/// Begin times that are kept, the last ones.
+const MOVES: usize = 200;
+
+/// A job or array that was submitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Its number; of an array that of the array.
+    pub job: u64,
+    /// The tasks of an array, as they were typed: `0-9%2`.
+    #[serde(default)]
+    pub array: Option<String>,
+    /// `--name`, else the job's name, else the script's.
+    pub name: String,
+    /// The script, as it was typed.
+    pub script: String,
+    /// Where it was submitted.
+    pub directory: PathBuf,
+    /// When.
+    pub submitted_at: Timestamp,
+    /// The options of `catrain run` that the job has inside, times as what they meant: what it is planned
+    /// by again.
+    pub options: Vec<String>,
+    /// Grid zone.
+    pub zone: String,
+    /// `--duration`, or what was learned.
+    #[serde(default)]
+    pub duration_s: Option<f64>,
+    /// The latest end.
+    #[serde(default)]
+    pub deadline: Option<Timestamp>,
+    /// The time limit, as far as it is known.
+    #[serde(default)]
+    pub limit: TimeLimit,
+    /// When it is to start.
+    pub begin: Timestamp,
+    /// The latest start that keeps the deadline and the delay that was allowed; none: there is none.
+    #[serde(default)]
+    pub latest: Option<Timestamp>,
+    /// Mean intensity expected from the planned start on, and from the submission on, g/kWh.
+    #[serde(default)]
+    pub planned_g_per_kwh: Option<f64>,
+    /// See there.
+    #[serde(default)]
+    pub now_g_per_kwh: Option<f64>,
+    /// How it is paused: `stop`, `requeue`, `suspend`, `auto`.
+    pub pause_with: String,
+    /// How its begin time was changed since, oldest first.
+    #[serde(default)]
+    pub moves: Vec<Move>,
+}
+
+/// A begin time that was changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Move {
+    /// When.
+    pub at: Timestamp,
+    /// From when.
+    pub from: Timestamp,
+    /// To when.
+    pub to: Timestamp,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl Submitted {
+    /// `--duration` as one.
+    pub fn duration(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.duration_s?).ok()
+    }
+
+    /// It starts at another time.
+    pub fn moved(&mut self, now: Timestamp, to: Timestamp, why: &str) {
+        let from = std::mem::replace(&mut self.begin, to);
+        self.moves.push(Move {
+            at: now,
+            from,
+            to,
+            why: why.to_owned(),
+        });
+        let surplus = self.moves.len().saturating_sub(MOVES);
+        self.moves.drain(..surplus);
+    }
+
+    /// Writes it down.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, state: &Path) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
+        let id = JobId {
+            job: self.job,
+            task: None,
+        };
+        dirs::write(&path(state, &self.cluster, id, "json"), &text)
+    }
+}
+
+/// What was submitted as this job, or as the array that it is a task of; none: nothing by `catrain`, or
+/// not by what stands here.
+pub fn read(state: &Path, cluster: &str, id: JobId) -> Option<Submitted> {
+    let id = JobId {
+        job: id.job,
+        task: None,
+    };
+    of(&path(state, cluster, id, "json"))
+}
+
+/// All that were submitted, oldest first; files that cannot be read are left out.
+pub fn all(state: &Path) -> Vec<Submitted> {
+    let entries = std::fs::read_dir(state.join("slurm")).into_iter().flatten();
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut all: Vec<Submitted> = paths
+        .filter(|path| path.extension().is_some_and(|it| it == "json"))
+        .filter_map(|path| of(&path))
+        .collect();
+    all.sort_by_key(|one| (one.submitted_at, one.job));
+    all
+}
+
+fn of(path: &Path) -> Option<Submitted> {
+    let bytes = dirs::read(path, LARGEST).ok()?;
+    let submitted: Submitted = serde_json::from_slice(&bytes).ok()?;
+    (submitted.format == FORMAT).then_some(submitted)
+}
+
+/// Forgets a job that is long over.
+pub fn forget(state: &Path, submitted: &Submitted) {
+    let id = JobId {
+        job: submitted.job,
+        task: None,
+    };
+    let _ = std::fs::remove_file(path(state, &submitted.cluster, id, "json"));
+}
+
+/// The run of a job, or of a task, once it has started.
+pub fn run_of(state: &Path, cluster: &str, id: JobId) -> Option<String> {
+    let bytes = dirs::read(&path(state, cluster, id, "run"), 64).ok()?;
+    let run = String::from_utf8(bytes).ok()?.trim().to_owned();
+    is_id(&run).then_some(run)
+}
+
+/// Says which run is a job's.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_run(state: &Path, cluster: &str, id: JobId, run: &str) -> io::Result<()> {
+    dirs::write(&path(state, cluster, id, "run"), run.as_bytes())
+}
+
+fn path(state: &Path, cluster: &str, id: JobId, what: &str) -> PathBuf {
+    // A cluster's name is letters, digits and a few signs; nobody else's name leads elsewhere.
+    let cluster: String = cluster
+        .chars()
+        .map(|one| match one {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => one,
+            _ => '_',
+        })
+        .collect();
+    state.join("slurm").join(format!("{cluster}-{id}.{what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn submitted(job: u64) -> Submitted {
+        let at: Timestamp = "2026-11-28T10:00:00Z".parse().unwrap();
+        Submitted {
+            format: FORMAT.to_owned(),
+            cluster: "c/../x".to_owned(),
+            job,
+            array: None,
+            name: "train".to_owned(),
+            script: "train.sh".to_owned(),
+            directory: "/home/a".into(),
+            submitted_at: at,
+            options: Vec::new(),
+            zone: "DE".to_owned(),
+            duration_s: Some(3600.0),
+            deadline: None,
+            limit: TimeLimit::Of(Duration::from_secs(7200)),
+            begin: at,
+            latest: None,
+            planned_g_per_kwh: None,
+            now_g_per_kwh: None,
+            pause_with: "stop".to_owned(),
+            moves: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_submitted_is_found_again_by_job_and_by_task() {
+        let here = tempfile::tempdir().unwrap();
+        let mut first = submitted(17);
+        first.write(here.path()).unwrap();
+        submitted(9).write(here.path()).unwrap();
+        let task = JobId {
+            job: 17,
+            task: Some(3),
+        };
+        assert_eq!(read(here.path(), "c/../x", task), Some(first.clone()));
+        assert_eq!(read(here.path(), "other", task), None);
+        let all: Vec<u64> = all(here.path()).iter().map(|it| it.job).collect();
+        assert_eq!(all, [9, 17]);
+        let at = first.begin;
+        for minute in 0..300 {
+            let to = at + jiff::SignedDuration::from_mins(minute);
+            first.moved(at, to, "the forecast changed");
+        }
+        assert_eq!(first.moves.len(), MOVES);
+        assert_eq!(first.moves.last().unwrap().to, first.begin);
+        forget(here.path(), &first);
+        assert_eq!(read(here.path(), "c/../x", task), None);
+    }
+
+    #[test]
+    fn a_job_has_a_run_once_it_has_started() {
+        let here = tempfile::tempdir().unwrap();
+        let id = JobId {
+            job: 17,
+            task: Some(3),
+        };
+        assert_eq!(run_of(here.path(), "c", id), None);
+        write_run(here.path(), "c", id, "r7k2").unwrap();
+        assert_eq!(run_of(here.path(), "c", id).as_deref(), Some("r7k2"));
+        write_run(here.path(), "c", id, "../../x").unwrap();
+        assert_eq!(run_of(here.path(), "c", id), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! Slurm's own commands, each waited for no longer than a limit. What they answer is data: it is read by
+//! [`super::job`].
+
+use std::process::Command;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::job::{FIELDS, Job, read_queue};
+use crate::patience::{self, Output};
+
+/// Longest wait for one of them: `slurmctld` that is down answers after some ten seconds of trying.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Runs them.
+pub trait Tools {
+    /// Runs `program` with these arguments, and `input` as its standard input.
+    ///
+    /// # Errors
+    /// It is not there, or does not end within the limit; what it answers itself is no error here.
+    fn run(&self, program: &str, arguments: &[&str], input: &[u8]) -> Result<Output, ToolError>;
+}
+
+/// Why Slurm was not asked, or did not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ToolError {
+    /// The program is not there.
+    #[error("there is no `{0}` here")]
+    Missing(String),
+    /// It did not end in time.
+    #[error("`{0}` gave no answer within {1} s")]
+    Silent(String, u64),
+    /// It could not be run.
+    #[error("cannot run `{0}`: {1}")]
+    NotRun(String, String),
+    /// It said no, in its own words.
+    #[error("`{0}` refused: {1}")]
+    Refused(String, String),
+}
+
+/// Those that are installed.
+#[derive(Clone, Copy, Debug)]
+pub struct Installed {
+    /// Longest wait for each.
+    pub patience: Duration,
+}
+
+impl Default for Installed {
+    fn default() -> Self {
+        Self { patience: PATIENCE }
+    }
+}
+
+impl Tools for Installed {
+    fn run(&self, program: &str, arguments: &[&str], input: &[u8]) -> Result<Output, ToolError> {
+        let mut command = Command::new(program);
+        command.args(arguments).env("SLURM_TIME_FORMAT", "%s");
+        let name = || program.to_owned();
+        patience::output(command, input.to_vec(), self.patience).map_err(|error| {
+            match error.kind() {
+                std::io::ErrorKind::NotFound => ToolError::Missing(name()),
+                std::io::ErrorKind::TimedOut => ToolError::Silent(name(), self.patience.as_secs()),
+                _ => ToolError::NotRun(name(), error.to_string()),
+            }
+        })
+    }
+}
+
+/// What a command printed, if it ended well.
+///
+/// # Errors
+/// As [`Tools::run`]; or it said no.
+pub fn said(tools: &dyn Tools, program: &str, arguments: &[&str]) -> Result<String, ToolError> {
+    let output = tools.run(program, arguments, &[])?;
+    match output.status.success() {
+        true => Ok(output.stdout),
+        false => Err(refused(program, &output)),
+    }
+}
+
+/// The first line of what it complained about.
+pub fn refused(program: &str, output: &Output) -> ToolError {
+    let words = output.stderr.lines().chain(output.stdout.lines());
+    let mut words = words.map(str::trim).filter(|line| !line.is_empty());
+    let told = words.next().map(|line| {
+        let line = line.strip_prefix(program).unwrap_or(line);
+        line.trim_start_matches([':', ' '])
+            .escape_debug()
+            .to_string()
+    });
+    let told = told.unwrap_or_else(|| output.status.to_string());
+    ToolError::Refused(program.to_owned(), told)
+}
+
+/// All jobs of this user, those that ended lately included: one question, however many they are.
+///
+/// # Errors
+/// As [`said`].
+pub fn queue(tools: &dyn Tools) -> Result<Vec<Job>, ToolError> {
+    let arguments = ["--me", "-h", "-t", "all", "--array", "-O", FIELDS];
+    Ok(read_queue(&said(tools, "squeue", &arguments)?))
+}
+
+/// One job, or all tasks of an array.
+///
+/// # Errors
+/// As [`said`]; a job that is long over is refused.
+pub fn job(tools: &dyn Tools, number: u64) -> Result<Vec<Job>, ToolError> {
+    let number = number.to_string();
+    let arguments = ["-h", "-t", "all", "--array", "-j", &number, "-O", FIELDS];
+    Ok(read_queue(&said(tools, "squeue", &arguments)?))
+}
+
+/// Has a pending job begin at this time, or at once where that is past.
+///
+/// # Errors
+/// As [`said`].
+pub fn set_begin(
+    tools: &dyn Tools,
+    job: &str,
+    begin: Timestamp,
+    now: Timestamp,
+) -> Result<(), ToolError> {
+    let begin = format!("StartTime={}", begin_in(begin, now));
+    let job = format!("JobId={job}");
+    said(tools, "scontrol", &["update", &job, &begin]).map(drop)
+}
+
+/// A begin time as `sbatch --begin` and `scontrol` take it, whatever the time zones of this host and the
+/// controller: `now+90`, in seconds.
+pub fn begin_in(begin: Timestamp, now: Timestamp) -> String {
+    let seconds = begin.as_second() - now.as_second();
+    match seconds > 0 {
+        true => format!("now+{seconds}"),
+        false => "now".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_begin_time_needs_no_time_zone() {
+        let now: Timestamp = "2026-11-28T10:00:00Z".parse().unwrap();
+        let at = |text: &str| begin_in(text.parse().unwrap(), now);
+        assert_eq!(at("2026-11-28T10:01:30Z"), "now+90");
+        assert_eq!(at("2026-11-28T10:00:00Z"), "now");
+        assert_eq!(at("2026-11-28T09:00:00Z"), "now");
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_as_that_and_a_refusal_in_its_own_words() {
+        let tools = Installed::default();
+        let missing = tools.run("catrain-no-such-tool", &[], &[]);
+        assert!(matches!(missing, Err(ToolError::Missing(_))));
+        let refused = said(
+            &tools,
+            "sh",
+            &["-c", "echo 'sh: Access denied' >&2; exit 1"],
+        );
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "`sh` refused: Access denied"
+        );
+        let hasty = Installed {
+            patience: Duration::from_millis(20),
+        };
+        let silent = hasty.run("sleep", &["60"], &[]);
+        assert!(matches!(silent, Err(ToolError::Silent(..))));
+        let echoed = tools.run("cat", &[], b"a script").unwrap();
+        assert_eq!(echoed.stdout, "a script");
+    }
+}
