@@ -399,6 +399,11 @@ pub struct RunOptions {
     )]
     pub unproved: UnprovedThen,
 
+    /// Directory that all nodes of a Slurm job share, by which their supervisors stop and go on together
+    /// [default: the state directory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Pause")]
+    pub job_dir: Option<PathBuf>,
+
     /// Arguments to add when a job that has left is started again, such as `--resume latest`
     #[arg(
         long,
@@ -550,6 +555,14 @@ pub struct RunOptions {
     /// Started by `continue`, in the place of this run.
     #[arg(long, hide = true, value_name = "RUN")]
     pub continues: Option<String>,
+
+    /// Inside a job that `slurm submit` has submitted.
+    #[arg(long, hide = true)]
+    pub submitted: bool,
+
+    /// Started by the supervisor of a batch script, on each other node of its job.
+    #[arg(long, hide = true)]
+    pub keeper: bool,
 }
 
 /// `catrain attach`.

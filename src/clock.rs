@@ -45,6 +45,8 @@ pub trait Clock {
 pub struct SystemClock {
     boottime_at_start: Duration,
     monotonic_at_start: Duration,
+    /// `elapsed` at the start.
+    before: Duration,
     replay: Option<Replay>,
 }
 
@@ -63,8 +65,14 @@ impl SystemClock {
         Self {
             boottime_at_start: boottime(),
             monotonic_at_start: monotonic(),
+            before: Duration::ZERO,
             replay,
         }
+    }
+
+    /// The same of a run that began so long ago, elsewhere: `elapsed` goes on from there.
+    pub fn going_on(self, before: Duration) -> Self {
+        Self { before, ..self }
     }
 }
 
@@ -76,7 +84,7 @@ impl Clock for SystemClock {
         match self.replay {
             None => Moment {
                 utc: utc_now(),
-                elapsed: awake_and_asleep,
+                elapsed: self.before + awake_and_asleep,
                 monotonic,
                 suspended,
             },

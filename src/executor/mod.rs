@@ -9,6 +9,7 @@
 //! | [`freezer`] | all of it stands still at once, where the kernel lets us |
 //! | `ranks`, `connections` | what in it waits for each other, or for other hosts |
 //! | `attach` | a job that somebody else has started |
+//! | `beside` | what a cluster has started of the same job |
 //! | [`watchdog`], `guard` | who wakes the job when we cannot: our end, and its process |
 //! | [`relay`] | the job's output on its way through us, copied by a process that outlives us |
 //! | [`readiness`] | waiting for any of this without blocking |
@@ -24,6 +25,7 @@
 //! is done in steps.
 
 mod attach;
+mod beside;
 mod connections;
 mod detach;
 pub mod facts;
@@ -46,6 +48,7 @@ use std::time::Duration;
 use nix::libc;
 
 pub use attach::AttachError;
+pub use beside::{HELPER, look_beside};
 pub use detach::in_own_session;
 pub use pause::{PauseStep, Pausing, Reason, Refusal};
 pub use process::{ProcId, Process};
@@ -112,6 +115,8 @@ pub struct Job {
     /// Whether its command line names a program that starts several ranks.
     is_launcher: bool,
     tree: Tree,
+    /// Who was beside it when that was last looked at.
+    beside: Vec<i32>,
     /// Stopped by us.
     held: BTreeSet<ProcId>,
     /// Stopped before by someone else.
@@ -154,6 +159,7 @@ impl Job {
             has_own_session: false,
             is_launcher: false,
             tree: Tree::of(leader),
+            beside: Vec::new(),
             held: BTreeSet::new(),
             exempt: BTreeSet::new(),
             ended: None,
@@ -258,7 +264,7 @@ impl Job {
     /// Whether any process of the job has a TCP connection to another host. Bounded work: of a very
     /// large job, or where it cannot be seen, the answer is yes.
     pub fn remote_connections(&mut self) -> bool {
-        connections::are_remote(&self.processes())
+        connections::are_remote(&self.alive())
     }
 
     /// Whether the leader was stopped since the last call, by whomever.
@@ -344,7 +350,7 @@ impl Job {
 
     fn main_of_ranks(&mut self) -> Vec<ProcId> {
         let inherited = ranks::of_ourselves();
-        let all = self.processes();
+        let all = self.alive();
         let tree: Vec<_> = all
             .iter()
             .map(|process| {
@@ -442,6 +448,19 @@ impl Job {
         all
     }
 
+    /// Everyone, and who is beside them: who is to stand still, and whose energy this is.
+    fn scan(&mut self) -> Vec<Process> {
+        let mut all = self.tree.scan();
+        all.extend(beside::scan(&all));
+        all
+    }
+
+    fn alive(&mut self) -> Vec<Process> {
+        let mut all = self.scan();
+        all.retain(|process| !process.has_ended());
+        all
+    }
+
     /// Processor time that the job has used, ended processes included. Never goes back.
     pub fn cpu_time(&mut self) -> Duration {
         let mut now = self.used.reaped + self.measure();
@@ -459,12 +478,16 @@ impl Job {
     /// Its [processor time](Self::cpu_time), and the bytes of memory that are resident now.
     pub fn usage(&mut self) -> (Duration, u64) {
         let processor = self.cpu_time();
-        (processor, process::resident(self.tree.known()))
+        let known = self.tree.known().chain(self.beside.iter().copied());
+        (processor, process::resident(known))
     }
 
     fn measure(&mut self) -> Duration {
         let ticks = |process: &Process| process.own_ticks + process.waited_ticks;
-        process::from_ticks(self.tree.scan().iter().map(ticks).sum())
+        let own = self.tree.scan();
+        let beside = beside::scan(&own);
+        self.beside = beside.iter().map(|process| process.id.pid).collect();
+        process::from_ticks(own.iter().chain(&beside).map(ticks).sum())
     }
 
     /// Whether it is one of several ranks that wait for each other: started by a launcher, two
@@ -476,7 +499,7 @@ impl Job {
         }
         let inherited = ranks::of_ourselves();
         let mut found = Vec::new();
-        for process in self.tree.scan() {
+        for process in self.scan() {
             // Where that cannot be read, the others must tell.
             let Some(environment) = ranks::environment_of(&process) else {
                 continue;

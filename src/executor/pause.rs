@@ -233,7 +233,7 @@ impl Job {
             return Err(Refusal::of(Reason::NoGuard));
         }
         self.introduce(guard)?;
-        let everyone = self.tree.scan();
+        let everyone = self.scan();
         let inside = self.inside();
         let alive = everyone.iter().filter(|process| !process.has_ended());
         let (stopped, list): (Vec<_>, Vec<_>) = alive
@@ -394,7 +394,7 @@ impl Job {
         let mut running = Vec::new();
         let mut stopping = Vec::new();
         let mut all_stand_still = true;
-        let everyone = self.tree.scan();
+        let everyone = self.scan();
         // Frozen ones read as if they slept. After the scan, so that who was forked by one outside and
         // is outside is not missed.
         let frozen = match self.is_frozen_by_us() {

@@ -23,6 +23,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 
 use super::Job;
+use super::beside;
 use super::freezer::{Cell, Unavailable};
 use super::process::{self, ProcId};
 use super::tree;
@@ -392,15 +393,42 @@ fn enter(door: RawFd, complain_to: RawFd) {
 
 /// Makes a helper of ours ready to be started: signals as catrain was started with, and a process
 /// group of its own, so that it can be ended whole and keys of the terminal do not reach it. It stays
-/// in our session, by which it is told from the job.
+/// in our session, by which it is told from the job; and its environment tells it from who is beside
+/// the job.
 pub fn as_helper(command: &mut std::process::Command, inherited: &Inherited) {
     use std::os::unix::process::CommandExt as _;
     command.process_group(0);
+    command.env(beside::HELPER.0, beside::HELPER.1);
     let inherited = *inherited;
     // SAFETY: between fork and exec only system calls are made, on values that live on the stack.
     unsafe {
         command.pre_exec(move || inherited.restore());
     }
+}
+
+/// Becomes the command, with the signals that catrain was started with.
+///
+/// # Errors
+/// As [`SpawnError`] tells: nothing has become anything then.
+pub fn become_command(
+    argv: &[OsString],
+    env_remove: &[OsString],
+    inherited: &Inherited,
+) -> SpawnError {
+    let program = argv.first().cloned().unwrap_or_default();
+    let shown = program.to_string_lossy().into_owned();
+    let mut command = std::process::Command::new(&program);
+    command.args(argv.iter().skip(1));
+    for name in env_remove {
+        command.env_remove(name);
+    }
+    let inherited = *inherited;
+    // SAFETY: this runs right before exec in this very process, and makes only system calls.
+    unsafe {
+        command.pre_exec(move || inherited.restore());
+    }
+    let cause = command.exec();
+    explain(&program, shown, cause)
 }
 
 fn explain(program: &OsString, shown: String, cause: io::Error) -> SpawnError {

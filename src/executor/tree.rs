@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::beside;
 use super::freezer;
 use super::process::{ProcId, Process, all_pids, threads};
 
@@ -203,6 +204,9 @@ impl Tree {
 /// Whether a process belongs to the job of this leader, by who started or adopted it; none where
 /// `/proc` does not show it. From any thread, and for any process of the host.
 pub fn is_of_job(leader: i32, pid: i32) -> Option<bool> {
+    if beside::has(pid) {
+        return Some(true);
+    }
     let supervisor = std::process::id().cast_signed();
     let mut at = Process::read(pid)?;
     // Links are read one after the other; a reused pid could close a circle.
@@ -231,7 +235,7 @@ fn see(pid: i32) -> Option<Process> {
 }
 
 /// Who is whose child.
-enum Links {
+pub(super) enum Links {
     /// Asked one process at a time.
     Files,
     /// Read for the whole host.
@@ -239,7 +243,7 @@ enum Links {
 }
 
 impl Links {
-    fn open(supervisor: i32) -> Self {
+    pub(super) fn open(supervisor: i32) -> Self {
         if std::fs::exists(children_file(supervisor, supervisor)).unwrap_or(false) {
             return Self::Files;
         }
@@ -254,7 +258,7 @@ impl Links {
     }
 
     /// `threads_left` saves listing the threads of a process that has one.
-    fn children(&self, pid: i32, threads_left: u32) -> Vec<i32> {
+    pub(super) fn children(&self, pid: i32, threads_left: u32) -> Vec<i32> {
         match self {
             Self::Host(children) => children.get(&pid).cloned().unwrap_or_default(),
             Self::Files if threads_left <= 1 => children_of(pid, pid),

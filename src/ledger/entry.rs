@@ -224,7 +224,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 /// What stands before the end, for whoever adds up again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
     /// Entries before this one.
     pub entries: u64,

@@ -38,7 +38,7 @@ pub use runs::{NotFound, RunDir, RunRef, ledger_path, list_runs, new_run, select
 pub use settle::{CannotSettle, Settled, Settlement, append_settlements};
 pub use sink::Sink;
 pub use verify::{Asked, Cut, Finding, Given, Signature, Verification, verify};
-pub use writer::{Closed, Options, RunId, Sync, Ticket, Writer};
+pub use writer::{CannotGoOn, Closed, Options, RunId, Sync, Ticket, Writer};
 
 /// The file's name in the directory of a run.
 pub const FILE: &str = "ledger.jsonl";

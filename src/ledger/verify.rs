@@ -10,7 +10,6 @@ use super::heads::Head;
 use super::lock;
 use super::read::{self, Lines, ReadError};
 use super::sign::PublicKey;
-use crate::units::Joules;
 
 /// What a record is compared with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -191,6 +190,8 @@ pub(super) struct Facts {
     pub(super) changed: Option<(usize, String)>,
     /// The line with the digest that was looked for.
     found: Option<usize>,
+    /// What stands in it.
+    pub(super) sums: Sums,
 }
 
 impl Facts {
@@ -201,11 +202,7 @@ impl Facts {
         wanted: Option<Digest>,
     ) -> Result<Self, ReadError> {
         let mut facts = Self::default();
-        let mut sums = Sums {
-            entries: 0,
-            seconds: 0.0,
-            joules: Joules::ZERO,
-        };
+        let mut sums = Sums::default();
         let mut lines = Lines::new(path);
         facts.torn = read::each(path, file, |line| {
             let number = facts.lines + 1;
@@ -232,6 +229,7 @@ impl Facts {
             facts.changed = Some((number, wrong));
             Ok(false)
         })?;
+        facts.sums = sums;
         Ok(facts)
     }
 

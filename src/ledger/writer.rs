@@ -5,6 +5,7 @@
 //! segments are added up, so that no energy is lost, and other entries are counted; a `gap` says so
 //! when there is room.
 
+mod again;
 mod memory;
 mod thread;
 
@@ -28,8 +29,9 @@ use super::runs::{RunDir, ids, new_run, new_run_named};
 use super::sink::{FileSink, Sink};
 use super::{Ledger, lock, pace};
 use crate::clock;
+pub use again::CannotGoOn;
 use memory::Memory;
-use thread::Thread;
+use thread::{Thread, Written};
 
 /// Entries on their way to the thread. A run makes a few a minute: this is hours of a hanging disk.
 const QUEUE: usize = 1024;
@@ -179,7 +181,7 @@ impl Writer {
             let _ = lock::within(&file, LOCK_PATIENCE);
             Ok(Box::new(FileSink::new(file)))
         });
-        Self::start(open, shared, notary, options)
+        Self::start(open, shared, notary, options, Written::default())
     }
 
     /// The run's id, for whoever needs it and on any thread.
@@ -195,6 +197,7 @@ impl Writer {
             Arc::default(),
             Notary::default(),
             Options::default(),
+            Written::default(),
         )
     }
 
@@ -208,14 +211,26 @@ impl Writer {
         };
         let open = move || Err(io::Error::other(reason.clone()));
         let (shared, notary) = (Arc::new(shared), Notary::default());
-        Self::start(Box::new(open), shared, notary, Options::default())
+        Self::start(
+            Box::new(open),
+            shared,
+            notary,
+            Options::default(),
+            Written::default(),
+        )
     }
 
-    fn start(open: Opener, shared: Arc<Shared>, notary: Notary, options: Options) -> Self {
+    fn start(
+        open: Opener,
+        shared: Arc<Shared>,
+        notary: Notary,
+        options: Options,
+        written: Written,
+    ) -> Self {
         let (queue, items) = mpsc::sync_channel(QUEUE);
         let (close, closed) = mpsc::sync_channel(1);
         let (note, noted) = mpsc::sync_channel(1);
-        let thread = Thread::new(open, Arc::clone(&shared), notary, options.sync);
+        let thread = Thread::new(open, Arc::clone(&shared), notary, options.sync, written);
         let spawned = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || thread.run(&items, &close, &note));

@@ -120,6 +120,7 @@ fn settings(job: &Job, policy: machine::Policy, costs: &Costs, replan: Duration)
         retry: Retry::default(),
         looks_at_devices: false,
         is_attached: false,
+        follows: false,
         poll: POLL,
         replan,
     }

@@ -4,13 +4,17 @@
 //! |---|---|
 //! | [`job`] | a job in Slurm's words: ids, states, times, and how its commands write them |
 //! | [`place`] | where in a job this process is |
+//! | [`lease`] | what the node that leads tells the others, and who is still there |
+//! | [`room`] | the directory in which they tell each other, looked at by a thread of its own |
 //! | [`record`] | what `catrain slurm submit` has submitted, kept for whoever comes after it |
 //! | [`tools`] | `squeue`, `scontrol`, `sbatch`, `scancel`, each waited for no longer than a limit |
 //!
 //! Nothing here schedules: a job gets a begin time, signals, or goes back to the queue, all by its owner's
-//! rights. `job` and `place` are pure.
+//! rights. `job`, `place` and `lease` are pure.
 
 pub mod job;
+pub mod lease;
 pub mod place;
 pub mod record;
+pub mod room;
 pub mod tools;

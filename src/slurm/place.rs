@@ -38,6 +38,8 @@ pub struct Step {
     pub node: u32,
     /// Which of the step's tasks on this node, from 0.
     pub local: u32,
+    /// How many tasks it has in all.
+    pub tasks: u32,
 }
 
 impl Place {
@@ -57,6 +59,7 @@ impl Place {
             nodes: number("SLURM_STEP_NUM_NODES").unwrap_or(nodes),
             node: number("SLURM_NODEID").unwrap_or(0),
             local: number("SLURM_LOCALID").unwrap_or(0),
+            tasks: number("SLURM_STEP_NUM_TASKS").unwrap_or(1),
         });
         let supervised = variable(SUPERVISES);
         Some(Self {

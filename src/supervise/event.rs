@@ -84,6 +84,15 @@ pub enum Event {
     Signal(Signal),
     /// An operator's word.
     Operator(Word),
+    /// The node that leads holds the job, or lets it run.
+    Led {
+        /// Whether it holds it.
+        held: bool,
+    },
+    /// The nodes of the job do not stand still together any more, in words why not.
+    Apart(String),
+    /// The cluster was asked to take the job back; why it did not, in words.
+    GivenBack(Result<(), String>),
     /// Ctrl-Z.
     TerminalStop,
     /// `fg`: the supervisor was continued after it had stopped itself.
@@ -180,6 +189,8 @@ pub enum Effect {
     Kill,
     /// Look whether others use the devices that the job may see.
     LookAtDevices,
+    /// Put the job back into the cluster's queue, to start again at this time.
+    GiveBack(Timestamp),
     /// Run what was asked for on such an occasion.
     Hook(Occasion),
     /// End by the signal, as the held run had no job.
@@ -283,6 +294,8 @@ pub enum News {
         /// How many there are.
         of: u32,
     },
+    /// The job waits in the cluster's queue until then.
+    GivenBack(Timestamp),
     /// A pause was refused.
     Refused(String),
     /// Something is worse than promised.

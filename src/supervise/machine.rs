@@ -11,10 +11,11 @@
 //!
 //! Here are the phases and what leads from one to the next. What people ask for (signals,
 //! operators, the terminal's keys) is in `asked`, the ways to pause and to go on in `pausing`, how a
-//! job ends, leaves or is tried again in `ending`, who else uses its devices in `devices`, what the
-//! planner is told in `situation`, the accounting of time in `segments`.
+//! job ends, leaves or is tried again in `ending`, who else uses its devices in `devices`, what it has to
+//! do with the other nodes of a cluster's job and with its queue in `cluster`, what the planner is told in `situation`, the accounting of time in `segments`.
 
 mod asked;
+mod cluster;
 mod devices;
 mod ending;
 mod pausing;
@@ -191,6 +192,8 @@ pub struct Holds {
     pub terminal: bool,
     /// Others who use the devices that the job needs: a start waits for them.
     pub devices: bool,
+    /// The node of the job that leads.
+    pub leader: bool,
 }
 
 impl Holds {
@@ -206,12 +209,26 @@ impl Holds {
             (self.operator, Cause::Operator),
             (self.terminal, Cause::Terminal),
             (self.devices, Cause::Devices),
+            (self.leader, Cause::Leader),
         ];
         all.iter()
             .filter(|(held, _)| *held)
             .map(|(_, cause)| *cause)
             .collect()
     }
+}
+
+/// What a run that goes on here has done elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Before {
+    /// Running time.
+    pub productive: Duration,
+    /// How often the job was started.
+    pub attempts: u32,
+    /// Pauses by the plan.
+    pub pauses: u32,
+    /// Emissions.
+    pub spent: GramsCo2e,
 }
 
 /// A paused job runs for a moment to hear a signal; to the plan the pause goes on.
@@ -272,6 +289,11 @@ pub struct Machine {
     /// It turned out that the plan may not pause this job, whatever it is asked for.
     is_never_paused: bool,
     was_left: bool,
+    /// The job is being given back to the cluster, to start again then.
+    giving_back: Option<Timestamp>,
+    was_given_back: bool,
+    /// `elapsed` before which it is not tried again.
+    no_giving_before: Duration,
     /// `elapsed` at which a stop has lasted long enough, whatever the plan says.
     stop_until: Option<Duration>,
     /// Whether it was stopped although it has connections to other hosts.
@@ -307,13 +329,41 @@ impl Machine {
         Self::with_planner(settings, now, Arc::new(AsShipped))
     }
 
+    /// A run that has begun elsewhere and goes on at `now`. Of one whose job was started there, it has left
+    /// and is to be started again.
+    pub fn going_on(settings: Settings, now: Moment, before: &Before) -> Self {
+        let new = Self::new(settings, now);
+        let phase = match before.attempts {
+            0 => Phase::Holding,
+            _ => Phase::Released { since: now.elapsed },
+        };
+        let holds = Holds {
+            carbon: before.attempts > 0,
+            ..new.holds
+        };
+        Self {
+            phase,
+            holds,
+            segments: new.segments.going_on(before.productive),
+            pauses: before.pauses,
+            attempt: before.attempts,
+            spent: before.spent,
+            way: Way::Release,
+            ..new
+        }
+    }
+
     /// The same where something else decides.
     pub fn with_planner(settings: Settings, now: Moment, planner: Arc<dyn Planner>) -> Self {
+        let holds = Holds {
+            leader: settings.follows,
+            ..Holds::default()
+        };
         Self {
             settings,
             planner,
             phase: Phase::Holding,
-            holds: Holds::default(),
+            holds,
             segments: Segments::new(now, Part::Overhead),
             begun: false,
             knowledge: None,
@@ -339,6 +389,9 @@ impl Machine {
             died_after_resume: false,
             is_never_paused: false,
             was_left: false,
+            giving_back: None,
+            was_given_back: false,
+            no_giving_before: Duration::ZERO,
             stop_until: None,
             has_tried_stop: false,
             devices: Devices::default(),
@@ -447,6 +500,11 @@ impl Machine {
     /// Whether the run is over and the job is not.
     pub fn was_left(&self) -> bool {
         self.was_left
+    }
+
+    /// Whether the job waits in the cluster's queue, and the run goes on with it.
+    pub fn was_given_back(&self) -> bool {
+        self.was_given_back
     }
 
     /// Whether the job was ever paused and continued.
@@ -594,6 +652,9 @@ impl Machine {
             Event::Devices(taken) => self.devices_are(now, taken, effects),
             Event::Signal(signal) => self.signal(now, signal, effects),
             Event::Operator(word) => self.operator(now, word, effects),
+            Event::Led { held } => self.led(now, held, effects),
+            Event::Apart(why) => self.apart(now, &why, effects),
+            Event::GivenBack(outcome) => self.given_back(now, outcome, effects),
             Event::TerminalStop => self.terminal_stop(now, effects),
             Event::TerminalContinue => {
                 self.holds.terminal = false;
@@ -761,6 +822,7 @@ impl Machine {
         match self.phase {
             Phase::Holding | Phase::Released { .. } => {
                 if !self.may_start(now, has_waited, &decision, effects) {
+                    self.give_back(now, &decision, effects);
                     return self.turn_segment(now, effects);
                 }
                 if self.phase != Phase::Holding {

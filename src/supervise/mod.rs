@@ -77,6 +77,8 @@ pub trait Executor {
     fn kill(&mut self);
     /// Looks who else uses the devices that the job may see: a [`Happening`].
     fn look_at_devices(&mut self);
+    /// Puts the job back into the cluster's queue, to start again at this time: a [`Happening`].
+    fn give_back(&mut self, begin: Timestamp);
     /// Starts a guard, or a new one.
     fn start_guard(&mut self);
     /// Tells the guard that the deciding thread is alive.
@@ -132,6 +134,15 @@ pub enum Happening {
     Progress(progress::Reading),
     /// Who else uses the devices, in words; none: nobody.
     Devices(Option<String>),
+    /// The node that leads says whether the job is to run.
+    Led {
+        /// Whether it holds it.
+        held: bool,
+    },
+    /// The nodes of the job do not stand still together any more, in words why not.
+    Apart(String),
+    /// Whether the cluster took the job back; why not, in words.
+    GivenBack(Result<(), String>),
     /// Something is worse than promised, in words.
     Trouble(String),
     /// Every process is stopped.
@@ -303,6 +314,8 @@ pub enum Outcome {
     DiedBy(i32),
     /// A run without a job at that time was stopped.
     StoppedBeforeStart,
+    /// The job waits in the cluster's queue, and the run goes on with it.
+    GivenBack,
     /// The job has ended, and nobody can tell how.
     Unknown,
     /// The job runs on, as it did before.
@@ -497,6 +510,9 @@ where
             Happening::NotAsked(why) => Event::NotAsked(why),
             Happening::Progress(reading) => Event::Progress(reading),
             Happening::Devices(taken) => Event::Devices(taken),
+            Happening::Led { held } => Event::Led { held },
+            Happening::Apart(why) => Event::Apart(why),
+            Happening::GivenBack(outcome) => Event::GivenBack(outcome),
             Happening::Trouble(text) => return self.warn(state, text),
             Happening::Paused {
                 processes,
@@ -624,7 +640,7 @@ where
                 {
                     fault::at(Point::PauseDecided);
                 }
-                if let What::End { .. } = what {
+                if let What::End { .. } | What::Requeued { .. } = what {
                     self.last_readings(state).await;
                     if let Some(text) = self.meter.missing() {
                         self.warn(state, text);
@@ -707,6 +723,10 @@ where
             }
             Effect::LookAtDevices => {
                 self.executor.look_at_devices();
+                None
+            }
+            Effect::GiveBack(begin) => {
+                self.executor.give_back(begin);
                 None
             }
             Effect::Hook(occasion) => {
@@ -930,6 +950,7 @@ where
 fn outcome_of(machine: &Machine) -> Outcome {
     match machine.phase() {
         Phase::Ended(Some(exit)) => Outcome::Job(exit),
+        _ if machine.was_given_back() => Outcome::GivenBack,
         _ if machine.settings().is_attached && machine.was_left() => Outcome::Left,
         _ if machine.settings().is_attached => Outcome::Unknown,
         _ => Outcome::StoppedBeforeStart,

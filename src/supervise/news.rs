@@ -107,6 +107,13 @@ pub fn lines(news: &News, now: Moment, view: &View<'_>, setting: &Setting) -> Ve
             at(now.utc),
             duration(*after)
         )],
+        News::GivenBack(begin) => {
+            let at = words::time(*begin, now.utc, &(setting.zone)());
+            let run = (setting.run)();
+            vec![format!(
+                "back in the queue until {at}: the nodes are free meanwhile, and the run goes on as {run}"
+            )]
+        }
         News::Refused(why) => {
             vec![format!(
                 "{} warning: not paused: {why}; the job runs on",
@@ -121,6 +128,7 @@ pub fn lines(news: &News, now: Moment, view: &View<'_>, setting: &Setting) -> Ve
 fn why_paused(decision: Option<&Decision>, holds: Holds, now: Moment, setting: &Setting) -> String {
     match decision {
         Some(decision) if holds.carbon => reason(decision, now, setting),
+        _ if holds.leader => "as the node that leads does".to_owned(),
         _ if holds.operator => format!("by hand, until `catrain resume {}`", (setting.run)()),
         _ => "by Ctrl-Z, until `fg`".to_owned(),
     }

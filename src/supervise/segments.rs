@@ -47,6 +47,11 @@ impl Segments {
         }
     }
 
+    /// The first stretch here of a run that has begun elsewhere, and ran for so long there.
+    pub(super) fn going_on(self, productive: Duration) -> Self {
+        Self { productive, ..self }
+    }
+
     /// What the open stretch is spent on.
     pub(super) fn open(&self) -> (Part, &[Cause]) {
         (self.part, &self.causes)

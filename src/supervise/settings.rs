@@ -58,6 +58,8 @@ pub struct Settings {
     pub looks_at_devices: bool,
     /// Whether the job ran before the run did, and runs on after it.
     pub is_attached: bool,
+    /// Whether another node of the job decides, and this one does as that does.
+    pub follows: bool,
     /// How late the deadline guard may be looked at: what it keeps in reserve.
     pub poll: Duration,
     /// Longest time between two decisions. A decision to wait never reaches past the guard, so this

@@ -160,6 +160,8 @@ impl Executor for Job {
     fn ask_leftovers(&mut self, _: i32) {
         self.did("ask leftovers");
     }
+    fn give_back(&mut self, _: Timestamp) {}
+
     fn look_at_devices(&mut self) {
         self.did("look at devices");
     }
@@ -315,6 +317,7 @@ impl Stage {
             retry: Retry::default(),
             looks_at_devices: false,
             is_attached: false,
+            follows: false,
             poll: Duration::from_mins(1),
             replan: Duration::from_mins(1),
         };

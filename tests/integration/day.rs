@@ -66,6 +66,7 @@ fn settings(from: Timestamp) -> Settings {
         retry: Retry::default(),
         looks_at_devices: false,
         is_attached: false,
+        follows: false,
         poll: 10 * MINUTE,
         replan: 10 * MINUTE,
     }

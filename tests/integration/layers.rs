@@ -28,6 +28,7 @@ const CORE: &[&str] = &[
     "supervise/event.rs",
     "supervise/machine.rs",
     "supervise/machine/asked.rs",
+    "supervise/machine/cluster.rs",
     "supervise/machine/devices.rs",
     "supervise/machine/ending.rs",
     "supervise/machine/pausing.rs",
@@ -57,6 +58,7 @@ const CORE: &[&str] = &[
     "report",
     "simulate",
     "slurm/job.rs",
+    "slurm/lease.rs",
     "slurm/place.rs",
 ];
 /// Files of providers and meters: they use what stands beside them and are as pure as the core.

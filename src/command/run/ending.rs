@@ -83,7 +83,7 @@ pub(super) fn finish(
             talk.say("the job has ended; the kernel does not tell us how");
             Ok(Ending::Code(0))
         }
-        Outcome::Left => Ok(Ending::Code(0)),
+        Outcome::Left | Outcome::GivenBack => Ok(Ending::Code(0)),
         Outcome::StoppedBeforeStart => Ok(Ending::Signal(settings::stop_signal(args))),
         Outcome::NotStarted(error) => Err(Failure::new(error.kind, anyhow::Error::msg(error.what))),
     }

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod background;
+mod cluster;
 mod detach;
 mod ending;
 mod existence;
@@ -28,6 +29,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -44,14 +46,15 @@ use crate::executor::Inherited;
 use crate::executor::signals::Signals;
 use crate::executor::spawn::look_up;
 use crate::ledger::entry::What;
-use crate::ledger::{RunId, Sync, Writer};
+use crate::ledger::{Ledger, RunId, Sync, Writer};
 use crate::log::{self, Log};
-use crate::supervise::machine::Machine;
+use crate::supervise::machine::{Before, Machine};
 use crate::supervise::news::Setting;
-use crate::supervise::{Describe, Driver, Watcher};
+use crate::supervise::{Arrival, Describe, Driver, Watcher};
 use crate::talk::{Talk, stderr_is_terminal};
 use crate::words::Look;
 use alerts::Alerts;
+use cluster::{Comes, GoesOn, Inside};
 use detach::Launched;
 pub(super) use detach::output;
 use existence::{Existence, Waiting};
@@ -102,23 +105,37 @@ pub fn run(
             Some(launched.map_err(|error| Failure::new(Kind::BeforeStart, error))?)
         }
     };
+    let inside = match cluster::look(args, inherited, &hidden::variables())? {
+        Comes::Supervises(inside) => inside,
+        Comes::Ends => return Ok(Ending::Code(0)),
+    };
+    let own = inside.as_ref().map(|inside| inside.own(args));
+    let args = own.as_ref().unwrap_or(args);
     // Before there is any thread that could take a signal.
     let signals =
         Signals::open(inherited).map_err(|error| Failure::new(Kind::BeforeStart, error))?;
     let settings = logged.settings(configured.config.log.clone());
     let log = log::start(&settings, acts_of(&configured.config));
     log.expect_run();
-    let ended = supervise(args, &log, launched, signals, configured, inherited, look);
+    let coming = Coming { launched, inside };
+    let ended = supervise(args, &log, coming, signals, configured, inherited, look);
     log_failure(&ended);
     log.finish();
     ended
+}
+
+/// How this run came to be.
+struct Coming {
+    launched: Option<Launched>,
+    /// Where in a cluster's job it is.
+    inside: Option<Box<Inside>>,
 }
 
 /// From the configuration to the end of the job.
 fn supervise(
     args: &RunArgs,
     log: &Log,
-    launched: Option<Launched>,
+    Coming { launched, inside }: Coming,
     signals: Signals,
     configured: Configured,
     inherited: &Inherited,
@@ -126,6 +143,15 @@ fn supervise(
 ) -> Result<Ending, Failure> {
     let settled = Settled::by(configured.config.clone(), &configured.read, args.offline);
     let mut prepared = Task::Prepare.run(|| prepare::prepare(args, &settled.config))?;
+    let recording = paper::options(args, &settled.config);
+    let went_on = inside
+        .as_ref()
+        .and_then(|inside| inside.go_on(prepared.state.as_deref(), &recording));
+    let mut args = args.clone();
+    if let Some(GoesOn::After(run)) = &went_on {
+        args.options.continues = Some(run.clone());
+    }
+    let args = &args;
     let claim = match (&args.continues, &prepared.state) {
         (Some(before), Some(state)) => Some(claim(state, before)?),
         _ => None,
@@ -134,28 +160,51 @@ fn supervise(
     let prepared = Arc::new(prepared);
     let passed_by = settled.passed_by.clone();
     let figures = settings::figures(args, &settled.config);
-    let recording = paper::options(args, &settled.config);
     let energy = settled.config.energy.clone();
     let to_serve = settings::serving(args, &settled.config.serve);
     let asking = prepare::Asking::of(args, &prepared);
     let sources = asking.sources(settled)?;
-    let planned = settings::plan(args, &prepared, &figures, inherited)?;
+    let mut planned = settings::plan(args, &prepared, &figures, inherited)?;
+    if let Some(inside) = &inside {
+        inside.put_in(&mut planned, settings::given_deadline(args, &prepared)?);
+        planned.notices.extend(cluster::no_room(inside));
+    }
     let speed = args.speed;
     let replay = prepared.replay.as_ref().map(|day| Replay {
         from: day.from,
         speed,
     });
     let clock = SystemClock::start(replay);
+    let past = Past::of(inside.as_deref(), went_on);
+    let clock = clock.going_on(past.began.map_or(Duration::ZERO, cluster::since));
     let begun = clock.now();
+    planned.notices.extend(past.trouble.clone());
 
     let (arrivals_sender, arrivals) = mpsc::channel(64);
+    let before = past.before();
     let writer = Task::Record.run(|| {
-        let writer = Rc::new(paper::open_ledger(prepared.state.clone(), recording));
-        paper::record_begin(
-            &writer, begun, args, &prepared, &planned, &figures, &sources,
-        );
-        writer
+        let start = paper::Start {
+            begun,
+            began: past.began,
+            inside: inside.as_deref(),
+        };
+        match past.record {
+            Some((writer, ledger)) => {
+                paper::record_return(&writer, &start, &ledger);
+                Rc::new(writer)
+            }
+            None => {
+                let writer = Rc::new(paper::open_ledger(prepared.state.clone(), recording));
+                paper::record_begin(
+                    &writer, &start, args, &prepared, &planned, &figures, &sources,
+                );
+                writer
+            }
+        }
     });
+    if let Some(inside) = &inside {
+        inside.tell_run(prepared.state.as_deref(), writer.id());
+    }
     log.of_run(writer.id());
     info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -215,7 +264,10 @@ fn supervise(
         attach: args.attach.clone(),
     });
 
-    let machine = Machine::new(planned.settings.clone(), begun);
+    let machine = match before {
+        Some(before) => Machine::going_on(planned.settings.clone(), begun, &before),
+        None => Machine::new(planned.settings.clone(), begun),
+    };
     let trouble = Trouble::default();
     let address = serving.address();
     let describe = || describer(args, &prepared, &writer, trouble.clone(), begun, address);
@@ -240,10 +292,21 @@ fn supervise(
         arrivals: arrivals_sender.clone(),
         board: serving.board(),
     });
+    let keepers = (inside.as_ref()).and_then(|inside| inside.keepers(args, inherited));
+    if let Some(text) = keepers.as_ref().and_then(cluster::Keepers::trouble) {
+        drop(arrivals_sender.try_send(Arrival::Trouble(text)));
+    }
     let (hooks, still_running) = Hooks::new(args, name, id, inherited, arrivals_sender.clone());
     let (over, person, signals) = runtime.block_on(async {
         let look = Box::new(metering::look_for_others(args, &energy));
         let hands = Task::Drive.run(|| Hands::new(signals, args, inherited, look))?;
+        let hands = match &inside {
+            Some(inside) => {
+                let nodes = inside.nodes(&writer.id());
+                hands.in_cluster(nodes, inside.requeues(), inside.shown())
+            }
+            None => hands,
+        };
         let person = person.telling(arrivals_sender);
         let mut driver = Driver {
             clock: &clock,
@@ -271,6 +334,9 @@ fn supervise(
         Ok::<_, Failure>((over, teller, signals))
     })?;
     runtime.shutdown_background();
+    if let Some(keepers) = keepers {
+        keepers.wait();
+    }
     drop(serving);
     let closing = alerts.close();
     let mut failed_late = Task::AwaitHooks.run(|| still_running.wait(|| signals.ask_to_end()));
@@ -291,6 +357,44 @@ fn supervise(
         talk.finish(Task::FallSilent.limit());
     });
     ending
+}
+
+/// What the run was before this process.
+struct Past {
+    /// When it began, where that was before.
+    began: Option<Timestamp>,
+    /// Its record, where that goes on.
+    record: Option<(Writer, Ledger)>,
+    /// Why it does not, in words.
+    trouble: Option<String>,
+}
+
+impl Past {
+    fn of(inside: Option<&Inside>, went_on: Option<GoesOn>) -> Self {
+        let submitted_at = inside.and_then(Inside::submitted_at);
+        let mut past = Self {
+            began: submitted_at,
+            record: None,
+            trouble: None,
+        };
+        match went_on {
+            Some(GoesOn::Here(record)) => {
+                let first = record.1.entries.first();
+                past.began = first.map(|entry| entry.at);
+                past.record = Some(*record);
+            }
+            Some(GoesOn::Not(why)) => past.trouble = Some(format!("warning: {why}")),
+            // What has waited before is in the record of the one before.
+            Some(GoesOn::After(_)) => past.began = None,
+            None => {}
+        }
+        past
+    }
+
+    fn before(&self) -> Option<Before> {
+        let (_, ledger) = self.record.as_ref()?;
+        Some(cluster::before(ledger))
+    }
 }
 
 /// Logs why the run has failed, if it has. Once the log has ended nobody hears it a second time.

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::background::Sources;
+use super::cluster::{self, Inside};
 use super::existence::Existence;
 use super::prepare::Prepared;
 use super::{settings, typed};
@@ -19,7 +21,7 @@ use crate::executor::ProcId;
 use crate::forecast::Basis;
 use crate::ledger::entry::{Action, Begin, FORMAT, ReplayOf, What};
 use crate::ledger::redact::{command_digest, redact, redact_label, redact_shapes};
-use crate::ledger::{Options, Sync, Ticket, Writer};
+use crate::ledger::{Ledger, Options, Sync, Ticket, Writer};
 use crate::meter::Figures;
 use crate::serve::facts::About;
 use crate::supervise::Recorder;
@@ -56,9 +58,31 @@ pub(super) fn open_ledger(state: Option<PathBuf>, options: Options) -> Writer {
     }
 }
 
+/// When and where a run begins.
+pub(super) struct Start<'a> {
+    /// In this process.
+    pub(super) begun: Moment,
+    /// As a whole, where that was before.
+    pub(super) began: Option<Timestamp>,
+    /// Where in a cluster's job it is.
+    pub(super) inside: Option<&'a Inside>,
+}
+
+/// Writes down that a run goes on here, and the time that it was away.
+pub(super) fn record_return(writer: &Writer, start: &Start<'_>, ledger: &Ledger) {
+    let now = start.begun;
+    let away = start
+        .began
+        .map(|began| cluster::time_away(ledger, began, now));
+    let taken_up = start.inside.map(Inside::taken_up);
+    for what in taken_up.into_iter().chain(away.into_iter().flatten()) {
+        drop(writer.record(now.utc, now.elapsed, what, Sync::Now));
+    }
+}
+
 pub(super) fn record_begin(
     writer: &Writer,
-    now: Moment,
+    start: &Start<'_>,
     args: &RunArgs,
     prepared: &Prepared,
     planned: &settings::Planned,
@@ -83,7 +107,7 @@ pub(super) fn record_begin(
         command,
         options: Some(redact(&options)),
         continues: args.continues.clone(),
-        slurm: None,
+        slurm: start.inside.map(Inside::slurm),
         // Without randomness there is no salt, and without one the digest would tell short secrets.
         command_digest: salt()
             .map(|salt| command_digest(salt, args.command.iter().map(|word| word.as_bytes()))),
@@ -114,12 +138,17 @@ pub(super) fn record_begin(
         reserved: figures.reserved,
         budget_g: args.carbon_budget,
     };
-    drop(writer.record(
-        now.utc,
-        now.elapsed,
-        What::Begin(Box::new(begin)),
-        Sync::Now,
-    ));
+    let now = start.begun;
+    let (at, elapsed) = match start.began {
+        Some(began) => (began, Duration::ZERO),
+        None => (now.utc, now.elapsed),
+    };
+    drop(writer.record(at, elapsed, What::Begin(Box::new(begin)), Sync::Now));
+    let waited = start.began.zip(start.inside);
+    let waited = waited.map(|(began, inside)| inside.waited(began, now));
+    for what in waited.into_iter().flatten() {
+        drop(writer.record(now.utc, now.elapsed, what, Sync::Now));
+    }
 }
 
 fn salt() -> Option<[u8; 16]> {

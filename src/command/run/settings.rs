@@ -421,6 +421,7 @@ pub(super) fn plan(
         },
         looks_at_devices: args.replay.is_none() && args.gpus.iter().all(|gpu| gpu != "none"),
         is_attached: args.attach.is_some(),
+        follows: false,
         // Outside a replay the speed is 1.
         poll: POLL.max(replay_poll),
         replan: POLL.max(replay_poll),

@@ -44,6 +44,14 @@ impl Default for Memory {
 }
 
 impl Memory {
+    /// What another process has recorded of the run.
+    pub(super) fn remember(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            let at = Duration::try_from_secs_f64(entry.elapsed_s).unwrap_or_default();
+            self.next(entry.at, at, entry.what);
+        }
+    }
+
     /// Makes the next entry and remembers it.
     pub(super) fn next(&mut self, at: Timestamp, elapsed: Duration, what: What) -> Entry {
         let entry = Entry {

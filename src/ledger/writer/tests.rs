@@ -148,7 +148,13 @@ fn what_a_full_disk_still_takes_does_not_end_the_trouble() {
         ..Options::default()
     };
     let open: Opener = Box::new(move || Ok(Box::new(Plug(Arc::clone(&opened)))));
-    let writer = Writer::start(open, Arc::default(), Notary::default(), options);
+    let writer = Writer::start(
+        open,
+        Arc::default(),
+        Notary::default(),
+        options,
+        Written::default(),
+    );
     disk.is_full.store(true, Ordering::SeqCst);
     say(&writer, note("one"), Sync::Later);
     wait_for(|| writer.trouble());
@@ -303,6 +309,7 @@ fn what_is_kept_for_a_full_disk_is_bounded_and_the_end_always_fits() {
         Arc::default(),
         Notary::default(),
         Duration::from_secs(10),
+        Written::default(),
     );
     let item = |what| Item {
         entry: Entry {
@@ -556,7 +563,13 @@ fn samples_are_synced_in_time_however_many_follow() {
         ..Options::default()
     };
     let open: Opener = Box::new(move || Ok(Box::new(Plug(Arc::clone(&opened)))));
-    let writer = Writer::start(open, Arc::default(), Notary::default(), options);
+    let writer = Writer::start(
+        open,
+        Arc::default(),
+        Notary::default(),
+        options,
+        Written::default(),
+    );
     let mut nth = 0;
     wait_for(|| {
         say(&writer, stretch(nth), Sync::Later);

@@ -24,7 +24,8 @@ use crate::units::Joules;
 /// Segments that wait for the disk, before they are added up.
 const MANY: usize = 512;
 /// What was written so far.
-struct Written {
+#[derive(Debug)]
+pub(super) struct Written {
     /// The number of the next line.
     seq: u64,
     head: Digest,
@@ -36,7 +37,34 @@ struct Written {
     has_ended: bool,
 }
 
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            seq: 0,
+            head: Digest::NONE,
+            seconds: 0.0,
+            joules: Joules::ZERO,
+            run: String::new(),
+            host: String::new(),
+            has_ended: false,
+        }
+    }
+}
+
 impl Written {
+    /// By another process, of a run that goes on.
+    pub(super) fn so_far(head: Digest, run: String, host: String, sums: &Sums) -> Self {
+        Self {
+            seq: sums.entries,
+            head,
+            seconds: sums.seconds,
+            joules: sums.joules,
+            run,
+            host,
+            has_ended: false,
+        }
+    }
+
     fn add(&mut self, entry: &Entry, head: Digest) {
         self.seq += 1;
         self.head = head;
@@ -93,6 +121,7 @@ impl Thread {
         shared: Arc<Shared>,
         notary: Notary,
         lazy_sync: Duration,
+        written: Written,
     ) -> Self {
         Self {
             open,
@@ -103,15 +132,7 @@ impl Thread {
             pending: VecDeque::new(),
             few: Few::than(MANY),
             summed: 0,
-            written: Written {
-                seq: 0,
-                head: Digest::NONE,
-                seconds: 0.0,
-                joules: Joules::ZERO,
-                run: String::new(),
-                host: String::new(),
-                has_ended: false,
-            },
+            written,
             unsynced: Vec::new(),
             dirty_since: None,
             is_in_trouble: false,

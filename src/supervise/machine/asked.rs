@@ -44,6 +44,10 @@ impl Machine {
                     self.ended(now, None, Some(why), effects);
                 }
             }
+            // The cluster ends all that there is of a job that it takes back.
+            _ if self.giving_back.is_some() && is_deadly => {
+                self.put_off.push(Event::Signal(signal));
+            }
             // A job that is being started cannot be taken back: it gets the signal once it is there.
             Phase::Starting => self.put_off.push(Event::Signal(signal)),
             phase if phase.has_no_job() => {

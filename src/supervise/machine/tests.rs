@@ -108,6 +108,7 @@ fn plain() -> Settings {
         retry: Retry::default(),
         looks_at_devices: false,
         is_attached: false,
+        follows: false,
         poll: 5 * MINUTE,
         replan: 5 * MINUTE,
     }

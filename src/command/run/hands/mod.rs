@@ -1,7 +1,9 @@
 //! The operating system's side of a run, for the driver: the job, its guard and the signals as one
 //! stream of happenings.
 
+pub(super) mod nodes;
 mod output;
+mod requeue;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -11,12 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nix::libc;
 use nix::sys::signal::Signal as Number;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use self::nodes::{Nodes, Then};
 use self::output::Output;
 use super::{hidden, settings};
 use crate::cli::{Attach, RunArgs};
@@ -29,6 +33,7 @@ use crate::executor::watchdog::usual_lease;
 use crate::executor::{Ended, Guard, GuardEvent, Job, Lease, PauseStep, Pausing, To};
 use crate::listen::Heard;
 use crate::presets::Recipient;
+use crate::slurm::lease::Order;
 use crate::supervise::machine::{Meaning, PauseWith, Signal};
 use crate::supervise::{Arrival, Executor, Happening, StartError, Usage};
 
@@ -78,8 +83,15 @@ pub(super) struct Hands {
     /// Who looks at the devices, and where the answer comes.
     look: Arc<Look>,
     devices: (mpsc::Sender<Option<String>>, mpsc::Receiver<Option<String>>),
+    /// The other nodes of the job.
+    nodes: Nodes,
+    /// The number of the cluster's job, where it may be put back into the queue.
+    requeues: Option<u64>,
+    given_back: (mpsc::Sender<Answer>, mpsc::Receiver<Answer>),
     /// Variables of ours that the job is not to see.
     hidden: Vec<OsString>,
+    /// Those that it is to see on top.
+    shown: Vec<(OsString, OsString)>,
     terminal: Terminal,
     inherited: Inherited,
     signals: Signals,
@@ -97,6 +109,9 @@ pub(super) struct Hands {
     hang_up: Option<(bool, Instant)>,
     happened: VecDeque<Happening>,
 }
+
+/// Whether the cluster took the job back; why not, in words.
+type Answer = Result<(), String>;
 
 /// Tells who else uses the devices.
 struct Look(Box<dyn Fn() -> Option<String> + Send + Sync>);
@@ -144,6 +159,10 @@ impl Hands {
             output,
             look: Arc::new(Look(look)),
             devices: mpsc::channel(1),
+            nodes: Nodes::Alone,
+            requeues: None,
+            given_back: mpsc::channel(1),
+            shown: Vec::new(),
             terminal: if args.tty {
                 Terminal::Given
             } else {
@@ -167,9 +186,26 @@ impl Hands {
         Ok(hands)
     }
 
+    /// The job is one of a cluster's: with other nodes, perhaps, a number to put it back into the queue by,
+    /// and variables for it.
+    pub(super) fn in_cluster(
+        self,
+        nodes: Nodes,
+        requeues: Option<u64>,
+        shown: Vec<(OsString, OsString)>,
+    ) -> Self {
+        Self {
+            nodes,
+            requeues,
+            shown,
+            ..self
+        }
+    }
+
     /// Lets the guard go: the job has ended, or will not start. What it wrote last is waited for, for a
     /// moment. Gives the signals back.
     pub(super) async fn finish(mut self) -> Signals {
+        self.nodes.over();
         self.output.drain().await;
         if let Some(guarding) = self.guard {
             guarding.guard.farewell();
@@ -362,15 +398,17 @@ impl Hands {
                 });
                 let notes = notes.chain(fallback).collect();
                 self.output.sleep();
-                self.happened.push_back(Happening::Paused {
+                let paused = Happening::Paused {
                     processes,
                     took,
                     notes,
-                });
+                };
+                self.happened.extend(self.nodes.stopped(paused));
             }
             PauseStep::Refused(refusal) => {
-                self.happened
-                    .push_back(Happening::PauseRefused(refusal.to_string()));
+                let why = refusal.to_string();
+                self.nodes.refused(&why);
+                self.happened.push_back(Happening::PauseRefused(why));
             }
         }
         self.guard_told();
@@ -486,15 +524,42 @@ impl Hands {
         });
     }
 
+    /// Something was heard of the other nodes, or is due.
+    fn of_nodes(&mut self, then: Vec<Then>) {
+        for then in then {
+            match then {
+                Then::Happened(happening) => self.happened.push_back(happening),
+                Then::NotAll(why) => {
+                    self.resume();
+                    self.happened.push_back(Happening::PauseRefused(why));
+                }
+                Then::Save => {
+                    self.is_to_save = true;
+                    self.unprepared = None;
+                    self.ask_to_save();
+                }
+                Then::Over => self.ask_to_end(libc::SIGTERM),
+            }
+        }
+    }
+
     /// When something is due that no descriptor tells.
     fn due(&self) -> Option<Instant> {
         let step = self.pausing.as_ref().map(|(_, at)| *at);
         let witness = self.waiting.iter().map(|waiting| waiting.until).min();
         let prepares = self.unprepared.map(|(at, _)| at);
-        [step, witness, self.guard_again, self.lingers, prepares]
-            .into_iter()
-            .flatten()
-            .min()
+        let nodes = self.nodes.due();
+        [
+            step,
+            witness,
+            self.guard_again,
+            self.lingers,
+            prepares,
+            nodes,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn do_what_is_due(&mut self) {
@@ -525,6 +590,10 @@ impl Hands {
         if self.unprepared.is_some_and(|(at, _)| at <= now) {
             self.ask_to_save();
         }
+        if self.nodes.due().is_some_and(|at| at <= now) {
+            let then = self.nodes.do_what_is_due(now);
+            self.of_nodes(then);
+        }
     }
 
     fn try_start_guard(&mut self) -> io::Result<Guarding> {
@@ -554,10 +623,11 @@ impl Executor for Hands {
             argv.extend(self.resume_args.iter().cloned());
         }
         // Before anything went wrong it is given what it would have had without us.
-        let number = (attempt > 1).then(|| {
+        let mut shown = self.shown.clone();
+        shown.extend((attempt > 1).then(|| {
             let number = attempt.to_string().into();
             (OsString::from("CATRAIN_ATTEMPT"), number)
-        });
+        }));
         let cell = self.cell();
         let (given, trouble) = self.output.prepare();
         self.happened.extend(trouble.map(Happening::Trouble));
@@ -565,7 +635,7 @@ impl Executor for Hands {
             argv: &argv,
             terminal: self.terminal,
             env_remove: &self.hidden,
-            env: number.as_slice(),
+            env: &shown,
             stdout: given.stdout(),
             stderr: given.stderr(),
         };
@@ -575,6 +645,7 @@ impl Executor for Hands {
         };
         drop(given);
         self.output.started();
+        self.nodes.runs();
         match started {
             Ok(job) => {
                 if let Some(why) = job.outside() {
@@ -599,9 +670,15 @@ impl Executor for Hands {
     fn pause(&mut self) {
         let (Some(job), Some(guarding)) = (&mut self.job, &mut self.guard) else {
             let why = "there is no guard".to_owned();
+            self.nodes.refused(&why);
             self.happened.push_back(Happening::PauseRefused(why));
             return;
         };
+        if let Some(why) = self.nodes.objection() {
+            self.happened.push_back(Happening::PauseRefused(why));
+            return;
+        }
+        self.nodes.order(Order::Stop);
         let pausing = job.begin_pause(&mut guarding.guard);
         self.pausing = Some((pausing, Instant::now()));
         self.step();
@@ -609,6 +686,7 @@ impl Executor for Hands {
 
     fn resume(&mut self) -> u32 {
         self.pausing = None;
+        self.nodes.runs();
         self.output.wake();
         match (&mut self.job, &mut self.guard) {
             (Some(job), Some(guarding)) => job.resume(&mut guarding.guard),
@@ -636,7 +714,12 @@ impl Executor for Hands {
         }
     }
 
+    fn give_back(&mut self, begin: Timestamp) {
+        requeue::give_back(self.requeues, begin, self.given_back.0.clone());
+    }
+
     fn checkpoint(&mut self) {
+        self.nodes.save();
         self.is_to_save = true;
         self.unprepared = None;
         if self.output.can_prove() {
@@ -741,6 +824,13 @@ impl Executor for Hands {
                 Some(()) = readable(guard) => self.guard_told(),
                 Some(taken) = self.devices.1.recv() => {
                     self.happened.push_back(Happening::Devices(taken));
+                }
+                Some(outcome) = self.given_back.1.recv() => {
+                    self.happened.push_back(Happening::GivenBack(outcome));
+                }
+                Some(heard) = self.nodes.heard() => {
+                    let then = self.nodes.take(heard, self.job.is_some());
+                    self.of_nodes(then);
                 }
                 Some(heard) = self.output.next() => self.heard(heard),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.do_what_is_due(),
