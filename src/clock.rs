@@ -45,7 +45,7 @@ pub trait Clock {
 pub struct SystemClock {
     boottime_at_start: Duration,
     monotonic_at_start: Duration,
-    /// `elapsed` at the start.
+    /// How long the run had gone on already at the start, in real time.
     before: Duration,
     replay: Option<Replay>,
 }
@@ -89,7 +89,7 @@ impl Clock for SystemClock {
                 suspended,
             },
             Some(Replay { from, speed }) => {
-                let elapsed = awake_and_asleep.mul_f64(speed);
+                let elapsed = (self.before + awake_and_asleep).mul_f64(speed);
                 Moment {
                     utc: from + SignedDuration::try_from(elapsed).unwrap_or(SignedDuration::MAX),
                     elapsed,

@@ -8,12 +8,15 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::clock::utc_now;
 use crate::patience::output;
 
+/// Slurm lets a job without a limit end after a year.
+const A_YEAR: SignedDuration = SignedDuration::from_hours(364 * 24);
 /// Longest wait for a command that tells the limit.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -86,7 +89,7 @@ fn slurm(job: &str, end_time: Option<&str>, patience: Duration) -> Surroundings 
     let limit = match end_time.map(parse_unix) {
         Some(Some(end)) => Limit::Until(end),
         _ => match answer_of("squeue", &["-h", "-j", job, "-o", "%e"], patience) {
-            Ok(text) => squeue_end(&text, &TimeZone::system()),
+            Ok(text) => squeue_end(&text, &TimeZone::system(), utc_now()),
             Err(why) => Limit::Unreadable { why },
         },
     };
@@ -104,7 +107,7 @@ fn parse_unix(text: &str) -> Option<Timestamp> {
 }
 
 /// `%e` of squeue: local time `2026-11-24T12:00:00`, or `N/A` where there is no limit.
-fn squeue_end(text: &str, zone: &TimeZone) -> Limit {
+fn squeue_end(text: &str, zone: &TimeZone, now: Timestamp) -> Limit {
     let text = text.trim();
     if matches!(text, "N/A" | "NONE" | "UNLIMITED") {
         return Limit::None;
@@ -113,6 +116,7 @@ fn squeue_end(text: &str, zone: &TimeZone) -> Limit {
         .parse::<DateTime>()
         .and_then(|end| end.to_zoned(zone.clone()))
     {
+        Ok(end) if end.timestamp().duration_since(now) > A_YEAR => Limit::None,
         Ok(end) => Limit::Until(end.timestamp()),
         Err(_) => Limit::Unreadable {
             why: format!(
@@ -236,13 +240,16 @@ mod tests {
     #[test]
     fn squeue_tells_the_end_in_local_time() {
         let zone = TimeZone::fixed(jiff::tz::offset(1));
+        let now = "2026-11-24T08:00:00Z".parse().unwrap();
+        let in_a_year = squeue_end("2027-11-24T09:00:00", &zone, now);
+        assert_eq!(in_a_year, Limit::None);
         assert_eq!(
-            squeue_end("2026-11-24T12:00:00\n", &zone),
+            squeue_end("2026-11-24T12:00:00\n", &zone, now),
             Limit::Until("2026-11-24T11:00:00Z".parse().unwrap())
         );
-        assert_eq!(squeue_end("N/A\n", &zone), Limit::None);
+        assert_eq!(squeue_end("N/A\n", &zone, now), Limit::None);
         assert!(matches!(
-            squeue_end("Invalid job id", &zone),
+            squeue_end("Invalid job id", &zone, now),
             Limit::Unreadable { .. }
         ));
     }

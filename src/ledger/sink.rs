@@ -40,9 +40,14 @@ pub(super) struct FileSink {
 impl FileSink {
     /// An empty file, opened to append.
     pub(super) fn new(file: File) -> Self {
+        Self::after(file, 0)
+    }
+
+    /// A file with so many bytes of whole lines, opened to append.
+    pub(super) fn after(file: File, good: u64) -> Self {
         Self {
             file,
-            good: 0,
+            good,
             is_torn: false,
         }
     }

@@ -159,17 +159,31 @@ pub fn forget(state: &Path, submitted: &Submitted) {
 
 /// The run of a job, or of a task, once it has started.
 pub fn run_of(state: &Path, cluster: &str, id: JobId) -> Option<String> {
-    let bytes = dirs::read(&path(state, cluster, id, "run"), 64).ok()?;
-    let run = String::from_utf8(bytes).ok()?.trim().to_owned();
-    is_id(&run).then_some(run)
+    started(state, cluster, id).map(|(run, _)| run)
+}
+
+/// The run of a job, and when it began, in real time: that of its record may be a replay's.
+pub fn started(state: &Path, cluster: &str, id: JobId) -> Option<(String, Timestamp)> {
+    let bytes = dirs::read(&path(state, cluster, id, "run"), 128).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (run, began) = text.trim().split_once(' ')?;
+    let began = began.parse().ok()?;
+    is_id(run).then(|| (run.to_owned(), began))
 }
 
 /// Says which run is a job's.
 ///
 /// # Errors
 /// It cannot be written.
-pub fn write_run(state: &Path, cluster: &str, id: JobId, run: &str) -> io::Result<()> {
-    dirs::write(&path(state, cluster, id, "run"), run.as_bytes())
+pub fn write_run(
+    state: &Path,
+    cluster: &str,
+    id: JobId,
+    run: &str,
+    began: Timestamp,
+) -> io::Result<()> {
+    let text = format!("{run} {began}");
+    dirs::write(&path(state, cluster, id, "run"), text.as_bytes())
 }
 
 fn path(state: &Path, cluster: &str, id: JobId, what: &str) -> PathBuf {
@@ -246,9 +260,12 @@ mod tests {
             task: Some(3),
         };
         assert_eq!(run_of(here.path(), "c", id), None);
-        write_run(here.path(), "c", id, "r7k2").unwrap();
+        let began = "2026-11-28T10:00:00Z".parse().unwrap();
+        write_run(here.path(), "c", id, "r7k2", began).unwrap();
+        let started = started(here.path(), "c", id);
+        assert_eq!(started, Some(("r7k2".to_owned(), began)));
         assert_eq!(run_of(here.path(), "c", id).as_deref(), Some("r7k2"));
-        write_run(here.path(), "c", id, "../../x").unwrap();
+        write_run(here.path(), "c", id, "../../x", began).unwrap();
         assert_eq!(run_of(here.path(), "c", id), None);
     }
 }

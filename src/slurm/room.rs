@@ -71,9 +71,12 @@ impl Room {
         )
     }
 
-    fn write(&self, name: &str, what: &impl Serialize) -> io::Result<()> {
+    /// Makes the directory where it is missing, unless somebody else is to.
+    fn write(&self, name: &str, what: &impl Serialize, makes: bool) -> io::Result<()> {
         let bytes = serde_json::to_vec(what).map_err(io::Error::other)?;
-        dirs::secure(&self.path)?;
+        if makes {
+            dirs::secure(&self.path)?;
+        }
         // Without a sync: what a crash takes of it nobody misses.
         let beside = self.path.join(format!(".{name}"));
         let mut options = std::fs::OpenOptions::new();
@@ -149,12 +152,22 @@ pub struct Desk<T> {
     say: Sender<T>,
     /// What is heard.
     pub heard: mpsc::Receiver<Heard>,
+    /// Closed once the thread has ended.
+    ended: Receiver<()>,
 }
 
 impl<T> Desk<T> {
     /// Has it written at once. Never waits.
     pub fn say(&self, what: T) {
         let _ = self.say.send(what);
+    }
+
+    /// Waits until what was said last is written, and who leads has seen that the others heard of it; but not
+    /// for long.
+    pub fn close(self) {
+        let Self { say, ended, heard } = self;
+        drop((say, heard));
+        let _ = ended.recv_timeout(LAST_WORD + LOOK);
     }
 }
 
@@ -163,21 +176,13 @@ fn desk<T: Send + 'static>(
 ) -> Desk<T> {
     let (say, said) = channel();
     let (tell, heard) = mpsc::channel(64);
+    let (lives, ended) = channel::<()>();
     // Without a thread nothing is heard, and the others count as lost.
-    drop(
-        Builder::new()
-            .name("nodes".to_owned())
-            .spawn(move || keep(&said, &tell)),
-    );
-    Desk { say, heard }
-}
-
-/// Tells whether somebody still listens; one who is too slow hears the next one.
-fn tell(heard: &mpsc::Sender<Heard>, what: Heard) -> bool {
-    !matches!(
-        heard.try_send(what),
-        Err(mpsc::error::TrySendError::Closed(_))
-    )
+    drop(Builder::new().name("nodes".to_owned()).spawn(move || {
+        keep(&said, &tell);
+        drop(lives);
+    }));
+    Desk { say, heard, ended }
 }
 
 /// The end of the node that leads.
@@ -201,11 +206,14 @@ fn keep_leading(room: &Room, said: &Receiver<Leader>, heard: &mpsc::Sender<Heard
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => return room.clear(saying.as_ref()),
         };
+        while let Ok(newer) = said.try_recv() {
+            saying = Some(newer);
+        }
         let Some(saying) = &mut saying else { continue };
         if is_new || monotonic().saturating_sub(written) >= BEAT {
             beat += 1;
             saying.beat = beat;
-            if room.write("leader", saying).is_ok() {
+            if room.write("leader", saying, true).is_ok() {
                 written = monotonic();
             }
         }
@@ -233,9 +241,8 @@ fn keep_leading(room: &Room, said: &Receiver<Leader>, heard: &mpsc::Sender<Heard
         let shown = quiet(&all);
         if shown != last || now.saturating_sub(told) >= ALIVE {
             (last, told) = (shown, now);
-            if !tell(heard, Heard::Followers(all)) {
-                return room.clear(Some(saying));
-            }
+            // That nobody listens any more shows in who speaks.
+            let _ = heard.try_send(Heard::Followers(all));
         }
     }
 }
@@ -286,7 +293,8 @@ fn keep_following(room: &Room, said: &Receiver<Follower>, heard: &mpsc::Sender<H
             beat += 1;
             saying.beat = beat;
             let name = format!("node-{}", plain(&saying.node));
-            if room.write(&name, saying).is_ok() {
+            // Who leads removes it at the end, and it is to stay so.
+            if room.write(&name, saying, last.is_none()).is_ok() {
                 written = monotonic();
             }
         }
@@ -310,9 +318,7 @@ fn keep_following(room: &Room, said: &Receiver<Follower>, heard: &mpsc::Sender<H
         let is_due = now.saturating_sub(told) >= ALIVE;
         if let Some(word) = word.or_else(|| is_due.then_some(Heard::Nothing)) {
             told = now;
-            if !tell(heard, word) {
-                return;
-            }
+            let _ = heard.try_send(word);
         }
     }
 }
@@ -410,7 +416,7 @@ mod tests {
             is_over: true,
             ..Follower::default()
         });
-        drop(leads);
+        leads.close();
         let until = monotonic() + Duration::from_secs(30);
         while room.path().exists() {
             assert!(monotonic() < until, "the directory is left behind");

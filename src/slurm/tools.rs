@@ -126,14 +126,20 @@ pub fn set_begin(
     said(tools, "scontrol", &["update", &job, &begin]).map(drop)
 }
 
+/// The same, so long from now.
+pub fn begin_after(after: Duration) -> String {
+    // Rather a moment late than to find that it is still too early.
+    match after.as_millis().div_ceil(1000) {
+        0 => "now".to_owned(),
+        seconds => format!("now+{seconds}"),
+    }
+}
+
 /// A begin time as `sbatch --begin` and `scontrol` take it, whatever the time zones of this host and the
 /// controller: `now+90`, in seconds.
 pub fn begin_in(begin: Timestamp, now: Timestamp) -> String {
     let seconds = begin.as_second() - now.as_second();
-    match seconds > 0 {
-        true => format!("now+{seconds}"),
-        false => "now".to_owned(),
-    }
+    begin_after(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
 #[cfg(test)]

@@ -229,6 +229,8 @@ pub struct Before {
     pub pauses: u32,
     /// Emissions.
     pub spent: GramsCo2e,
+    /// `elapsed` at which the job left, the last time that it did.
+    pub left_at: Duration,
 }
 
 /// A paused job runs for a moment to hear a signal; to the plan the pause goes on.
@@ -335,7 +337,9 @@ impl Machine {
         let new = Self::new(settings, now);
         let phase = match before.attempts {
             0 => Phase::Holding,
-            _ => Phase::Released { since: now.elapsed },
+            _ => Phase::Released {
+                since: before.left_at.min(now.elapsed),
+            },
         };
         let holds = Holds {
             carbon: before.attempts > 0,
@@ -573,7 +577,9 @@ impl Machine {
                     soonest = soonest.min(at);
                 }
             }
-            (Phase::Holding, None) => soonest = soonest.min(KNOWLEDGE_GIVE_UP),
+            (Phase::Holding | Phase::Released { .. }, None) => {
+                soonest = soonest.min(KNOWLEDGE_GIVE_UP)
+            }
             (
                 Phase::Pausing { give_up, .. }
                 | Phase::Checkpointing { give_up, .. }
@@ -771,9 +777,11 @@ impl Machine {
     /// intensities; any other is not.
     fn may_open(&self, now: Moment) -> bool {
         let given = self.settings.duration.is_some_and(|known| known.given);
-        let could_hold = self.settings.may_hold
-            && self.settings.policy != Policy::Now
-            && (self.settings.asked_for || given);
+        let could_hold = match self.phase {
+            Phase::Released { .. } => self.settings.may_pause,
+            _ => self.settings.may_hold && (self.settings.asked_for || given),
+        };
+        let could_hold = could_hold && self.settings.policy != Policy::Now;
         self.decision.is_some()
             || self.knowledge.is_some()
             || self.overruled_until.is_some()
@@ -785,6 +793,8 @@ impl Machine {
     fn steer(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         match self.phase {
             Phase::Holding if !self.may_open(now) => return,
+            // It goes on here, after having left elsewhere.
+            Phase::Released { .. } if self.decision.is_none() && !self.may_open(now) => return,
             Phase::Holding
             | Phase::Running { .. }
             | Phase::Paused { .. }

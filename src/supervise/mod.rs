@@ -77,8 +77,8 @@ pub trait Executor {
     fn kill(&mut self);
     /// Looks who else uses the devices that the job may see: a [`Happening`].
     fn look_at_devices(&mut self);
-    /// Puts the job back into the cluster's queue, to start again at this time: a [`Happening`].
-    fn give_back(&mut self, begin: Timestamp);
+    /// Puts the job back into the cluster's queue, to start again after this time: a [`Happening`].
+    fn give_back(&mut self, after: Duration);
     /// Starts a guard, or a new one.
     fn start_guard(&mut self);
     /// Tells the guard that the deciding thread is alive.
@@ -357,6 +357,8 @@ pub struct Driver<'a, C, E, R, T, M> {
     pub hook: Hook,
     /// Where requests go to read the configuration anew.
     pub reload: Reload,
+    /// Intensities before this are recorded, or need not be.
+    pub noted_until: Timestamp,
     /// How long to wait for [`Arrival::Ready`] before the run begins.
     pub patience: Duration,
 }
@@ -400,7 +402,7 @@ where
 {
     /// Runs until the job has ended, or will not start.
     pub async fn run(&mut self, machine: Machine) -> Over {
-        let begun = self.clock.now().utc;
+        let begun = self.noted_until;
         let mut state = Loop {
             machine,
             pid: None,
@@ -726,7 +728,10 @@ where
                 None
             }
             Effect::GiveBack(begin) => {
-                self.executor.give_back(begin);
+                // The cluster's clock is real in a replay, too.
+                let after = begin.duration_since(now.utc).max(SignedDuration::ZERO);
+                let after = after.unsigned_abs().div_f64(self.clock.speed());
+                self.executor.give_back(after);
                 None
             }
             Effect::Hook(occasion) => {

@@ -160,7 +160,7 @@ impl Executor for Job {
     fn ask_leftovers(&mut self, _: i32) {
         self.did("ask leftovers");
     }
-    fn give_back(&mut self, _: Timestamp) {}
+    fn give_back(&mut self, _: Duration) {}
 
     fn look_at_devices(&mut self) {
         self.did("look at devices");
@@ -363,6 +363,7 @@ impl Stage {
             }),
             hook: Box::new(|_, _, _| {}),
             reload: Box::new(drop),
+            noted_until: self.clock.now().utc,
             patience,
         };
         driver.run(machine).await.outcome

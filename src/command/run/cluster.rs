@@ -69,8 +69,8 @@ pub(super) struct Inside {
     is_keeper: bool,
     /// What was submitted as this job.
     submitted: Option<Submitted>,
-    /// The run of this job, if it was here before.
-    before: Option<String>,
+    /// The run of this job, if it was here before, and when that began, in real time.
+    before: Option<(String, Timestamp)>,
     /// Whether it may go back into the queue.
     may_requeue: bool,
     /// Whose run leads.
@@ -97,7 +97,7 @@ pub(super) fn look(
 ) -> Result<Comes, Failure> {
     let place = Place::of(|name| std::env::var(name).ok());
     let with = super::settings::pause_with(args);
-    let Some(place) = place.filter(|_| args.attach.is_none() && args.replay.is_none()) else {
+    let Some(place) = place.filter(|_| args.attach.is_none()) else {
         if matches!(with, PauseWith::Requeue | PauseWith::Suspend) {
             let why = format!("`--pause-with {}` is for a job of Slurm's", with.as_str());
             return Err(Failure::usage(why).hint(
@@ -137,7 +137,7 @@ pub(super) fn look(
         let cluster = place.cluster.clone();
         let look = move || {
             let submitted = record::read(&state, &cluster, id);
-            (submitted, record::run_of(&state, &cluster, id))
+            (submitted, record::started(&state, &cluster, id))
         };
         within(DISK, look).ok()
     });
@@ -366,6 +366,10 @@ impl Inside {
             let names: Vec<String> = args.source.iter().map(ToString::to_string).collect();
             command.arg("--source").arg(names.join(","));
         }
+        if let Some(replay) = &args.replay {
+            let speed = args.speed.to_string();
+            command.args(["--replay", replay, "--speed", &speed]);
+        }
         if args.offline {
             command.arg("--offline");
         }
@@ -385,7 +389,7 @@ impl Inside {
     }
 
     /// Says which run is this job's, once that has an id.
-    pub(super) fn tell_run(&self, state: Option<&Path>, run: RunId) {
+    pub(super) fn tell_run(&self, state: Option<&Path>, run: RunId, began: Timestamp) {
         let Some(state) = state.map(Path::to_owned).filter(|_| !self.is_follower()) else {
             return;
         };
@@ -393,7 +397,7 @@ impl Inside {
         // Without it a requeued job is another run that says whom it continues.
         let telling = move || {
             let run = run.within(ID);
-            drop(record::write_run(&state, &cluster, id, &run));
+            drop(record::write_run(&state, &cluster, id, &run, began));
         };
         drop(std::thread::Builder::new().spawn(telling));
     }
@@ -401,11 +405,14 @@ impl Inside {
     /// The run that the job was before it was requeued, opened to go on. None: it was not here before, or its
     /// record has an end.
     pub(super) fn go_on(&self, state: Option<&Path>, options: &Options) -> Option<GoesOn> {
-        let (run, state) = (self.before.clone()?, state?.to_owned());
+        let ((run, began), state) = (self.before.clone()?, state?.to_owned());
         let (theirs, options) = (run.clone(), options.clone());
         let opened = within(DISK, move || Writer::go_on(&state, &theirs, options));
         Some(match opened {
-            Ok(Ok((writer, ledger))) => GoesOn::Here(Box::new((writer, ledger))),
+            Ok(Ok((writer, ledger))) => GoesOn::Here {
+                record: Box::new((writer, ledger)),
+                began,
+            },
             Ok(Err(CannotGoOn::Over(_))) => GoesOn::After(run),
             Ok(Err(error)) => GoesOn::Not(format!("{run} does not go on: {error}")),
             Err(error) => GoesOn::Not(format!("{run} does not go on: {error}")),
@@ -443,8 +450,13 @@ impl Inside {
 
 /// What became of the run that the job was before.
 pub(super) enum GoesOn {
-    /// It goes on here, and this is what it has recorded.
-    Here(Box<(Writer, Ledger)>),
+    /// It goes on here.
+    Here {
+        /// What it has recorded.
+        record: Box<(Writer, Ledger)>,
+        /// When it began, in real time.
+        began: Timestamp,
+    },
     /// It is over; this one comes after it.
     After(String),
     /// It cannot, in words.
@@ -467,12 +479,17 @@ pub(super) fn before(ledger: &Ledger) -> Before {
                 }
         )
     });
+    // From when it ran last, however often it was put back since.
+    let ran = |entry: &&crate::ledger::entry::Entry| matches!(&entry.what, What::Segment(one) if one.part != Part::Paused);
+    let left_at = ledger.entries.iter().rev().find(ran);
+    let left_at = left_at.map_or(0.0, |entry| entry.elapsed_s);
     let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
     Before {
         productive: standing::ran(ledger),
         attempts: count(starts.count()),
         pauses: count(pauses.count()),
         spent: spent(ledger),
+        left_at: Duration::try_from_secs_f64(left_at).unwrap_or_default(),
     }
 }
 

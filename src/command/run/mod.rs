@@ -121,7 +121,11 @@ pub fn run(
     let ended = supervise(args, &log, coming, signals, configured, inherited, look);
     log_failure(&ended);
     log.finish();
-    ended
+    match ended {
+        // What it waits by is ended in the end, and nobody's job.
+        Ok(_) if args.keeper => Ok(Ending::Code(0)),
+        ended => ended,
+    }
 }
 
 /// How this run came to be.
@@ -182,6 +186,7 @@ fn supervise(
 
     let (arrivals_sender, arrivals) = mpsc::channel(64);
     let before = past.before();
+    let noted_until = past.noted_until();
     let writer = Task::Record.run(|| {
         let start = paper::Start {
             begun,
@@ -203,7 +208,8 @@ fn supervise(
         }
     });
     if let Some(inside) = &inside {
-        inside.tell_run(prepared.state.as_deref(), writer.id());
+        let began = past.began.unwrap_or_else(crate::clock::utc_now);
+        inside.tell_run(prepared.state.as_deref(), writer.id(), began);
     }
     log.of_run(writer.id());
     info!(
@@ -307,7 +313,8 @@ fn supervise(
             }
             None => hands,
         };
-        let person = person.telling(arrivals_sender);
+        let mut person = person.telling(arrivals_sender);
+        person.is_quiet = inside.as_ref().is_some_and(|inside| inside.is_follower());
         let mut driver = Driver {
             clock: &clock,
             executor: hands,
@@ -324,6 +331,7 @@ fn supervise(
             serve: serving.serve(),
             hook: hooks.into_hook(),
             reload,
+            noted_until: noted_until.unwrap_or(begun.utc),
             patience: planned.patience,
         };
         let over = driver.run(machine).await;
@@ -378,9 +386,8 @@ impl Past {
             trouble: None,
         };
         match went_on {
-            Some(GoesOn::Here(record)) => {
-                let first = record.1.entries.first();
-                past.began = first.map(|entry| entry.at);
+            Some(GoesOn::Here { record, began }) => {
+                past.began = Some(began);
                 past.record = Some(*record);
             }
             Some(GoesOn::Not(why)) => past.trouble = Some(format!("warning: {why}")),
@@ -389,6 +396,14 @@ impl Past {
             None => {}
         }
         past
+    }
+
+    /// Up to when the intensities of the run are recorded: those of the time away are noted as well.
+    fn noted_until(&self) -> Option<Timestamp> {
+        match &self.record {
+            Some((_, ledger)) => ledger.entries.last().map(|entry| entry.at),
+            None => self.began,
+        }
     }
 
     fn before(&self) -> Option<Before> {

@@ -71,9 +71,9 @@ pub(super) struct Start<'a> {
 /// Writes down that a run goes on here, and the time that it was away.
 pub(super) fn record_return(writer: &Writer, start: &Start<'_>, ledger: &Ledger) {
     let now = start.begun;
-    let away = start
-        .began
-        .map(|began| cluster::time_away(ledger, began, now));
+    // By the record's own time, which is a replay's in a replay.
+    let began = ledger.entries.first().map(|first| first.at);
+    let away = began.map(|began| cluster::time_away(ledger, began, now));
     let taken_up = start.inside.map(Inside::taken_up);
     for what in taken_up.into_iter().chain(away.into_iter().flatten()) {
         drop(writer.record(now.utc, now.elapsed, what, Sync::Now));

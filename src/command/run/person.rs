@@ -18,6 +18,8 @@ use super::hands;
 pub(super) struct Person {
     pub(super) talk: Talk,
     pub(super) setting: Setting,
+    /// Another node speaks for the job: only what is urgent is said here.
+    pub(super) is_quiet: bool,
     /// The job writes to the same terminal: lines wait for a pause or the end.
     pub(super) shares_terminal: bool,
     waiting: Vec<String>,
@@ -41,6 +43,7 @@ impl Person {
         Self {
             talk,
             setting,
+            is_quiet: false,
             shares_terminal,
             waiting: Vec::new(),
             existence,
@@ -72,6 +75,9 @@ impl Person {
 
 impl Teller for Person {
     fn tell(&mut self, now: Moment, news: &News, run: &View<'_>) {
+        if self.is_quiet && !news::is_urgent(news) {
+            return;
+        }
         let lines = news::lines(news, now, run, &self.setting);
         let job_writes = matches!(
             run.machine.phase(),

@@ -91,7 +91,7 @@ impl Writer {
             let file = file
                 .take()
                 .ok_or_else(|| io::Error::other("it was closed"))?;
-            Ok(Box::new(FileSink::new(file)))
+            Ok(Box::new(FileSink::after(file, facts.bytes)))
         });
         let writer = Self::start(open, shared, notary, options, written);
         locked(&writer.memory).remember(before.entries.clone());

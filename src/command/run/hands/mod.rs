@@ -13,7 +13,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use nix::libc;
 use nix::sys::signal::Signal as Number;
 use tokio::sync::mpsc;
@@ -210,6 +209,7 @@ impl Hands {
         if let Some(guarding) = self.guard {
             guarding.guard.farewell();
         }
+        self.nodes.close();
         self.signals
     }
 
@@ -714,8 +714,8 @@ impl Executor for Hands {
         }
     }
 
-    fn give_back(&mut self, begin: Timestamp) {
-        requeue::give_back(self.requeues, begin, self.given_back.0.clone());
+    fn give_back(&mut self, after: Duration) {
+        requeue::give_back(self.requeues, after, self.given_back.0.clone());
     }
 
     fn checkpoint(&mut self) {

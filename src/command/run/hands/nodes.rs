@@ -38,6 +38,8 @@ pub(in crate::command::run) struct Leads {
     /// Those that were seen, and whether they are there.
     seen: BTreeMap<String, (Follower, bool)>,
     heard_at: Instant,
+    /// When the present order was given.
+    ordered_at: Instant,
     /// Own part stands still, and the others are waited for until then.
     waits: Option<(Happening, Instant)>,
     /// All were seen to stand still for the present order.
@@ -88,6 +90,7 @@ impl Nodes {
             others: others as usize,
             seen: BTreeMap::new(),
             heard_at: Instant::now(),
+            ordered_at: Instant::now(),
             waits: None,
             all_stand_still: false,
         })
@@ -141,6 +144,7 @@ impl Nodes {
             leads.waits = None;
             leads.all_stand_still = false;
             if leads.says.order != order {
+                leads.ordered_at = Instant::now();
                 leads.says.order = order;
                 leads.says.nth += 1;
                 leads.desk.say(leads.says.clone());
@@ -204,6 +208,15 @@ impl Nodes {
             follows.says.is_over = true;
             follows.says.stopped = 0;
             follows.desk.say(follows.says.clone());
+        }
+    }
+
+    /// Waits until the others have heard of the end, but not for long.
+    pub(super) fn close(self) {
+        match self {
+            Self::Alone => {}
+            Self::Leads(leads) => leads.desk.close(),
+            Self::Follows(follows) => follows.desk.close(),
         }
     }
 
@@ -285,8 +298,14 @@ impl Leads {
         }
         let theirs: u32 = still.iter().map(|one| one.stopped).sum();
         let (mut paused, _) = self.waits.take()?;
-        if let Happening::Paused { processes, .. } = &mut paused {
+        if let Happening::Paused {
+            processes, took, ..
+        } = &mut paused
+        {
             *processes += theirs;
+            if self.others > 0 {
+                *took = self.ordered_at.elapsed();
+            }
         }
         self.all_stand_still = true;
         Some(paused)

@@ -7,13 +7,11 @@
 use std::process::Command;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc::Sender;
 
-use crate::clock::utc_now;
 use crate::executor::HELPER;
 use crate::patience;
-use crate::slurm::tools::begin_in;
+use crate::slurm::tools::begin_after;
 
 /// How long it may take in all: the controller may be away for a moment.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -26,7 +24,7 @@ scontrol update JobId="$1" StartTime="$2" ||
 "#;
 
 /// Asks for it in a thread of its own, and tells what came of it.
-pub(super) fn give_back(job: Option<u64>, begin: Timestamp, tell: Sender<super::Answer>) {
+pub(super) fn give_back(job: Option<u64>, after: Duration, tell: Sender<super::Answer>) {
     let Some(job) = job else {
         let why = "it is in no job of Slurm's that may be requeued".to_owned();
         drop(tell.try_send(Err(why)));
@@ -35,7 +33,7 @@ pub(super) fn give_back(job: Option<u64>, begin: Timestamp, tell: Sender<super::
     let told = tell.clone();
     let asking = move || {
         let mut command = Command::new("sh");
-        let begin = begin_in(begin, utc_now());
+        let begin = begin_after(after);
         command.args(["-c", SCRIPT, "catrain-requeue", &job.to_string(), &begin]);
         command.env(HELPER.0, HELPER.1);
         let outcome = match patience::output(command, Vec::new(), PATIENCE) {
