@@ -164,6 +164,25 @@ pub fn run_of(state: &Path, cluster: &str, id: JobId) -> Option<String> {
     is_id(&run).then_some(run)
 }
 
+/// Whether a run is known of this job, or of any task of this array.
+pub fn has_run(state: &Path, submitted: &Submitted) -> bool {
+    let id = JobId {
+        job: submitted.job,
+        task: None,
+    };
+    if run_of(state, &submitted.cluster, id).is_some() {
+        return true;
+    }
+    // The names of its tasks begin with its own, and a sign that no number has.
+    let own = path(state, &submitted.cluster, id, "run");
+    let own = own.file_stem().unwrap_or_default().to_string_lossy();
+    let tasks = format!("{own}_");
+    let entries = std::fs::read_dir(state.join("slurm")).into_iter().flatten();
+    let names = (entries.flatten()).filter_map(|entry| entry.file_name().into_string().ok());
+    let mut runs = names.filter(|name| name.starts_with(&tasks) && name.ends_with(".run"));
+    runs.next().is_some()
+}
+
 /// Says which run is a job's.
 ///
 /// # Errors
@@ -246,7 +265,13 @@ mod tests {
             task: Some(3),
         };
         assert_eq!(run_of(here.path(), "c", id), None);
+        let mut array = submitted(17);
+        array.cluster = "c".to_owned();
+        assert!(!has_run(here.path(), &array));
         write_run(here.path(), "c", id, "r7k2").unwrap();
+        assert!(has_run(here.path(), &array));
+        array.job = 1;
+        assert!(!has_run(here.path(), &array));
         assert_eq!(run_of(here.path(), "c", id).as_deref(), Some("r7k2"));
         write_run(here.path(), "c", id, "../../x").unwrap();
         assert_eq!(run_of(here.path(), "c", id), None);

@@ -12,6 +12,7 @@ use nix::unistd::{SysconfVar, Uid, sysconf};
 use serde_json::{Value, json};
 
 use super::continued::continued_as;
+use super::jobs;
 use crate::clock::utc_now;
 use crate::executor::Process;
 use crate::executor::freezer::Freezer;
@@ -289,12 +290,14 @@ pub(super) fn dead(state: Option<&Path>, run: &str) -> Value {
     };
     let in_job = begin.and_then(|begin| begin.slurm.as_ref()).map(|job| {
         let last = ledger.as_ref().and_then(standing::supervisor);
-        let node = last.and_then(|last| last.node).unwrap_or(&job.node);
-        json!({
-            "cluster": job.cluster, "job": job.id.job, "task": job.id.task,
-            "node": node, "nodes": job.nodes, "follows": job.follows,
-            "restarts": ledger.as_ref().map(standing::restarts),
-        })
+        let mut facts = jobs::facts(job);
+        if let Some(node) = last.and_then(|last| last.node) {
+            facts["node"] = node.into();
+        }
+        facts["restarts"] = ledger.as_ref().map(standing::restarts).into();
+        // Of what it waits for it knows no more than what was asked for.
+        facts["is_planned"] = until.is_some().into();
+        facts
     });
     json!({
         "id": run,
@@ -302,6 +305,7 @@ pub(super) fn dead(state: Option<&Path>, run: &str) -> Value {
         "until": until,
         "slurm": in_job,
         "may_be_elsewhere": matches!(fate, Fate::OnNode { .. }),
+        "is_requeued": matches!(fate, Fate::Requeued { .. }),
         "name": begin.map(|begin| begin.name.clone()),
         "state": words,
         "exit": exit,
