@@ -181,7 +181,7 @@ fn nobody_is_asked_where_nothing_was_submitted() {
 fn one_question_tells_of_all_jobs_that_wait_run_or_are_gone() {
     let cluster = Cluster::new();
     let begin = soon();
-    for job in [17, 18, 19, 20, 21, 22] {
+    for job in [17, 18, 19, 20, 21, 22, 23] {
         cluster.submitted(job, begin);
     }
     let mut queue = String::new();
@@ -194,6 +194,11 @@ fn one_question_tells_of_all_jobs_that_wait_run_or_are_gone() {
     // 20 has started and has its run; 21 has come to its end; 22 is known no more.
     queue += &line(20, 20, "N/A", "RUNNING", "None", utc_now(), 1, "n[1-2]");
     queue += &line(21, 21, "N/A", "COMPLETED", "None", utc_now(), 0, "n1");
+    // Another job of that number, submitted a day before what was submitted here.
+    let before = (utc_now().as_second() - 25 * 3600).to_string();
+    let other = line(23, 23, "N/A", "RUNNING", "None", utc_now(), 0, "n1");
+    let fields: Vec<&str> = other.split(';').collect();
+    queue += &other.replacen(fields[5], &before, 1);
     cluster.says(&queue);
     cluster.recorded("r7k2", 8, &slurm(20, None, "n1", None), "elsewhere", &[]);
     let follows = slurm(20, None, "n2", Some("r7k2"));
@@ -231,9 +236,10 @@ fn one_question_tells_of_all_jobs_that_wait_run_or_are_gone() {
     assert!(row("r7k2").contains("20, 2 nodes"), "{shown}");
     assert!(row("r7k2").contains("running on n1"), "{shown}");
     assert!(
-        row("slurm:22").contains("gone: Slurm no longer knows it"),
+        row("slurm:22").contains("gone: not in Slurm's queue here"),
         "{shown}"
     );
+    assert!(row("slurm:23").contains("gone: not in"), "{shown}");
     for id in ["slurm:20", "slurm:21", "q2w3", "m3q9"] {
         assert!(!shown.contains(id), "{id} in {shown}");
     }

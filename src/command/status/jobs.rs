@@ -28,8 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const FRESH: Duration = Duration::from_secs(30);
 /// A job that Slurm no longer knows and that never had a run is shown for so long after its planned start.
 const SHOWN_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// Slurm's clock and ours may be this far apart. A job that was submitted before its record is another of
-/// the same number.
+/// Slurm's clock and ours may be this far apart.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What Slurm says of this user's jobs, asked when it is first needed.
@@ -176,7 +175,8 @@ fn tell(run: &mut Value, records: &[Submitted], jobs: Option<&[Job]>, now: Times
     let cluster = run["slurm"]["cluster"].as_str().unwrap_or("").to_owned();
     let is_its = |record: &&Submitted| record.job == id.job && record.cluster == cluster;
     let record = records.iter().find(is_its);
-    let job = jobs.and_then(|jobs| jobs.iter().find(|job| job.id == id));
+    let is_that = |job: &&Job| job.id == id && record.is_none_or(|record| is_that(job, record));
+    let job = jobs.and_then(|jobs| jobs.iter().find(is_that));
     let planned = instant(&run["until"]).or(record.map(|record| record.begin));
     let stands = job.map(|job| Standing::of(job, planned, true, now));
     if let Some(object) = run["slurm"].as_object_mut() {
@@ -230,6 +230,16 @@ fn tell(run: &mut Value, records: &[Submitted], jobs: Option<&[Job]>, now: Times
         }
         None => {}
     }
+}
+
+/// Whether a job of this number is the one that was submitted: other clusters, and the same one anew, give
+/// the same numbers. Only a requeue changes when a job was submitted.
+fn is_that(job: &Job, record: &Submitted) -> bool {
+    let Some(submitted) = job.submitted else {
+        return true;
+    };
+    let since = submitted.duration_since(record.submitted_at);
+    since >= -TOLERANCE && (job.restarts > 0 || since <= TOLERANCE)
 }
 
 /// How a job stands that waits, in the words of the table.
@@ -306,10 +316,7 @@ fn without_run(
             false => vec![row(record, None, "submitted", &[], now)],
         };
     };
-    let is_same = |job: &&Job| {
-        let since = |at: Timestamp| at.duration_since(record.submitted_at);
-        is_its(job.id) && job.submitted.is_none_or(|at| since(at) > -TOLERANCE)
-    };
+    let is_same = |job: &&Job| is_its(job.id) && is_that(job, record);
     let mut alike: BTreeMap<Standing, Vec<&Job>> = BTreeMap::new();
     let mut is_known = false;
     for job in jobs.iter().filter(is_same) {
@@ -333,7 +340,7 @@ fn without_run(
             false => vec![row(
                 record,
                 None,
-                "gone: Slurm no longer knows it, and it never had a run",
+                "gone: not in Slurm's queue here, and it never had a run",
                 &[],
                 now,
             )],
