@@ -344,7 +344,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__attach)
-            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --on-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --listen --listen-anywhere --metrics-file --metrics-every --detach --detached --continues --force --color --profile --log-level --log-file --log-format --help"
+            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --on-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --job-dir --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --listen --listen-anywhere --metrics-file --metrics-every --detach --detached --continues --submitted --keeper --force --color --profile --log-level --log-file --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -419,7 +419,7 @@ _catrain() {
                     return 0
                     ;;
                 --pause-with)
-                    COMPREPLY=($(compgen -W "stop freeze checkpoint restart auto" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "stop freeze checkpoint restart requeue suspend auto" -- "${cur}"))
                     return 0
                     ;;
                 --preset)
@@ -452,6 +452,13 @@ _catrain() {
                     ;;
                 --unproved)
                     COMPREPLY=($(compgen -W "stop run" -- "${cur}"))
+                    return 0
+                    ;;
+                --job-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 --resume-args)
@@ -1753,7 +1760,7 @@ _catrain() {
             return 0
             ;;
         catrain__subcmd__run)
-            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --on-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --listen --listen-anywhere --metrics-file --metrics-every --detach --detached --continues --color --profile --log-level --log-file --log-format --help"
+            opts="-z -s -d -D -h --zone --source --account-with --offline --replay --speed --duration --duration-exact --deadline --max-delay --policy --threshold --carbon-budget --on-budget --min-run --min-pause --pause-with --preset --max-stop --checkpoint-signal --checkpoint-to --checkpoint-path --checkpoint-line --checkpoint-timeout --unproved --job-dir --resume-args --progress-from --progress-pattern --stop-signal --grace --leftovers --retries --retry-delay --on-pause --on-resume --on-end --tty --power --idle-power --reserved --gpus --share --pue --name --label --summary --summary-file --progress --listen --listen-anywhere --metrics-file --metrics-every --detach --detached --continues --submitted --keeper --color --profile --log-level --log-file --log-format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1828,7 +1835,7 @@ _catrain() {
                     return 0
                     ;;
                 --pause-with)
-                    COMPREPLY=($(compgen -W "stop freeze checkpoint restart auto" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "stop freeze checkpoint restart requeue suspend auto" -- "${cur}"))
                     return 0
                     ;;
                 --preset)
@@ -1861,6 +1868,13 @@ _catrain() {
                     ;;
                 --unproved)
                     COMPREPLY=($(compgen -W "stop run" -- "${cur}"))
+                    return 0
+                    ;;
+                --job-dir)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 --resume-args)

@@ -76,7 +76,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l pause-with -d 'H
 freeze\t'Freeze the job\'s control group; falls back to `stop` where that is not possible'
 checkpoint\t'Have the job save its state, see the proof, then stop it'
 restart\t'Have the job save its state and leave; start the command again later'
-auto\t'`stop` or `restart`, as the plan finds cheaper for each pause'"
+requeue\t'Have the job save its state, then put it back into Slurm\'s queue until it is to go on: its nodes are free meanwhile'
+suspend\t'Have Slurm suspend the job, where you are an operator; `catrain slurm watch` does it'
+auto\t'`stop` or `restart`, in a Slurm job `stop` or `requeue`, as the plan finds cheaper for each pause'"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: STOP and CONT to every process; TERM to the first one ends it'
 torchrun\t'torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it'
 lightning\t'PyTorch Lightning: USR1 to each rank, whose callback saves; INT to the first process ends it'
@@ -92,6 +94,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-line 
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l checkpoint-timeout -d 'How long a save may take' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l unproved -d 'What follows when nothing proves a save in time' -r -f -a "stop\t'Stop it all the same; it keeps its memory'
 run\t'Let it run on'"
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l job-dir -d 'Directory that all nodes of a Slurm job share, by which their supervisors stop and go on together [default: the state directory]' -r -f -a "(__fish_complete_directories)"
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l resume-args -d 'Arguments to add when a job that has left is started again, such as `--resume latest`' -r
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout, else its stderr, where that goes to a file]' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l progress-pattern -d 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]' -r
@@ -136,6 +139,8 @@ complete -c catrain -n "__fish_catrain_using_subcommand run" -l tty -d 'Give the
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -l listen-anywhere -d 'Let `--listen` take an address that other machines can reach; the token crosses the network'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s D -l detach -d 'Supervise from a session of its own, with the output in a file: prints the run\'s id and returns'
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l submitted -d 'Inside a job that `slurm submit` has submitted'
+complete -c catrain -n "__fish_catrain_using_subcommand run" -l keeper -d 'Started by the supervisor of a batch script, on each other node of its job'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s z -l zone -d 'Grid zone, such as DE or US-CAL-CISO; give it again to compare several' -r
 complete -c catrain -n "__fish_catrain_using_subcommand forecast" -s s -l source -d 'Where intensities come from, in order of preference: a service\'s name, file:PATH, built-in' -r
@@ -166,7 +171,7 @@ md\t'For a paper\'s appendix'
 codecarbon\t'The columns of codecarbon\'s emissions.csv'
 prometheus\t'For a textfile collector or a push'"
 complete -c catrain -n "__fish_catrain_using_subcommand report" -s o -l output -d 'Write to a file instead of standard output' -r -F
-complete -c catrain -n "__fish_catrain_using_subcommand report" -l by -d 'Add up by run, by day, by zone, or by the value of a label: run, day, zone, label:K' -r
+complete -c catrain -n "__fish_catrain_using_subcommand report" -l by -d 'Add up by run, day, zone, job of Slurm\'s (an array is one), or the value of a label: run, day, zone, job, label:K' -r
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l as-of -d 'As it was known at this time: intensities that became known later are left out' -r
 complete -c catrain -n "__fish_catrain_using_subcommand report" -l per -d 'Functional unit of the software carbon intensity (ISO/IEC 21031); needs --embodied as well, and --count unless it is `run`' -r -f -a "step\t'A step of training'
 epoch\t'An epoch'
@@ -306,7 +311,9 @@ complete -c catrain -n "__fish_catrain_using_subcommand attach" -l pause-with -d
 freeze\t'Freeze the job\'s control group; falls back to `stop` where that is not possible'
 checkpoint\t'Have the job save its state, see the proof, then stop it'
 restart\t'Have the job save its state and leave; start the command again later'
-auto\t'`stop` or `restart`, as the plan finds cheaper for each pause'"
+requeue\t'Have the job save its state, then put it back into Slurm\'s queue until it is to go on: its nodes are free meanwhile'
+suspend\t'Have Slurm suspend the job, where you are an operator; `catrain slurm watch` does it'
+auto\t'`stop` or `restart`, in a Slurm job `stop` or `requeue`, as the plan finds cheaper for each pause'"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: STOP and CONT to every process; TERM to the first one ends it'
 torchrun\t'torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it'
 lightning\t'PyTorch Lightning: USR1 to each rank, whose callback saves; INT to the first process ends it'
@@ -322,6 +329,7 @@ complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-li
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l checkpoint-timeout -d 'How long a save may take' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l unproved -d 'What follows when nothing proves a save in time' -r -f -a "stop\t'Stop it all the same; it keeps its memory'
 run\t'Let it run on'"
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l job-dir -d 'Directory that all nodes of a Slurm job share, by which their supervisors stop and go on together [default: the state directory]' -r -f -a "(__fish_complete_directories)"
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l resume-args -d 'Arguments to add when a job that has left is started again, such as `--resume latest`' -r
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout, else its stderr, where that goes to a file]' -r -F
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l progress-pattern -d 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]' -r
@@ -366,6 +374,8 @@ complete -c catrain -n "__fish_catrain_using_subcommand attach" -l tty -d 'Give 
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l listen-anywhere -d 'Let `--listen` take an address that other machines can reach; the token crosses the network'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s D -l detach -d 'Supervise from a session of its own, with the output in a file: prints the run\'s id and returns'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l submitted -d 'Inside a job that `slurm submit` has submitted'
+complete -c catrain -n "__fish_catrain_using_subcommand attach" -l keeper -d 'Started by the supervisor of a batch script, on each other node of its job'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -l force -d 'Pause it even if it shares its session with others, or has a terminal'
 complete -c catrain -n "__fish_catrain_using_subcommand attach" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand logs" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''

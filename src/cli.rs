@@ -989,7 +989,8 @@ Examples:
   catrain report r7k2 --verify --head 3f2a…
   catrain report r7k2 --verify --signed-by public.pem")]
 pub struct ReportArgs {
-    /// Ids of runs, beginnings of ids, or `latest` [default: latest]
+    /// Ids of runs, beginnings of ids, `latest`, or jobs of Slurm's: `slurm:17` (an array with all its
+    /// tasks), `slurm:17_3` [default: latest]
     #[arg(value_name = "RUN")]
     pub runs: Vec<String>,
     /// Only runs started at or after this time: 2026-11-24, '2026-11-24 09:00', or RFC 3339
@@ -1004,7 +1005,8 @@ pub struct ReportArgs {
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Add up by run, by day, by zone, or by the value of a label: run, day, zone, label:K
+    /// Add up by run, day, zone, job of Slurm's (an array is one), or the value of a label: run, day,
+    /// zone, job, label:K
     #[arg(long, value_name = "GROUP", value_parser = grouping)]
     pub by: Option<Grouping>,
     /// As it was known at this time: intensities that became known later are left out
@@ -1282,7 +1284,7 @@ pub enum Horizon {
 /// `catrain status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The run's id, or the beginning of it
+    /// The run's id, or the beginning of it; or a job of Slurm's: `slurm:17`, `slurm:17_3`
     pub run: Option<String>,
 
     /// One JSON document
@@ -1421,8 +1423,9 @@ fn grouping(text: &str) -> Result<Grouping, String> {
         ("run", _) => Ok(Grouping::Run),
         ("day", _) => Ok(Grouping::Day),
         ("zone", _) => Ok(Grouping::Zone),
+        ("job", _) => Ok(Grouping::Job),
         (_, Some(("label", key))) if !key.is_empty() => Ok(Grouping::Label(key.to_owned())),
-        _ => Err("expected run, day, zone or label:KEY".to_owned()),
+        _ => Err("expected run, day, zone, job or label:KEY".to_owned()),
     }
 }
 

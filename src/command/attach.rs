@@ -111,6 +111,14 @@ fn job_of(wanted: &str) -> Result<i32, Failure> {
         .hint(format!("`catrain status {run}` tells more"))),
         Fate::Elsewhere(host) => Err(Failure::usage(format!("{run} was started on {host}"))
             .hint("only there can its job be supervised")),
+        Fate::OnNode { node, job } => Err(Failure::usage(format!(
+            "{run} is in job {job} of Slurm's, on node {node}"
+        ))
+        .hint("only there can its job be supervised")),
+        Fate::Requeued { .. } => Err(Failure::usage(format!(
+            "{run} waits in Slurm's queue: it has no process"
+        ))
+        .hint(format!("`catrain status {run}` shows when it starts"))),
         Fate::Ended { .. } | Fate::JobGone | Fate::Unknown(_) | Fate::Damaged => {
             Err(Failure::usage(format!("nothing of {run} is known to run"))
                 .hint(format!("`catrain status {run}` tells more")))

@@ -1,5 +1,6 @@
 //! `catrain report`: what runs cost and what waiting changed, from their ledgers.
 
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 
@@ -17,7 +18,8 @@ use crate::ledger::{self, Ledger, NotFound, RunRef};
 use crate::report::groups::Grouping;
 use crate::report::text::harmless;
 use crate::report::{
-    Ask, Record, Summary, Units, codecarbon, csv, html, json, markdown, prometheus, summarise, text,
+    Ask, NotCompared, Record, Summary, Units, codecarbon, csv, html, json, markdown, prometheus,
+    summarise, text,
 };
 use crate::words::{self, Look};
 use output::write;
@@ -62,12 +64,38 @@ pub fn run(
     let settling = as_of
         .is_none()
         .then(|| Settling::new(state, args.offline, profile));
-    for run in chosen {
-        match settled(run, args, as_of, now, zone, settling.as_ref()) {
+    let mut asking = Asking {
+        args,
+        as_of,
+        now,
+        zone,
+        settling: settling.as_ref(),
+        outcomes: HashMap::new(),
+    };
+    for run in &chosen {
+        match asking.settled(run, &runs) {
             Ok(summary) => summaries.push(summary),
             Err(why) => unreadable.push((run.id.as_str(), why)),
         }
     }
+    for leader in &mut summaries {
+        if leader
+            .begin
+            .slurm
+            .as_ref()
+            .is_none_or(|job| job.follows.is_some())
+        {
+            continue;
+        }
+        for follower in followers(&runs, &leader.begin.run) {
+            match asking.settled(follower, &runs) {
+                Ok(summary) => leader.followers.push(summary),
+                Err(why) => unreadable.push((follower.id.as_str(), why)),
+            }
+        }
+    }
+    unreadable.sort_by_key(|(run, _)| *run);
+    unreadable.dedup_by_key(|(run, _)| *run);
     for warning in summaries.iter().flat_map(|run| warnings(args.format, run)) {
         tell(&format!("warning: {warning}"));
     }
@@ -124,31 +152,80 @@ fn summary(
     Ok(summary)
 }
 
-/// What is said of a run: with what became known since it ended, which is then recorded.
-fn settled(
-    run: &RunRef,
-    args: &ReportArgs,
+/// The runs of the other nodes of the job that this run leads, by node.
+fn followers<'a>(runs: &'a [RunRef], leader: &str) -> Vec<&'a RunRef> {
+    let job = |run: &'a RunRef| run.begin.as_ref()?.slurm.as_ref();
+    let follows =
+        |run: &&'a RunRef| job(run).and_then(|job| job.follows.as_deref()) == Some(leader);
+    let mut followers: Vec<&RunRef> = runs.iter().filter(follows).collect();
+    followers.sort_by_key(|run| (job(run).map(|job| job.node.as_str()), run.id.as_str()));
+    followers
+}
+
+/// What is asked of each run.
+struct Asking<'a> {
+    args: &'a ReportArgs,
     as_of: Option<Timestamp>,
     now: Timestamp,
-    zone: &TimeZone,
-    settling: Option<&Settling<'_>>,
-) -> anyhow::Result<Summary> {
-    let is_written = ledger::is_being_written(&run.path);
-    let ledger = ledger::read(&run.path)?;
-    let ask = |ledger: &Ledger| Ask {
-        as_of: as_of.unwrap_or_else(|| latest(ledger, now)),
-        compares_failed: args.compare_failed,
-        hardware: args.embodied,
-        units: Units {
-            unit: args.per.map(FunctionalUnit::name),
-            count: args.count,
-        },
-    };
-    let before = summary(run, &ledger, is_written, ask(&ledger), zone)?;
-    let after = settling.and_then(|settling| settling.settle(run, ledger, &before, now));
-    match after {
-        Some(ledger) => summary(run, &ledger, is_written, ask(&ledger), zone),
-        None => Ok(before),
+    zone: &'a TimeZone,
+    settling: Option<&'a Settling<'a>>,
+    /// How runs ended that others follow, by id; none where they cannot be read.
+    outcomes: HashMap<String, Option<Result<(), NotCompared>>>,
+}
+
+impl Asking<'_> {
+    /// What is said of a run: with what became known since it ended, which is then recorded.
+    fn settled(&mut self, run: &RunRef, runs: &[RunRef]) -> anyhow::Result<Summary> {
+        let job = (run.begin.as_ref()).and_then(|begin| begin.slurm.as_ref());
+        let leader = job.and_then(|job| job.follows.as_deref());
+        let leader = leader.and_then(|leader| self.outcome(leader, runs));
+        let is_written = ledger::is_being_written(&run.path);
+        let ledger = ledger::read(&run.path)?;
+        let before = summary(
+            run,
+            &ledger,
+            is_written,
+            self.ask(&ledger, leader),
+            self.zone,
+        )?;
+        let settling = self.settling;
+        let after = settling.and_then(|it| it.settle(run, ledger, &before, self.now));
+        match after {
+            Some(ledger) => summary(
+                run,
+                &ledger,
+                is_written,
+                self.ask(&ledger, leader),
+                self.zone,
+            ),
+            None => Ok(before),
+        }
+    }
+
+    fn ask(&self, ledger: &Ledger, leader: Option<Result<(), NotCompared>>) -> Ask {
+        Ask {
+            as_of: self.as_of.unwrap_or_else(|| latest(ledger, self.now)),
+            compares_failed: self.args.compare_failed,
+            hardware: self.args.embodied,
+            units: Units {
+                unit: self.args.per.map(FunctionalUnit::name),
+                count: self.args.count,
+            },
+            leader,
+        }
+    }
+
+    /// How the run ended that others follow.
+    fn outcome(&mut self, leader: &str, runs: &[RunRef]) -> Option<Result<(), NotCompared>> {
+        if let Some(known) = self.outcomes.get(leader) {
+            return *known;
+        }
+        let run = runs.iter().find(|run| run.id == leader);
+        let ledger = run.and_then(|run| ledger::read(&run.path).ok());
+        let summary = ledger.and_then(|ledger| summarise(&ledger, self.ask(&ledger, None)));
+        let outcome = summary.map(|summary| summary.outcome);
+        self.outcomes.insert(leader.to_owned(), outcome);
+        outcome
     }
 }
 
@@ -237,7 +314,14 @@ fn in_words(
 ) -> String {
     let mut parts = Vec::new();
     if by.is_none() {
-        let each = runs.iter();
+        // Nodes that follow stand in the table of the one that leads.
+        let ids: HashSet<&str> = runs.iter().map(|run| run.begin.run.as_str()).collect();
+        let leader = |run: &'_ Summary| run.begin.slurm.as_ref()?.follows.clone();
+        let is_shown = |run: &&Summary| {
+            let leader = leader(run);
+            leader.is_none_or(|leader| !ids.contains(leader.as_str()))
+        };
+        let each = runs.iter().filter(is_shown);
         parts.extend(each.map(|run| text::full(run, full_command, look, now, zone)));
     }
     if by.is_some() || runs.len() > 1 {
@@ -296,6 +380,10 @@ pub(super) fn not_found(why: NotFound) -> Failure {
         NotFound::Unknown { near, .. } => {
             failure.hint(format!("the nearest are {}", near.join(", ")))
         }
+        NotFound::NoJob(_) => failure,
+        NotFound::NotStarted { job } => failure.hint(format!(
+            "`catrain status slurm:{job}` tells how it stands in the queue"
+        )),
         NotFound::Ambiguous { .. } => failure.hint("give more of the id"),
     }
 }

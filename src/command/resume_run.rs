@@ -109,6 +109,17 @@ fn why_not(run: &str, fate: &Fate) -> Option<Failure> {
         Fate::Elsewhere(host) => {
             Failure::usage(format!("{run} was started on {host}")).hint("continue it there")
         }
+        Fate::OnNode { node, job } => {
+            Failure::usage(format!("{run} is in job {job} of Slurm's, on node {node}"))
+                .hint("Slurm starts it again, or `catrain slurm submit` a new one")
+        }
+        Fate::Requeued { .. } => Failure::usage(format!(
+            "{run} waits in Slurm's queue, which starts it again"
+        ))
+        .hint(format!(
+            "`catrain status {run}` shows when; `scontrol update JobId=… StartTime=now` \
+                     has it start as soon as there are nodes"
+        )),
         Fate::Unknown(what) => Failure::usage(format!("{run} cannot be continued: {what}"))
             .hint("`catrain run` starts a new one"),
         Fate::Damaged => {
@@ -334,6 +345,9 @@ mod tests {
         assert!(why(Fate::Ended { exit, why: None }).contains("is over"));
         assert!(why(Fate::JobGone).contains("is gone"));
         assert!(why(Fate::Elsewhere("h".to_owned())).contains("started on h"));
+        assert!(why(Fate::Requeued { begin: None }).contains("waits in Slurm's queue"));
+        let (node, job) = ("n2".to_owned(), "17_3".to_owned());
+        assert!(why(Fate::OnNode { node, job }).contains("job 17_3 of Slurm's, on node n2"));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct RunNow {
 ///
 /// What an operator or the terminal held as well would have been held anyway and stays, and so
 /// does the time the host slept. Saving and restoring stay too if any of their pause does.
+/// A wait in a cluster's queue before the first start stays: whoever starts at once waits for nodes as
+/// well, as long as they were waited for then. One within a pause that gave the nodes back goes with that
+/// pause: who never left them does not queue for them again.
 /// Without a carbon stop the result is the very same segments.
 pub fn run_now(segments: &[Segment]) -> RunNow {
     let removed = removed(segments);
@@ -56,6 +59,11 @@ fn removed(segments: &[Segment]) -> Vec<bool> {
     let mut removed: Vec<bool> = segments.iter().map(is_left_out).collect();
     for stop in stops(segments) {
         let pause = |at: &usize| segments[*at].part == Part::Paused;
+        let gave_nodes_back = stop.clone().filter(pause).any(|at| removed[at]);
+        for at in stop.clone().filter(pause) {
+            let is_queue = segments[at].causes == [Cause::Queue];
+            removed[at] |= is_queue && gave_nodes_back;
+        }
         let mut pauses = stop.clone().filter(pause).peekable();
         let is_pause = pauses.peek().is_some();
         let goes_whole = is_pause && pauses.all(|at| removed[at]);

@@ -330,6 +330,16 @@ pub struct Begin {
     pub budget_g: Option<GramsCo2e>,
 }
 
+impl Begin {
+    /// Whether it is a run of this job, or of a task of this array.
+    pub fn is_of(&self, job: JobId) -> bool {
+        let mine = self.slurm.as_ref().map(|mine| mine.id);
+        mine.is_some_and(|mine| {
+            mine.job == job.job && (job.task.is_none() || mine.task == job.task)
+        })
+    }
+}
+
 /// The job of a cluster, on one of its nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlurmJob {

@@ -14,6 +14,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::entry::{Begin, Entry, What};
 use super::{FILE, read};
+use crate::slurm::job::JobId;
 
 /// Letters and digits of an id, without those that are taken for others (`i l o`, `0 1`).
 const LETTERS: &[u8] = b"abcdefghjkmnpqrstuvwxyz";
@@ -285,6 +286,14 @@ pub fn list_runs(state: &Path) -> io::Result<Vec<RunRef>> {
     Ok(runs)
 }
 
+/// The first entry of a run's record; none when it cannot be read.
+pub fn begin_of(state: &Path, id: &str) -> Option<Box<Begin>> {
+    match first_entry(&ledger_path(state, id))?.what {
+        What::Begin(begin) => Some(begin),
+        _ => None,
+    }
+}
+
 /// The ids of all runs, in order; of those whose records cannot be read as well. Reads none of them.
 pub fn recorded_ids(state: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(state.join("runs")).into_iter().flatten();
@@ -339,6 +348,15 @@ pub enum NotFound {
         /// The ids most like it.
         near: Vec<String>,
     },
+    /// No job is called so.
+    #[error("{0}")]
+    NoJob(String),
+    /// No run is known of that job.
+    #[error("no run of the job {job} of Slurm's is recorded")]
+    NotStarted {
+        /// The job.
+        job: JobId,
+    },
     /// Several ids begin so.
     #[error("`{wanted}` may be any of {}", .these.join(", "))]
     Ambiguous {
@@ -349,7 +367,11 @@ pub enum NotFound {
     },
 }
 
-/// The runs that are meant by `wanted` (ids, beginnings of ids that only one has, `latest`) and
+/// What stands before a job of Slurm's where a run may be named.
+pub const JOB: &str = "slurm:";
+
+/// The runs that are meant by `wanted` (ids, beginnings of ids that only one has, `latest`, and all of a
+/// job as `slurm:17` or `slurm:17_3`) and
 /// were started in `since..until`; of no words and no time, the latest. In the order of `runs`,
 /// each once. The latest is one with a readable beginning, where there is any; a time takes in all,
 /// since a sum over it must not leave one out in silence.
@@ -397,10 +419,16 @@ fn choose<'a>(
     let named: Vec<&RunRef> = match wanted {
         [] if is_timed => runs.iter().collect(),
         [] => latest(runs, &counts).into_iter().collect(),
-        words => words
-            .iter()
-            .map(|word| find(runs, word, &counts))
-            .collect::<Result<_, _>>()?,
+        words => {
+            let mut named = Vec::new();
+            for word in words {
+                match word.strip_prefix(JOB) {
+                    Some(job) => named.extend(of_job(runs, job)?),
+                    None => named.push(find(runs, word, &counts)?),
+                }
+            }
+            named
+        }
     };
     let chosen: Vec<&RunRef> = runs
         .iter()
@@ -411,6 +439,17 @@ fn choose<'a>(
         true if is_timed => Err(NotFound::NoneThen),
         true => Err(NotFound::NoRuns),
         false => Ok(chosen),
+    }
+}
+
+/// The runs of a job, of all nodes; of an array those of all tasks.
+fn of_job<'a>(runs: &'a [RunRef], wanted: &str) -> Result<Vec<&'a RunRef>, NotFound> {
+    let job: JobId = wanted.parse().map_err(NotFound::NoJob)?;
+    let is_of = |run: &&RunRef| (run.begin.as_ref()).is_some_and(|begin| begin.is_of(job));
+    let these: Vec<&RunRef> = runs.iter().filter(is_of).collect();
+    match these.is_empty() {
+        true => Err(NotFound::NotStarted { job }),
+        false => Ok(these),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Ledger;
 use super::entry::{Action, Exit, Part, What};
 
@@ -31,6 +33,11 @@ pub enum Standing {
         /// How it ended; none where the kernel did not tell.
         exit: Option<Exit>,
     },
+    /// The job has left its nodes and waits in the cluster's queue for its next start.
+    Requeued {
+        /// When it may start again, as it was asked for; none: when the queue sees fit.
+        begin: Option<Timestamp>,
+    },
     /// The run is over.
     Ended {
         /// How the job ended; none when it never started.
@@ -55,6 +62,9 @@ pub fn of(ledger: &Ledger) -> Standing {
                 why: why.clone(),
             }),
             What::Left { exit, .. } => Some(Standing::Left { exit: *exit }),
+            What::Requeued { begin, .. } => Some(Standing::Requeued { begin: *begin }),
+            // The cluster has started it again, and the job is not yet.
+            What::TakenUp { .. } => Some(Standing::Left { exit: None }),
             What::Confirmed {
                 action: Action::Start,
                 pid,
@@ -68,7 +78,7 @@ pub fn of(ledger: &Ledger) -> Standing {
             } => Some(Standing::Starting {
                 at_s: entry.elapsed_s,
                 has_run: (ledger.entries.iter())
-                    .any(|entry| matches!(entry.what, What::Left { .. })),
+                    .any(|entry| matches!(entry.what, What::Left { .. } | What::Requeued { .. })),
             }),
             _ => None,
         });
@@ -78,6 +88,69 @@ pub fn of(ledger: &Ledger) -> Standing {
         None if ledger.lost > 0 => Standing::Unknown,
         None => Standing::NotStarted,
     }
+}
+
+/// The process that supervises a run, or did last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Supervisor<'a> {
+    /// Where it is.
+    pub host: &'a str,
+    /// The kernel's boot id there.
+    pub boot_id: &'a str,
+    /// Its process.
+    pub pid: i32,
+    /// The start of that in clock ticks since boot.
+    pub start_ticks: u64,
+    /// The node's name in a cluster, where it is in a job of one.
+    pub node: Option<&'a str>,
+    /// Seconds from the start of the run to its own; none where the record does not tell: a job that was
+    /// submitted has waited before it.
+    pub since_s: Option<f64>,
+}
+
+/// Who supervises the run of this record: whoever took it up last, else who began it.
+pub fn supervisor(ledger: &Ledger) -> Option<Supervisor<'_>> {
+    let (_, begin) = ledger.begin()?;
+    let taken_up = ledger
+        .entries
+        .iter()
+        .rev()
+        .find_map(|entry| match &entry.what {
+            What::TakenUp {
+                host,
+                boot_id,
+                pid,
+                start_ticks,
+                node,
+                ..
+            } => Some(Supervisor {
+                host,
+                boot_id,
+                pid: *pid,
+                start_ticks: *start_ticks,
+                node: Some(node),
+                // The wait in the queue is recorded after it, and before the next start.
+                since_s: None,
+            }),
+            _ => None,
+        });
+    Some(taken_up.unwrap_or(Supervisor {
+        host: &begin.host,
+        boot_id: &begin.boot_id,
+        pid: begin.pid,
+        start_ticks: begin.start_ticks,
+        node: begin.slurm.as_ref().map(|job| job.node.as_str()),
+        since_s: begin.slurm.is_none().then_some(0.0),
+    }))
+}
+
+/// How often the cluster has started the job again, as the record tells.
+pub fn restarts(ledger: &Ledger) -> u32 {
+    let told = ledger.entries.iter().filter_map(|entry| match entry.what {
+        What::TakenUp { restarts, .. } => Some(restarts),
+        _ => None,
+    });
+    told.max().unwrap_or(0)
 }
 
 /// How long its job ran.
@@ -141,6 +214,45 @@ mod tests {
         let again = with(&left, all[start].what.clone());
         assert!(matches!(standing(&again), Standing::Started { .. }));
         assert!(matches!(standing(&all), Standing::Ended { .. }));
+    }
+
+    #[test]
+    fn a_run_that_was_requeued_waits_until_another_takes_it_up() {
+        let all = entries();
+        let is_start = |entry: &Entry| matches!(entry.what, What::Confirmed { action, .. } if action == Action::Start);
+        let start = all.iter().position(is_start).unwrap();
+        let begin: Option<Timestamp> = "2026-11-25T05:00:00Z".parse().ok();
+        let requeued = What::Requeued {
+            begin,
+            why: "the plan".to_owned(),
+        };
+        let requeued = with(&all[..=start], requeued);
+        assert_eq!(standing(&requeued), Standing::Requeued { begin });
+        let ledger = Ledger::from_entries(requeued.clone());
+        let first = supervisor(&ledger).unwrap();
+        assert_eq!((first.since_s, first.node), (Some(0.0), None));
+        let taken_up = What::TakenUp {
+            host: "other".to_owned(),
+            boot_id: "b".to_owned(),
+            pid: 7,
+            start_ticks: 9,
+            node: "n2".to_owned(),
+            restarts: 1,
+        };
+        let taken_up = with(&requeued, taken_up);
+        assert_eq!(standing(&taken_up), Standing::Left { exit: None });
+        let ledger = Ledger::from_entries(taken_up.clone());
+        let second = supervisor(&ledger).unwrap();
+        assert_eq!(
+            (second.host, second.pid, second.node),
+            ("other", 7, Some("n2"))
+        );
+        assert_eq!(restarts(&ledger), 1);
+        let action = Action::Start;
+        let intended = standing(&with(&taken_up, What::Intent { action }));
+        assert!(matches!(intended, Standing::Starting { has_run: true, .. }));
+        let again = with(&taken_up, all[start].what.clone());
+        assert!(matches!(standing(&again), Standing::Started { .. }));
     }
 
     #[test]

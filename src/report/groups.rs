@@ -27,6 +27,8 @@ pub enum Grouping {
     Day,
     /// By the grid zone.
     Zone,
+    /// By the job of a cluster: an array is one, with its tasks and all their nodes.
+    Job,
     /// By the value of this label.
     Label(String),
 }

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::groups::Grouping;
+use super::job::{self, Waits};
 use super::shown::{MICRO, MILLI, Shown, apportion, round, shown, steps};
 use super::totals::{Amount, Sum, Sums};
 use super::{Deadline, Embodied, Emissions, Sci, Summary, Unknown, claim};
@@ -48,6 +49,11 @@ struct Run<'a> {
     continues: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     continued_as: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slurm: Option<InJob<'a>>,
+    /// Of the job that it leads, where others follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nodes: Option<Nodes<'a>>,
     duration_s: Shown,
     pauses: u32,
     attempts: u32,
@@ -67,6 +73,75 @@ struct Run<'a> {
     unattributed: Vec<Component<'a>>,
     data_quality: Quality,
     ledger: Verified,
+}
+
+/// What it is in the cluster.
+#[derive(Serialize)]
+struct InJob<'a> {
+    cluster: &'a str,
+    job: u64,
+    task: Option<u32>,
+    node: &'a str,
+    nodes: u32,
+    follows: Option<&'a str>,
+    restarts: u32,
+    queued_s: f64,
+    held_by_plan_s: f64,
+    paused_s: f64,
+}
+
+impl<'a> InJob<'a> {
+    fn of(summary: &'a Summary) -> Option<Self> {
+        let job = summary.begin.slurm.as_ref()?;
+        let waits = Waits::of(&summary.segments);
+        Some(Self {
+            cluster: &job.cluster,
+            job: job.id.job,
+            task: job.id.task,
+            node: &job.node,
+            nodes: job.nodes,
+            follows: job.follows.as_deref(),
+            restarts: summary.restarts,
+            queued_s: round(waits.queued_s, MILLI),
+            held_by_plan_s: round(waits.held_by_plan_s, MILLI),
+            paused_s: round(waits.paused_s, MILLI),
+        })
+    }
+}
+
+/// The nodes of a job: each with its run, and what they come to.
+#[derive(Serialize)]
+struct Nodes<'a> {
+    each: Vec<Node<'a>>,
+    energy_kwh: Shown,
+    emissions: Vec<Amount>,
+    counted_once: Once,
+}
+
+#[derive(Serialize)]
+struct Node<'a> {
+    node: &'a str,
+    run: &'a str,
+    energy_kwh: Shown,
+    emissions: Vec<Amount>,
+}
+
+impl<'a> Nodes<'a> {
+    fn of(summary: &'a Summary) -> Option<Self> {
+        let nodes = job::nodes(summary)?;
+        let each = nodes.each.into_iter().map(|(run, sum)| Node {
+            node: job::node(run),
+            run: &run.begin.run,
+            energy_kwh: sum.net.energy,
+            emissions: sum.net.emissions,
+        });
+        Some(Self {
+            each: each.collect(),
+            counted_once: Once::of(&nodes.together),
+            energy_kwh: nodes.together.net.energy,
+            emissions: nodes.together.net.emissions,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -273,6 +348,8 @@ impl<'a> Run<'a> {
             why: &summary.why,
             continues: begin.continues.as_deref(),
             continued_as: summary.continued_as.as_deref(),
+            slurm: InJob::of(summary),
+            nodes: Nodes::of(summary),
             duration_s: Shown::of(summary.duration_s, MILLI),
             pauses: summary.pauses,
             attempts: summary.attempts,
@@ -460,6 +537,7 @@ impl Groups {
                 Grouping::Run => "run".to_owned(),
                 Grouping::Day => "day".to_owned(),
                 Grouping::Zone => "zone".to_owned(),
+                Grouping::Job => "job".to_owned(),
                 Grouping::Label(key) => format!("label:{key}"),
             },
             time_zone: (by == &Grouping::Day).then(|| words::zone_name(zone, now)),

@@ -9,6 +9,7 @@ pub mod embodied;
 pub mod groups;
 pub mod harmless;
 pub mod html;
+pub mod job;
 pub mod json;
 pub mod markdown;
 pub mod prometheus;
@@ -31,6 +32,7 @@ use crate::ledger::entry::{
     Action, Begin, EnergyKind, Entry, Exit, IntensityKind, IntensityPoint, MeterFact, Part,
     Reading, Segment, What,
 };
+use crate::ledger::standing;
 use crate::units::{GramsCo2e, KilowattHours, Pue};
 
 pub use embodied::{Embodied, Hardware, Sci, Units, Unknown};
@@ -74,6 +76,13 @@ pub struct Summary {
     pub pauses: u32,
     /// Starts of the job.
     pub attempts: u32,
+    /// How often a cluster has started the job again.
+    pub restarts: u32,
+    /// Whether the work was done, so that it may be compared; of a node that follows, by the one that leads.
+    pub outcome: Result<(), NotCompared>,
+    /// The runs of the other nodes of its job, where it leads: whoever asks for the report has looked for
+    /// them. Their numbers are in none of this run's own.
+    pub followers: Vec<Self>,
     /// Energy of the IT equipment.
     pub energy: Parts<KilowattHours>,
     /// The same by component, kind and source, in order of appearance.
@@ -225,6 +234,8 @@ pub struct Ask {
     pub hardware: Option<Hardware>,
     /// What the software carbon intensity is told by.
     pub units: Units,
+    /// How the run ended that this one follows, where it follows one.
+    pub leader: Option<Result<(), NotCompared>>,
 }
 
 impl From<Timestamp> for Ask {
@@ -234,6 +245,7 @@ impl From<Timestamp> for Ask {
             compares_failed: false,
             hardware: None,
             units: Units::default(),
+            leader: None,
         }
     }
 }
@@ -291,6 +303,10 @@ pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
         Some(Exit::Code(0)) => Ok(()),
         Some(_) => Err(NotCompared::Failed),
     };
+    let outcome = match ask.leader {
+        Some(leader) => job::outcome(outcome, leader),
+        None => outcome,
+    };
     let compared = match outcome {
         Err(NotCompared::Failed | NotCompared::Stopped) if ask.compares_failed => Ok(()),
         other => other,
@@ -345,6 +361,9 @@ pub fn summarise(ledger: &Ledger, ask: impl Into<Ask>) -> Option<Summary> {
         set_back_s: set_back(&entries),
         pauses: pauses(&segments),
         attempts,
+        restarts: standing::restarts(ledger),
+        outcome,
+        followers: Vec::new(),
         energy,
         components: components(&segments),
         emissions,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::job::queued_in;
 use super::shown::{Scale, apportion, between};
 use super::{Deadline, Embodied, Emissions, Summary, Unknown};
 use crate::emissions::{Account, INTENSITY_KINDS};
@@ -20,8 +21,8 @@ mod full;
 mod totals;
 
 pub use super::harmless::terminal as harmless;
-pub(super) use full::event;
 pub use full::full;
+pub(super) use full::{event, in_job};
 pub use totals::totals;
 
 /// From which share of estimated or assumed numbers on a headline is an estimate.
@@ -162,11 +163,22 @@ fn spent(summary: &Summary) -> String {
         (Part::Suspended, "host asleep"),
     ];
     let mut spent = Vec::new();
+    let waits = [Part::Held, Part::Paused].map(|part| queued_in(&summary.segments, part));
+    let queued = waits[0] + waits[1];
+    if queued >= 0.5 {
+        spent.push(format!("queued {}", span(queued)));
+    }
     for (part, word) in words {
-        if seconds[part] < 0.5 {
+        // Time in the queue is no wait for clean power, and is told by itself.
+        let others = match part {
+            Part::Held => seconds[part] - waits[0],
+            Part::Paused => seconds[part] - waits[1],
+            _ => seconds[part],
+        };
+        if others < 0.5 {
             continue;
         }
-        let mut one = format!("{word} {}", span(seconds[part]));
+        let mut one = format!("{word} {}", span(others));
         if part == Part::Paused {
             let plural = if summary.pauses == 1 { "" } else { "s" };
             one.push_str(&format!(" in {} pause{plural}", summary.pauses));
@@ -393,8 +405,16 @@ fn compared(
     let is_estimate = is_estimate(summary, emissions) || is_unobserved(&emissions.run_now);
     let head = grams(emissions.run_now.g.total(), is_estimate);
     let seconds = summary.duration_s;
-    if avoided == GramsCo2e::ZERO && seconds[Part::Held] + seconds[Part::Paused] == 0.0 {
-        return (head, "the same: it ran at once".to_owned());
+    let queued = [Part::Held, Part::Paused].map(|part| queued_in(&summary.segments, part));
+    let queued = queued[0] + queued[1];
+    let waited = seconds[Part::Held] + seconds[Part::Paused] - queued;
+    // Times are sums of fractions of a second.
+    if avoided == GramsCo2e::ZERO && waited < 1e-6 {
+        let same = match queued > 0.0 {
+            true => "the same: it ran as soon as it had nodes",
+            false => "the same: it ran at once",
+        };
+        return (head, same.to_owned());
     }
     let size = mass(avoided, is_estimate);
     let mut basis = match emissions.basis.signal {

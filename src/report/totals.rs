@@ -1,13 +1,15 @@
 //! Runs added up, in whole steps of what is shown of each: sums of the runs, less what would be
 //! counted twice, are the totals to the last digit. Emissions are added within one basis only.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
 use super::groups::{self, Grouping};
 use super::once::{self, Doubled};
 use super::shown::{MICRO, MILLI, Shown, shown, steps, told};
-use super::{Emissions, Summary, used};
+use super::{Emissions, Summary, job, used};
 use crate::emissions::{self, Parts};
 use crate::forecast::Basis;
 use crate::ledger::entry::Segment;
@@ -67,6 +69,16 @@ impl Sums {
         let real: Vec<&Summary> = runs.iter().filter(|r| r.begin.replay.is_none()).collect();
         let mut total = Sum::none();
         let mut groups = Vec::new();
+        // Clusters number their jobs each from one.
+        let clusters = real.iter().filter_map(|run| run.begin.slurm.as_ref());
+        let clusters: BTreeSet<&str> = clusters.map(|job| job.cluster.as_str()).collect();
+        let job = |run: &Summary| {
+            let job = run.begin.slurm.as_ref()?;
+            Some(match clusters.len() {
+                0 | 1 => job::name(job),
+                _ => format!("{} ({})", job::name(job), job.cluster),
+            })
+        };
         for (run, doubled) in real.iter().zip(once::doubled(&real)) {
             let sum = Sum::of_run(run, &doubled);
             total.add(&sum);
@@ -74,6 +86,7 @@ impl Sums {
                 None => {}
                 Some(Grouping::Run) => into(&mut groups, Some(run.begin.run.clone()), &sum),
                 Some(Grouping::Zone) => into(&mut groups, Some(run.begin.zone.clone()), &sum),
+                Some(Grouping::Job) => into(&mut groups, job(run), &sum),
                 Some(Grouping::Label(key)) => into(&mut groups, label(run, key), &sum),
                 Some(Grouping::Day) => {
                     for (day, part) in groups::days(run, &doubled, &sum, zone) {
@@ -115,14 +128,14 @@ impl Sum {
         }
     }
 
-    fn of_run(run: &Summary, doubled: &Doubled) -> Self {
+    pub(super) fn of_run(run: &Summary, doubled: &Doubled) -> Self {
         let mut net = Amounts::of(run);
         let once = Amounts::doubled(run, doubled, &net);
         net.less(&once);
         Self { net, once }
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.net.add(&other.net);
         self.once.add(&other.once);
     }

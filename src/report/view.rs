@@ -10,11 +10,11 @@ use serde::Serialize;
 
 use super::csv::labels;
 use super::shown::{MILLI, apportion, between, shown, told};
-use super::totals::{Amount, Amounts};
-use super::{Component, Deadline, Emissions, Summary, text};
+use super::totals::{Amount, Amounts, Sum};
+use super::{Component, Deadline, Emissions, Summary, job, text};
 use crate::forecast::Signal;
 use crate::ledger::entry::{EnergyKind, Method, Part, Share};
-use crate::units::GramsCo2e;
+use crate::units::{GramsCo2e, KilowattHours};
 use crate::words;
 
 mod method;
@@ -353,6 +353,25 @@ fn facts(run: &Summary, full_command: bool, zone: &TimeZone) -> Vec<Fact> {
     }];
     if !begin.labels.is_empty() {
         facts.push(fact("labels", labels(run)));
+    }
+    if let Some(job) = text::in_job(run) {
+        facts.push(fact("job", job));
+    }
+    if let Some(nodes) = job::nodes(run) {
+        let of = |sum: &Sum| {
+            let emitted = sum.net.emissions.first().and_then(Amount::known_words);
+            let grams = emitted.map_or(String::new(), |grams| {
+                format!(", {}", words::mass(GramsCo2e(grams)))
+            });
+            let energy = words::energy(KilowattHours(sum.net.kwh()));
+            format!("{energy}{grams}")
+        };
+        let each = nodes.each.iter();
+        let mut all: Vec<String> = each
+            .map(|(run, sum)| format!("{} ({}) {}", job::node(run), run.begin.run, of(sum)))
+            .collect();
+        all.push(format!("together {}", of(&nodes.together)));
+        facts.push(fact("nodes", all.join("; ")));
     }
     facts.push(fact("zone", begin.zone.as_str()));
     facts.push(fact("policy", begin.policy.as_str()));

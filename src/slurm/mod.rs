@@ -7,14 +7,16 @@
 //! | [`lease`] | what the node that leads tells the others, and who is still there |
 //! | [`room`] | the directory in which they tell each other, looked at by a thread of its own |
 //! | [`record`] | what `catrain slurm submit` has submitted, kept for whoever comes after it |
+//! | [`standing`] | how a job stands, in Slurm's state and ours |
 //! | [`tools`] | `squeue`, `scontrol`, `sbatch`, `scancel`, each waited for no longer than a limit |
 //!
 //! Nothing here schedules: a job gets a begin time, signals, or goes back to the queue, all by its owner's
-//! rights. `job`, `place` and `lease` are pure.
+//! rights. `job`, `place`, `lease` and `standing` are pure.
 
 pub mod job;
 pub mod lease;
 pub mod place;
 pub mod record;
 pub mod room;
+pub mod standing;
 pub mod tools;

@@ -171,6 +171,25 @@ pub fn started(state: &Path, cluster: &str, id: JobId) -> Option<(String, Timest
     is_id(run).then(|| (run.to_owned(), began))
 }
 
+/// Whether a run is known of this job, or of any task of this array.
+pub fn has_run(state: &Path, submitted: &Submitted) -> bool {
+    let id = JobId {
+        job: submitted.job,
+        task: None,
+    };
+    if run_of(state, &submitted.cluster, id).is_some() {
+        return true;
+    }
+    // The names of its tasks begin with its own, and a sign that no number has.
+    let own = path(state, &submitted.cluster, id, "run");
+    let own = own.file_stem().unwrap_or_default().to_string_lossy();
+    let tasks = format!("{own}_");
+    let entries = std::fs::read_dir(state.join("slurm")).into_iter().flatten();
+    let names = (entries.flatten()).filter_map(|entry| entry.file_name().into_string().ok());
+    let mut runs = names.filter(|name| name.starts_with(&tasks) && name.ends_with(".run"));
+    runs.next().is_some()
+}
+
 /// Says which run is a job's.
 ///
 /// # Errors
@@ -261,7 +280,13 @@ mod tests {
         };
         assert_eq!(run_of(here.path(), "c", id), None);
         let began = "2026-11-28T10:00:00Z".parse().unwrap();
+        let mut array = submitted(17);
+        array.cluster = "c".to_owned();
+        assert!(!has_run(here.path(), &array));
         write_run(here.path(), "c", id, "r7k2", began).unwrap();
+        assert!(has_run(here.path(), &array));
+        array.job = 1;
+        assert!(!has_run(here.path(), &array));
         let started = started(here.path(), "c", id);
         assert_eq!(started, Some(("r7k2".to_owned(), began)));
         assert_eq!(run_of(here.path(), "c", id).as_deref(), Some("r7k2"));

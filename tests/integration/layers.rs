@@ -60,6 +60,7 @@ const CORE: &[&str] = &[
     "slurm/job.rs",
     "slurm/lease.rs",
     "slurm/place.rs",
+    "slurm/standing.rs",
 ];
 /// Files of providers and meters: they use what stands beside them and are as pure as the core.
 const PURE_ADAPTERS: &[&str] = &[

@@ -117,7 +117,12 @@ pub(super) fn tell(around: &Around, id: &str, fate: &Fate) -> Option<Finding> {
             format!("the record of {id} is damaged"),
             format!("catrain report {id} --verify"),
         ),
-        // They are over, or only elsewhere somebody can tell.
-        Fate::Ended { .. } | Fate::JobGone | Fate::Elsewhere(_) | Fate::Unknown(_) => return None,
+        // They are over, or only elsewhere somebody can tell, or they are as they should be.
+        Fate::Ended { .. }
+        | Fate::JobGone
+        | Fate::Elsewhere(_)
+        | Fate::OnNode { .. }
+        | Fate::Requeued { .. }
+        | Fate::Unknown(_) => return None,
     })
 }

@@ -7,16 +7,18 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nix::unistd::{SysconfVar, Uid, sysconf};
 use serde_json::{Value, json};
 
 use super::continued::continued_as;
+use super::jobs;
 use crate::clock::utc_now;
 use crate::executor::Process;
 use crate::executor::freezer::Freezer;
 use crate::ledger::entry::{Begin, Exit};
 use crate::ledger::runs::recorded_ids;
-use crate::ledger::standing::{self, Standing};
+use crate::ledger::standing::{self, Standing, Supervisor};
 use crate::ledger::{self, Ledger, ReadError, ledger_path};
 use crate::patience::within;
 use crate::surroundings::{boot_id, host};
@@ -57,6 +59,18 @@ pub(in crate::command) enum Fate {
     JobGone,
     /// Only that host can tell.
     Elsewhere(String),
+    /// Only that node of the cluster can tell; its job, the cluster.
+    OnNode {
+        /// The node's name.
+        node: String,
+        /// The job as people name it.
+        job: String,
+    },
+    /// Its job waits in the cluster's queue, and is the same run when it starts again.
+    Requeued {
+        /// Not before; none: when the queue sees fit.
+        begin: Option<Timestamp>,
+    },
     /// What can be said of it, in words.
     Unknown(&'static str),
     /// Its record was changed.
@@ -86,48 +100,66 @@ fn fate(read: &Result<Ledger, ReadError>, is_being_written: bool) -> Fate {
     if let Standing::Ended { exit, why } = standing {
         return Fate::Ended { exit, why };
     }
-    let Some((_, begin)) = ledger.begin() else {
+    if let Standing::Requeued { begin } = standing {
+        return Fate::Requeued { begin };
+    }
+    let begun = ledger.begin().zip(standing::supervisor(ledger));
+    let Some(((_, begin), last)) = begun else {
         return Fate::Unknown("its record is empty and does not tell how far it came");
     };
-    if begin.host != host() {
-        return Fate::Elsewhere(begin.host.clone());
+    if last.host != host() {
+        return match &begin.slurm {
+            Some(job) => Fate::OnNode {
+                node: last.node.unwrap_or(last.host).to_owned(),
+                job: job.id.to_string(),
+            },
+            None => Fate::Elsewhere(last.host.to_owned()),
+        };
     }
-    let is_this_boot = begin.boot_id == boot_id();
-    let supervisor = Process::read(begin.pid)
-        .filter(|process| is_this_boot && process.id.start_ticks == begin.start_ticks)
+    let is_this_boot = last.boot_id == boot_id();
+    let supervisor = Process::read(last.pid)
+        .filter(|process| is_this_boot && process.id.start_ticks == last.start_ticks)
         .filter(|process| process.state != 'Z');
     if supervisor.is_some() || is_being_written {
         let is_stopped = supervisor.is_some_and(|process| process.is_stopped());
         return Fate::Silent { is_stopped };
     }
-    match standing {
+    let is_in_job = begin.slurm.is_some();
+    let fate = match standing {
         // A start waits for no disk: it may be missing in the record.
         Standing::NotStarted => {
             let last_s = ledger.entries.last().map_or(0.0, |last| last.elapsed_s);
-            match started(begin, last_s) {
+            match started(begin, last, last_s) {
                 Some(pid) if is_this_boot => Fate::JobRuns(pid),
                 _ => Fate::Waiting { has_run: false },
             }
         }
         Standing::Left { .. } => Fate::Waiting { has_run: true },
-        Standing::Starting { at_s, has_run } => match started(begin, at_s) {
+        Standing::Starting { at_s, has_run } => match started(begin, last, at_s) {
             Some(pid) if is_this_boot => Fate::JobRuns(pid),
             _ => Fate::Waiting { has_run },
         },
         Standing::Started {
             pid: Some(pid),
             at_s,
-        } if is_this_boot && is_job(pid, begin, at_s) => Fate::JobRuns(pid),
+        } if is_this_boot && is_job(pid, begin, last, at_s) => Fate::JobRuns(pid),
         Standing::Started { .. } => Fate::JobGone,
-        Standing::Unknown | Standing::Ended { .. } => {
+        Standing::Unknown | Standing::Ended { .. } | Standing::Requeued { .. } => {
             Fate::Unknown("its record does not tell how far it came")
         }
+    };
+    match fate {
+        // Nobody starts it again in a place that the cluster gives to others.
+        Fate::Waiting { .. } if is_in_job => {
+            Fate::Unknown("it waited in a job of Slurm's, which ended with it")
+        }
+        fate => fate,
     }
 }
 
 /// The job's leader, where the supervisor was killed between its start and the record of it: a
 /// process that leads a session, and was started then and there.
-fn started(begin: &Begin, at_s: f64) -> Option<i32> {
+fn started(begin: &Begin, last: Supervisor<'_>, at_s: f64) -> Option<i32> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let mut leaders = pids.filter(|pid| {
@@ -135,7 +167,7 @@ fn started(begin: &Begin, at_s: f64) -> Option<i32> {
             .is_ok_and(|cwd| cwd == Path::new(&begin.directory));
         is_there
             && Process::read(*pid).is_some_and(|process| process.session == *pid)
-            && is_job(*pid, begin, at_s)
+            && is_job(*pid, begin, last, at_s)
             && is_of_program(*pid, &begin.program)
     });
     leaders.next()
@@ -150,7 +182,7 @@ fn is_of_program(pid: i32, program: &str) -> bool {
 }
 
 /// Whether the process of this number is the job's leader: numbers are given anew.
-fn is_job(pid: i32, begin: &Begin, at_s: f64) -> bool {
+fn is_job(pid: i32, begin: &Begin, last: Supervisor<'_>, at_s: f64) -> bool {
     let Some(process) = Process::read(pid).filter(|process| process.state != 'Z') else {
         return false;
     };
@@ -160,9 +192,14 @@ fn is_job(pid: i32, begin: &Begin, at_s: f64) -> bool {
     });
     let is_ours = owner.is_ok_and(|uid| uid == Uid::effective().as_raw());
     let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as f64;
-    let after = (process.id.start_ticks as f64 - begin.start_ticks as f64) / hertz;
-    // A replay's seconds are not the kernel's.
-    let is_then = begin.replay.is_some() || (after - at_s).abs() < TOLERANCE_S;
+    let after = (process.id.start_ticks as f64 - last.start_ticks as f64) / hertz;
+    let is_then = match last.since_s {
+        // A replay's seconds are not the kernel's.
+        _ if begin.replay.is_some() => true,
+        Some(since_s) => (after - (at_s - since_s)).abs() < TOLERANCE_S,
+        // Its seconds count from its submission: what it runs tells instead.
+        None => is_of_program(pid, &begin.program),
+    };
     is_ours && after >= 0.0 && is_then
 }
 
@@ -193,6 +230,11 @@ pub(super) fn words(run: &str, fate: &Fate) -> (String, Option<String>) {
             (what.to_owned(), None)
         }
         Fate::Elsewhere(host) => (format!("does not answer; it was started on {host}"), None),
+        Fate::OnNode { node, job } => (
+            format!("supervised on node {node}, in job {job} of Slurm's"),
+            None,
+        ),
+        Fate::Requeued { .. } => ("waits in Slurm's queue".to_owned(), None),
         Fate::Unknown(what) => (format!("supervisor was killed; {what}"), None),
         Fate::Damaged => (
             "does not answer, and its record is damaged".to_owned(),
@@ -242,9 +284,28 @@ pub(super) fn dead(state: Option<&Path>, run: &str) -> Value {
             freezer.sweep();
         }
     }
+    let until = match fate {
+        Fate::Requeued { begin } => begin.map(|begin| begin.to_string()),
+        _ => None,
+    };
+    let in_job = begin.and_then(|begin| begin.slurm.as_ref()).map(|job| {
+        let last = ledger.as_ref().and_then(standing::supervisor);
+        let mut facts = jobs::facts(job);
+        if let Some(node) = last.and_then(|last| last.node) {
+            facts["node"] = node.into();
+        }
+        facts["restarts"] = ledger.as_ref().map(standing::restarts).into();
+        // Of what it waits for it knows no more than what was asked for.
+        facts["is_planned"] = until.is_some().into();
+        facts
+    });
     json!({
         "id": run,
         "pid": job,
+        "until": until,
+        "slurm": in_job,
+        "may_be_elsewhere": matches!(fate, Fate::OnNode { .. }),
+        "is_requeued": matches!(fate, Fate::Requeued { .. }),
         "name": begin.map(|begin| begin.name.clone()),
         "state": words,
         "exit": exit,
@@ -390,6 +451,48 @@ mod tests {
         let elsewhere = V2.lines().next().unwrap().to_owned() + "\n";
         assert!(told_of(Some(&elsewhere)).starts_with("does not answer; it was started on "));
         assert_eq!(told_of(Some(&lines(usize::MAX))), "ended with 0");
+    }
+
+    /// The same in a job of Slurm's, with more lines behind.
+    fn in_job(count: usize, host: &str, more: &[&str]) -> String {
+        let text = lines(count);
+        let (first, rest) = text.split_once('\n').unwrap();
+        let mut begin: Value = serde_json::from_str(first).unwrap();
+        begin["slurm"] = json!({ "cluster": "c", "job": 17, "task": 3, "node": "n1", "nodes": 2 });
+        begin["host"] = host.into();
+        let mut text = format!("{begin}\n{rest}");
+        for (nth, what) in more.iter().enumerate() {
+            let seq = count + nth;
+            text.push_str(&format!(
+                "{{\"seq\":{seq},\"at\":\"2026-11-25T09:00:00Z\",\"elapsed_s\":60000.0,{what}}}\n"
+            ));
+        }
+        text
+    }
+
+    const REQUEUED: &str = r#""entry":"requeued","begin":"2026-11-25T05:00:00Z","why":"the plan""#;
+
+    fn taken_up(host: &str) -> String {
+        format!(
+            r#""entry":"taken_up","host":"{host}","boot_id":"gone","pid":1,"start_ticks":1,"node":"n2","restarts":1"#
+        )
+    }
+
+    #[test]
+    fn a_run_that_waits_in_the_queue_was_not_killed_and_another_host_may_have_it_since() {
+        let requeued = in_job(20, &host(), &[REQUEUED]);
+        assert_eq!(told_of(Some(&requeued)), "waits in Slurm's queue");
+        let elsewhere = in_job(20, &host(), &[REQUEUED, &taken_up("far")]);
+        assert_eq!(
+            told_of(Some(&elsewhere)),
+            "supervised on node n2, in job 17_3 of Slurm's"
+        );
+        // Who began it is of no account once another has taken it up.
+        let here = in_job(20, "far", &[REQUEUED, &taken_up(&host())]);
+        assert_eq!(
+            told_of(Some(&here)),
+            "supervisor was killed; it waited in a job of Slurm's, which ended with it"
+        );
     }
 
     #[test]

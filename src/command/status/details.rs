@@ -4,11 +4,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::table::{instant, is_held_by_hand, progress, span, state_words};
+use super::table::{instant, is_held_by_hand, job, progress, span, state_words};
+use crate::ledger::runs::JOB;
 use crate::plan::Act;
 use crate::report::text::harmless;
 use crate::units::GramsCo2e;
 use crate::words::{mass, time};
+
+/// Changes of a begin time that are shown, the last ones.
+const MOVES: usize = 5;
 
 /// Some lines of one run.
 pub(super) fn details(run: &Value, now: Timestamp, zone: &TimeZone) -> String {
@@ -62,6 +66,10 @@ pub(super) fn details(run: &Value, now: Timestamp, zone: &TimeZone) -> String {
     );
     let saves = run["saves_g"].as_f64();
     add("saved", saves.map(|grams| mass(GramsCo2e(grams))));
+    let slurm = in_job(run, here, zone);
+    for (label, text) in slurm {
+        add(label, Some(text));
+    }
     add("job", run["pid"].as_i64().map(|pid| format!("pid {pid}")));
     let ended = instant(&run["ended_at"]).map(|at| time(at, now, zone));
     add("ended", ended);
@@ -72,13 +80,84 @@ pub(super) fn details(run: &Value, now: Timestamp, zone: &TimeZone) -> String {
     );
     add("continues", run["continues"].as_str().map(harmless));
     add("warning", run["ledger_trouble"].as_str().map(harmless));
-    if run["ok"] != json!(true) {
+    let is_run = !run["id"].as_str().unwrap_or("").starts_with(JOB);
+    if run["ok"] != json!(true) && is_run {
         add(
             "more",
             run["id"].as_str().map(|id| format!("catrain report {id}")),
         );
     }
     lines.join("\n") + "\n"
+}
+
+/// What there is to tell of a run's job, or of a job without a run.
+fn in_job(run: &Value, now: Timestamp, zone: &TimeZone) -> Vec<(&'static str, String)> {
+    let slurm = &run["slurm"];
+    let Some(id) = job(run) else {
+        return Vec::new();
+    };
+    let text = |key: &str| slurm[key].as_str().map(harmless);
+    let at = |key: &str| instant(&slurm[key]).map(|at| time(at, now, zone));
+    let mut lines = Vec::new();
+    let mut words = id;
+    words.push_str(&text("cluster").map_or(String::new(), |cluster| format!(" on {cluster}")));
+    if let Some(node) = text("node").filter(|node| !node.is_empty()) {
+        words.push_str(&format!(", node {node}"));
+    }
+    if let Some(leader) = text("follows") {
+        words.push_str(&format!(", follows {leader}"));
+    }
+    match slurm["restarts"].as_u64() {
+        Some(1) => words.push_str(", 1 restart"),
+        Some(count) if count > 1 => words.push_str(&format!(", {count} restarts")),
+        _ => {}
+    }
+    if let Some(state) = text("state") {
+        let reason = text("reason").map_or(String::new(), |reason| format!(" ({reason})"));
+        let nodes = text("node_list").filter(|nodes| !nodes.is_empty());
+        let nodes = nodes.map_or(String::new(), |nodes| format!(" on {nodes}"));
+        words.push_str(&format!("; {state}{reason}{nodes}"));
+    }
+    lines.push(("slurm", words));
+    if let Some(submitted) = at("submitted_at") {
+        lines.push(("submitted", submitted));
+    }
+    if let Some(begin) = at("begin") {
+        let mut words = format!("start {begin}");
+        if let Some(latest) = at("latest") {
+            words.push_str(&format!(", at the latest {latest}"));
+        }
+        let intensity = |key: &str| slurm[key].as_f64();
+        let both = (intensity("planned_g_per_kwh")).zip(intensity("now_g_per_kwh"));
+        if let Some((planned, at_once)) = both {
+            words.push_str(&format!("; {planned:.0} g/kWh instead of {at_once:.0}"));
+        }
+        if let Some(pausing) = text("pause_with") {
+            words.push_str(&format!("; paused with {pausing}"));
+        }
+        lines.push(("planned", words));
+    }
+    let moves = slurm["moves"].as_array().map_or(&[][..], Vec::as_slice);
+    for one in &moves[moves.len().saturating_sub(MOVES)..] {
+        let at = |key: &str| instant(&one[key]).map_or("?".to_owned(), |at| time(at, now, zone));
+        let why = harmless(one["why"].as_str().unwrap_or(""));
+        let words = format!("{}: {} → {}: {why}", at("at"), at("from"), at("to"));
+        lines.push(("moved", words));
+    }
+    let waits = [
+        ("queued_s", "queued"),
+        ("held_by_plan_s", "held by the plan"),
+        ("paused_s", "paused"),
+    ];
+    let waits: Vec<String> = (waits.iter())
+        .filter_map(|(key, what)| Some((slurm[*key].as_f64()?, what)))
+        .filter(|(seconds, _)| *seconds >= 0.5)
+        .map(|(seconds, what)| format!("{what} {}", span(seconds)))
+        .collect();
+    if !waits.is_empty() {
+        lines.push(("waited", waits.join(", ")));
+    }
+    lines
 }
 
 fn plan_words(run: &Value, now: Timestamp, zone: &TimeZone) -> Option<String> {

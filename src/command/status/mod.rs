@@ -8,6 +8,7 @@ pub(super) mod continued;
 pub(super) mod dead;
 mod describe;
 mod details;
+mod jobs;
 mod table;
 mod watch;
 
@@ -23,10 +24,13 @@ use serde_json::{Value, json};
 use crate::cli::StatusArgs;
 use crate::control::{self, Word};
 use crate::error::{Failure, Kind};
-use crate::ledger::runs::is_id;
+use crate::ledger::runs::{JOB, is_id};
 use crate::ledger::{ledger_path, list_runs, select_any};
+use crate::report::text::harmless;
+use crate::slurm::job::JobId;
 use crate::words::Look;
 pub(super) use describe::describe;
+use jobs::Queue;
 
 /// `catrain status [RUN] [--json] [--watch]`.
 ///
@@ -42,22 +46,73 @@ pub fn status(
     if args.watch {
         return watch::watch(args, look, out, now, zone);
     }
-    let runs = runs(args)?;
-    super::print(out, &look.text(&page(args, &runs, now(), zone)))
+    let seen = seen(args, &mut Queue::default(), now())?;
+    if !args.json
+        && let Some(trouble) = &seen.trouble
+    {
+        super::settle::tell(&format!("warning: {trouble}"));
+    }
+    super::print(out, &look.text(&page(args, &seen, now(), zone)))
 }
 
-/// The runs that were asked for.
-fn runs(args: &StatusArgs) -> Result<Vec<Value>, Failure> {
-    match &args.run {
-        Some(wanted) => Ok(vec![find(wanted)?]),
-        None => Ok(all()),
+/// What there is to show.
+struct Seen {
+    runs: Vec<Value>,
+    /// Why nothing is known of what Slurm says, where it was asked.
+    trouble: Option<String>,
+}
+
+impl Seen {
+    fn document(&self) -> Value {
+        let mut document = json!({ "schema": "catrain.status/1", "runs": self.runs });
+        if let Some(trouble) = &self.trouble {
+            document["slurm_trouble"] = trouble.as_str().into();
+        }
+        document
     }
 }
 
-fn page(args: &StatusArgs, runs: &[Value], now: Timestamp, zone: &TimeZone) -> String {
+/// The runs that were asked for.
+fn seen(args: &StatusArgs, queue: &mut Queue, now: Timestamp) -> Result<Seen, Failure> {
+    let state = crate::dirs::state();
+    let runs = match (&args.run, &state) {
+        (Some(wanted), Some(state)) => match wanted.strip_prefix(JOB) {
+            Some(job) => of_job(job, state, queue, now)?,
+            None => vec![jobs::whole(find(wanted)?, state, queue, now)],
+        },
+        (Some(wanted), None) => vec![find(wanted)?],
+        (None, Some(state)) => jobs::with_jobs(all(), state, queue, now),
+        (None, None) => all(),
+    };
+    let trouble = queue.trouble();
+    Ok(Seen { runs, trouble })
+}
+
+/// All of a job, or of the tasks of an array.
+fn of_job(
+    wanted: &str,
+    state: &Path,
+    queue: &mut Queue,
+    now: Timestamp,
+) -> Result<Vec<Value>, Failure> {
+    let job: JobId = wanted
+        .parse()
+        .map_err(|why: String| Failure::usage(harmless(&why)))?;
+    let run = |id: &str| find(id).unwrap_or_else(|_| dead::dead(Some(state), id));
+    let runs = jobs::of_job(job, state, queue, now, run);
+    match runs.is_empty() {
+        true => Err(Failure::usage(format!(
+            "no job {job} of Slurm's was submitted by `catrain` from here"
+        ))
+        .hint("`catrain status` lists those that were; `squeue --me` lists all")),
+        false => Ok(runs),
+    }
+}
+
+fn page(args: &StatusArgs, seen: &Seen, now: Timestamp, zone: &TimeZone) -> String {
+    let runs = seen.runs.as_slice();
     if args.json {
-        let document = json!({ "schema": "catrain.status/1", "runs": runs });
-        format!("{document:#}\n")
+        format!("{:#}\n", seen.document())
     } else if args.run.is_some() {
         (runs.iter())
             .map(|run| details::details(run, now, zone))

@@ -27,9 +27,17 @@ pub(super) fn table(runs: &[Value], now: Timestamp, zone: &TimeZone) -> String {
     if runs.is_empty() {
         return "no run is live; `catrain report` tells of those that have ended\n".to_owned();
     }
-    let mut rows = vec![HEADINGS.map(str::to_owned)];
-    rows.extend(runs.iter().map(|run| row(run, now, zone)));
-    let widths: Vec<usize> = (0..HEADINGS.len())
+    let mut rows = vec![Vec::from(HEADINGS.map(str::to_owned))];
+    let shown: Vec<&Value> = runs.iter().filter(|run| !is_folded(run, runs)).collect();
+    rows.extend(shown.iter().map(|run| Vec::from(row(run, now, zone))));
+    // Only those who use a cluster have a column for it.
+    if shown.iter().any(|run| !run["slurm"].is_null()) {
+        rows[0].insert(2, "JOB".to_owned());
+        for (row, run) in rows[1..].iter_mut().zip(&shown) {
+            row.insert(2, job(run).unwrap_or_else(|| "-".to_owned()));
+        }
+    }
+    let widths: Vec<usize> = (0..rows[0].len())
         .map(|column| {
             let cells = rows.iter().map(|row| row[column].chars().count());
             cells.max().unwrap_or(0)
@@ -47,6 +55,34 @@ pub(super) fn table(runs: &[Value], now: Timestamp, zone: &TimeZone) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Whether a run stands in the row of the node of its job that leads: it has nothing to tell by itself.
+fn is_folded(run: &Value, runs: &[Value]) -> bool {
+    let leader = run["slurm"]["follows"].as_str();
+    let leads = |other: &&Value| leader.is_some() && other["id"].as_str() == leader;
+    let Some(leader) = runs.iter().find(leads) else {
+        return false;
+    };
+    run["ok"] == true || run["may_be_elsewhere"] == true || run["state"] == leader["state"]
+}
+
+/// `17_3, 2 nodes`, `17, 40 tasks`.
+pub(super) fn job(run: &Value) -> Option<String> {
+    let slurm = &run["slurm"];
+    let mut words = slurm["job"].as_u64()?.to_string();
+    if let Some(task) = slurm["task"].as_u64() {
+        words.push_str(&format!("_{task}"));
+    }
+    let tasks = slurm["tasks"].as_array().map_or(0, Vec::len);
+    if tasks > 1 {
+        words.push_str(&format!(", {tasks} tasks"));
+    }
+    match slurm["nodes"].as_u64() {
+        Some(nodes) if nodes > 1 => words.push_str(&format!(", {nodes} nodes")),
+        _ => {}
+    }
+    Some(words)
 }
 
 fn row(run: &Value, now: Timestamp, zone: &TimeZone) -> [String; 9] {
@@ -79,6 +115,19 @@ pub(super) fn state_words(run: &Value, now: Timestamp, zone: &TimeZone) -> Strin
         ("held" | "paused", _) if is_held_by_hand(run) => format!("{state} by hand"),
         ("held" | "paused", Some(until)) => format!("{state} until {until} (plan)"),
         ("held" | "paused", None) => format!("{state} ({})", holds_of(run).join(", ")),
+        ("queued" | "requeued" | "waits in Slurm's queue", until) => {
+            let by = match run["slurm"]["is_planned"] == true {
+                true => " (plan)",
+                false => "",
+            };
+            let reason = run["slurm"]["reason"].as_str();
+            match (until, reason) {
+                (Some(until), _) => format!("{state} until {until}{by}"),
+                (None, Some(reason)) => format!("{state}: {}", harmless(reason)),
+                (None, None) => state.to_owned(),
+            }
+        }
+        ("submitted", Some(until)) => format!("submitted, to start at {until}"),
         ("saving", _) => "saving before a pause".to_owned(),
         ("released", _) if is_held_by_hand(run) => "left, held by hand".to_owned(),
         ("released", Some(until)) => format!("left, starts again at {until}"),
@@ -184,6 +233,23 @@ mod tests {
             ),
             (json!({ "state": "running", "until": until }), "running"),
             (
+                json!({ "state": "queued", "until": until, "slurm": { "is_planned": true } }),
+                "queued until 18:30 (plan)",
+            ),
+            (
+                json!({ "state": "queued", "slurm": { "reason": "Resources" } }),
+                "queued: Resources",
+            ),
+            (
+                json!({ "state": "requeued", "until": until, "slurm": { "is_planned": false } }),
+                "requeued until 18:30",
+            ),
+            (json!({ "state": "held by you" }), "held by you"),
+            (
+                json!({ "state": "submitted", "until": until }),
+                "submitted, to start at 18:30",
+            ),
+            (
                 json!({ "state": "gone", "next": "catrain continue r7k2" }),
                 "gone: catrain continue r7k2",
             ),
@@ -211,6 +277,32 @@ mod tests {
         r7k2  finetune  paused until 18:00 (plan)  12 m     61 % 3.1k/h  20:10       Wed 09:00  431  264 g
         m3q9  eval      running                    2 h 5 m  -            -           -          -    -
         ");
+    }
+
+    #[test]
+    fn a_job_has_a_column_and_its_nodes_one_row() {
+        let slurm = |node: &str, follows: Option<&str>| json!({ "job": 17, "task": 3, "node": node, "nodes": 2, "follows": follows });
+        let run = |id: &str, slurm: Value| json!({ "id": id, "name": "a", "state": "running", "ok": true, "slurm": slurm });
+        let mut runs = vec![
+            run("r7k2", slurm("n1", None)),
+            run("m3q9", slurm("n2", Some("r7k2"))),
+            json!({
+                "id": "slurm:18", "name": "b", "state": "queued", "ok": false,
+                "slurm": { "job": 18, "tasks": [0, 1, 2], "nodes": 1, "reason": "Resources" },
+            }),
+            json!({ "id": "q2w3", "name": "c", "state": "running" }),
+        ];
+        let now = "2026-11-24T17:00:00Z".parse().unwrap();
+        insta::assert_snapshot!(table(&runs, now, &TimeZone::UTC), @r"
+        RUN       NAME  JOB            STATE              SINCE  PROGRESS  DONE ABOUT  DUE  NOW  SAVED
+        r7k2      a     17_3, 2 nodes  running            -      -         -           -    -    -
+        slurm:18  b     18, 3 tasks    queued: Resources  -      -         -           -    -    -
+        q2w3      c     -              running            -      -         -           -    -    -
+        ");
+        // A node of it with a trouble of its own is not folded away.
+        runs[1]["ok"] = false.into();
+        runs[1]["state"] = "supervisor was killed".into();
+        assert!(table(&runs, now, &TimeZone::UTC).contains("m3q9"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::os::fd::AsFd;
 
 use crate::cli::StatusArgs;
@@ -30,6 +30,9 @@ const PASSING: [&str; 6] = [
     "saves_g",
 ];
 
+/// The same of its job.
+const WAITS: [&str; 3] = ["queued_s", "held_by_plan_s", "paused_s"];
+
 pub(super) fn watch(
     args: &StatusArgs,
     look: Look,
@@ -40,19 +43,23 @@ pub(super) fn watch(
     let interrupt = interrupts().map_err(|error| Failure::new(Kind::Failed, error))?;
     let mut place = io::stdout().is_terminal().then(Place::default);
     let mut last: Option<String> = None;
+    let mut queue = super::Queue::default();
     loop {
-        let runs = super::runs(args)?;
+        let seen = super::seen(args, &mut queue, now())?;
         let text = match args.json {
-            true => format!(
-                "{}\n",
-                json!({ "schema": "catrain.status/1", "runs": runs })
-            ),
-            false => look.text(&super::page(args, &runs, now(), zone)),
+            true => format!("{}\n", seen.document()),
+            false => {
+                let mut page = super::page(args, &seen, now(), zone);
+                if let Some(trouble) = &seen.trouble {
+                    page.push_str(&format!("note: {trouble}\n"));
+                }
+                look.text(&page)
+            }
         };
         let written = match &mut place {
             Some(place) if !args.json => place.draw(&text, out),
             _ => {
-                let essence = essence(&runs);
+                let essence = essence(&seen.runs);
                 let is_new = last.as_ref() != Some(&essence);
                 last = Some(essence);
                 match is_new {
@@ -96,6 +103,11 @@ fn essence(runs: &[Value]) -> String {
         if let Some(run) = run.as_object_mut() {
             for passing in PASSING {
                 run.remove(passing);
+            }
+            if let Some(slurm) = run.get_mut("slurm").and_then(Value::as_object_mut) {
+                WAITS
+                    .iter()
+                    .for_each(|passing| drop(slurm.remove(*passing)));
             }
         }
         if let Some(percent) = run["progress_percent"].as_f64() {
@@ -153,6 +165,8 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -11,6 +11,7 @@ use crate::emissions::PARTS;
 use crate::ledger::entry::{Action, Entry, Exit, Part, Share, What};
 use crate::plan::Act;
 use crate::report::Summary;
+use crate::report::job::Waits;
 use crate::report::shown::{Scale, times};
 use crate::words::{self, Look};
 
@@ -51,6 +52,9 @@ pub fn full(
             look.width,
         ));
     }
+    if let Some(job) = in_job(summary) {
+        text.push_str(&hang(&format!("  job        {job}"), 13, look.width));
+    }
     if full_command {
         let command = harmless(&begin.command.join(" "));
         text.push_str(&hang(&format!("  command    {command}"), 13, look.width));
@@ -59,9 +63,44 @@ pub fn full(
     text.push_str(&figures(summary, look, now, zone));
     text.push_str(&parts(summary, look));
     text.push_str(&components(summary, look));
+    text.push_str(&super::totals::nodes(summary, look));
     text.push_str(&remarks(summary, look));
     text.push_str(&events(summary, look, zone));
     look.text(&text)
+}
+
+/// `17_3 on cluster, n1 of 2 nodes, 2 restarts; queued 12 m, held by the plan 4 h, paused 1 h`.
+pub(in crate::report) fn in_job(summary: &Summary) -> Option<String> {
+    let job = summary.begin.slurm.as_ref()?;
+    let plural = |count: u32| if count == 1 { "" } else { "s" };
+    let mut words = format!("{} on {}", job.id, harmless(&job.cluster));
+    let node = harmless(super::super::job::node(summary));
+    words.push_str(&match job.nodes {
+        0 | 1 => format!(", node {node}"),
+        nodes => format!(", node {node} of {nodes}"),
+    });
+    if let Some(leader) = &job.follows {
+        words.push_str(&format!(", follows {}", harmless(leader)));
+    }
+    if summary.restarts > 0 {
+        let count = summary.restarts;
+        words.push_str(&format!(", {count} restart{}", plural(count)));
+    }
+    let waits = Waits::of(&summary.segments);
+    let times = [
+        ("queued", waits.queued_s),
+        ("held by the plan", waits.held_by_plan_s),
+        ("paused", waits.paused_s),
+    ];
+    let times = times.into_iter().filter(|(_, seconds)| *seconds >= 0.5);
+    let times: Vec<String> = times
+        .map(|(what, seconds)| format!("{what} {}", super::span(seconds)))
+        .collect();
+    if !times.is_empty() {
+        words.push_str("; ");
+        words.push_str(&times.join(", "));
+    }
+    Some(words)
 }
 
 /// Time, energy and emissions (of the run's own basis) by what they were spent on.

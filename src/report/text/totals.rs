@@ -7,6 +7,7 @@ use super::{Paint, harmless, push};
 use crate::forecast::Basis;
 use crate::report::Summary;
 use crate::report::groups::Grouping;
+use crate::report::job;
 use crate::report::shown::{Scale, times};
 use crate::report::totals::{Amounts, Sums};
 use crate::words::{self, Look};
@@ -39,7 +40,7 @@ pub fn totals(
     let mut lines: Vec<Line<'_>> = Vec::new();
     for (name, sum) in &sums.groups {
         lines.push(Line {
-            name: name.as_deref().map_or("(none)".to_owned(), harmless),
+            name: name.as_deref().map_or(nameless(by).to_owned(), harmless),
             amounts: &sum.net,
             sign: 1.0,
         });
@@ -58,9 +59,10 @@ pub fn totals(
         Some(Grouping::Run) => "run".to_owned(),
         Some(Grouping::Day) => format!("day, {}", words::zone_name(zone, now)),
         Some(Grouping::Zone) => "zone".to_owned(),
+        Some(Grouping::Job) => "job".to_owned(),
         Some(Grouping::Label(key)) => harmless(key),
     };
-    let mut text = table(&head, &lines, net, look);
+    let mut text = table(&head, "total", &lines, net, look);
     if by.is_some() && is_doubled {
         let energy = words::energy(shown_kwh(once));
         text.push_str(&super::hang(
@@ -78,11 +80,48 @@ pub fn totals(
     look.text(&text)
 }
 
+/// Runs that are of no group.
+fn nameless(by: Option<&Grouping>) -> &'static str {
+    match by {
+        Some(Grouping::Job) => "(no job)",
+        _ => "(none)",
+    }
+}
+
+/// The table of the nodes of the job that a run leads; nothing where it has no followers.
+pub(super) fn nodes(run: &Summary, look: Look) -> String {
+    let Some(nodes) = job::nodes(run) else {
+        return String::new();
+    };
+    let once = &nodes.together.once;
+    let lines: Vec<Line<'_>> = (nodes.each.iter())
+        .map(|(run, sum)| Line {
+            name: format!("{} {}", harmless(job::node(run)), harmless(&run.begin.run)),
+            amounts: &sum.net,
+            sign: 1.0,
+        })
+        .collect();
+    let mut text = String::from("\n");
+    text.push_str(&table(
+        "node",
+        "together",
+        &lines,
+        &nodes.together.net,
+        look,
+    ));
+    if once.energy.steps.total() > 0 {
+        let energy = words::energy(shown_kwh(once));
+        let line = format!("  counted once: {energy} that two nodes had of one device");
+        text.push_str(&super::hang(&line, 4, look.width));
+    }
+    text
+}
+
 fn shown_kwh(amounts: &Amounts) -> crate::units::KilowattHours {
     crate::units::KilowattHours(amounts.kwh())
 }
 
-fn table(head: &str, lines: &[Line<'_>], total: &Amounts, look: Look) -> String {
+fn table(head: &str, all: &str, lines: &[Line<'_>], total: &Amounts, look: Look) -> String {
     let seconds: Vec<f64> = lines
         .iter()
         .map(|line| line.amounts.duration.total())
@@ -128,13 +167,7 @@ fn table(head: &str, lines: &[Line<'_>], total: &Amounts, look: Look) -> String 
         };
         row(&line.name, time, &energy[nth], nth, None);
     }
-    row(
-        "total",
-        &all_time,
-        &all_energy,
-        lines.len(),
-        Some(Paint::Bold),
-    );
+    row(all, &all_time, &all_energy, lines.len(), Some(Paint::Bold));
     let head = format!(
         "  {:<NAME$}{:>11}{:>12}{:>12}{:>12}\n",
         shortened(head),

@@ -39,7 +39,7 @@ pub(super) const METHOD: [[&str; 3]; 6] = [
     [
         "Run-now",
         "G₀ = G of the same segments without the stops for carbon, each as much earlier as was taken out before it",
-        "Holds and pauses that the carbon plan alone caused are taken out with their saving and restoring; stops by an operator or the terminal stay. Same basis, boundary and kinds.",
+        "Holds and pauses that the carbon plan alone caused are taken out with their saving and restoring; stops by an operator or the terminal stay. On a cluster this is a start at the submission, which would have been queued for as long as the run was after its planned begin; a wait in the queue for which the plan itself gave the nodes back is taken out with that pause. Same basis, boundary and kinds.",
     ],
     [
         "Avoided",
