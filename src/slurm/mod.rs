@@ -7,14 +7,20 @@
 //! | [`lease`] | what the node that leads tells the others, and who is still there |
 //! | [`room`] | the directory in which they tell each other, looked at by a thread of its own |
 //! | [`record`] | what `catrain slurm submit` has submitted, kept for whoever comes after it |
+//! | [`sbatch`] | what was typed for `sbatch`, and what a script asks of it |
+//! | [`script`] | a script with a supervisor of its own |
+//! | [`timing`] | when a job in the queue is to begin |
 //! | [`tools`] | `squeue`, `scontrol`, `sbatch`, `scancel`, each waited for no longer than a limit |
 //!
 //! Nothing here schedules: a job gets a begin time, signals, or goes back to the queue, all by its owner's
-//! rights. `job`, `place` and `lease` are pure.
+//! rights. `job`, `lease`, `place`, `sbatch`, `script` and `timing` are pure.
 
 pub mod job;
 pub mod lease;
 pub mod place;
 pub mod record;
 pub mod room;
+pub mod sbatch;
+pub mod script;
+pub mod timing;
 pub mod tools;

@@ -60,6 +60,9 @@ const CORE: &[&str] = &[
     "slurm/job.rs",
     "slurm/lease.rs",
     "slurm/place.rs",
+    "slurm/sbatch.rs",
+    "slurm/script.rs",
+    "slurm/timing.rs",
 ];
 /// Files of providers and meters: they use what stands beside them and are as pure as the core.
 const PURE_ADAPTERS: &[&str] = &[
