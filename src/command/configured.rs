@@ -2,11 +2,12 @@
 //! are read by the same definition and what was typed counts.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use crate::cli::{self, Cli, RunOptions};
+use crate::cli::{self, Cli, RunArgs, RunOptions};
 use crate::config::table;
 use crate::config::{Config, Layer, Read, Set, Value, Values};
 use crate::error::Failure;
@@ -46,6 +47,34 @@ impl Configured {
             read,
             typed,
         })
+    }
+
+    /// The same for what is to be started in another directory.
+    ///
+    /// # Errors
+    /// As [`Configured::load`].
+    pub(super) fn load_in(
+        directory: &Path,
+        typed: Vec<OsString>,
+        profile: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let (config, read) = super::sources::load_in(directory, profile)?;
+        Ok(Self {
+            config,
+            read,
+            typed,
+        })
+    }
+
+    /// The run that was typed, with what is set.
+    ///
+    /// # Errors
+    /// As [`Configured::cli`], or no run was typed.
+    pub(super) fn run(&self) -> Result<RunArgs, Failure> {
+        match parse(&self.typed, &self.config.values)?.command {
+            cli::Command::Run(args) => Ok(*args),
+            _ => Err(Failure::usage("no run was typed")),
+        }
     }
 
     /// The command line as it counts: what was typed, as it was read, and what is set.

@@ -3,6 +3,7 @@
 //! | file | one idea |
 //! |---|---|
 //! | [`job`] | a job in Slurm's words: ids, states, times, and how its commands write them |
+//! | [`pending`] | what may be done to a submitted job that waits |
 //! | [`place`] | where in a job this process is |
 //! | [`lease`] | what the node that leads tells the others, and who is still there |
 //! | [`room`] | the directory in which they tell each other, looked at by a thread of its own |
@@ -13,10 +14,7 @@
 //! | [`tools`] | `squeue`, `scontrol`, `sbatch`, `scancel`, each waited for no longer than a limit |
 //!
 //! Nothing here schedules: a job gets a begin time, signals, or goes back to the queue, all by its owner's
-//! rights. `job`, `lease`, `place`, `sbatch`, `script` and `timing` are pure.
-
-pub mod job;
-pub mod lease;
+//! rights. `job`, `lease`, `pending`, `place`, `sbatch`, `script` and `timing` are pure.
 pub mod place;
 pub mod record;
 pub mod room;

@@ -211,10 +211,10 @@ fn path(state: &Path, cluster: &str, id: JobId, what: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(super) fn submitted(job: u64) -> Submitted {
+    pub(crate) fn submitted(job: u64) -> Submitted {
         let at: Timestamp = "2026-11-28T10:00:00Z".parse().unwrap();
         Submitted {
             format: FORMAT.to_owned(),

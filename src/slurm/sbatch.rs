@@ -6,7 +6,6 @@
 //! variables (`SBATCH_…`), and these outrank the script (sbatch(1), "INPUT ENVIRONMENT VARIABLES").
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
@@ -176,7 +175,7 @@ pub struct Typed {
     /// What they set, in order.
     pub set: Vec<Set>,
     /// The command of `--wrap`.
-    pub wrap: Option<OsString>,
+    pub wrap: Option<Vec<u8>>,
     /// The script; none: it comes from standard input, or from `--wrap`.
     pub script: Option<OsString>,
     /// The script's arguments.
@@ -192,7 +191,7 @@ pub fn read(words: &[OsString]) -> Result<Typed, String> {
     let mut typed = Typed::default();
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
-        let bytes = word.as_bytes();
+        let bytes = word.as_encoded_bytes();
         if bytes == b"--" {
             typed.script = rest.next().cloned();
             break;
@@ -214,7 +213,7 @@ pub fn read(words: &[OsString]) -> Result<Typed, String> {
             }
             if set.name == "wrap" {
                 wrap = Some(match kept.get(1) {
-                    Some(value) => value.clone(),
+                    Some(value) => value.as_encoded_bytes().to_vec(),
                     None => behind_equals(word),
                 });
             }
@@ -306,11 +305,11 @@ fn named(name: &str) -> Result<Option<&'static Known>, String> {
 }
 
 /// The value of `--name=value` as it was typed, also where it is no text.
-fn behind_equals(word: &OsStr) -> OsString {
-    let bytes = word.as_bytes();
+fn behind_equals(word: &OsStr) -> Vec<u8> {
+    let bytes = word.as_encoded_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=');
     let value = at.map_or(&[][..], |at| &bytes[at + 1..]);
-    OsStr::from_bytes(value).to_owned()
+    value.to_vec()
 }
 
 /// Which lines of a script are `#SBATCH` lines that count: those before the first that is neither a comment
@@ -717,11 +716,11 @@ mod tests {
     fn what_is_ours_to_give_is_not_passed_on() {
         let typed = read(&words("--parsable -N1 --wrap 'python t.py' ")).unwrap();
         assert_eq!(typed.words, words("-N1"));
-        assert_eq!(typed.wrap, Some("python t.py".into()));
+        assert_eq!(typed.wrap, Some(b"python t.py".to_vec()));
         let typed = read(&words("--wrap='a=b c' -t 5")).unwrap();
         assert_eq!(
             (typed.wrap, typed.words),
-            (Some("a=b c".into()), words("-t 5"))
+            (Some(b"a=b c".to_vec()), words("-t 5"))
         );
     }
 

@@ -8,7 +8,6 @@
 //! reach it once. Where the supervisor does not run on the node, the job runs without it and says so.
 
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 use super::place::SUPERVISES;
 use super::sbatch::is_leading;
@@ -62,9 +61,9 @@ pub struct Supervisor {
 }
 
 /// The script that `sbatch --wrap` makes of a command.
-pub fn wrapped(command: &OsStr) -> Vec<u8> {
+pub fn wrapped(command: &[u8]) -> Vec<u8> {
     let mut script = b"#!/bin/sh\n# This script was created by sbatch --wrap.\n\n".to_vec();
-    script.extend_from_slice(command.as_bytes());
+    script.extend_from_slice(command);
     script.push(b'\n');
     script
 }
@@ -343,7 +342,7 @@ echo hi
 
     #[test]
     fn a_command_is_wrapped_as_sbatch_wraps_it() {
-        let script = wrapped(OsStr::new("python t.py"));
+        let script = wrapped(b"python t.py");
         let expected = "#!/bin/sh\n# This script was created by sbatch --wrap.\n\npython t.py\n";
         assert_eq!(script, expected.as_bytes());
     }

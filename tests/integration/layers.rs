@@ -59,6 +59,7 @@ const CORE: &[&str] = &[
     "simulate",
     "slurm/job.rs",
     "slurm/lease.rs",
+    "slurm/pending.rs",
     "slurm/place.rs",
     "slurm/sbatch.rs",
     "slurm/script.rs",

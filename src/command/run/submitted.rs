@@ -35,6 +35,7 @@ pub(in crate::command) struct Outset {
     /// Whether nothing was given that lets it wait.
     pub(in crate::command) is_earned: bool,
     sources: Sources,
+    is_offline: bool,
 }
 
 /// What the run inside the job is asked for, and whom it asks. `args` has what was typed and is set.
@@ -62,7 +63,19 @@ pub(in crate::command) fn outset(
         notices,
         is_earned: planned.earned,
         sources,
+        is_offline: args.offline,
     })
+}
+
+/// What is known once the sources were asked.
+#[derive(Debug, Default)]
+pub(in crate::command) struct Asked {
+    /// The intensity ahead; none: nothing is known.
+    pub(in crate::command) outlook: Option<Outlook>,
+    /// What to say of it.
+    pub(in crate::command) lines: Vec<String>,
+    /// Which sources failed, and why.
+    pub(in crate::command) trouble: Option<String>,
 }
 
 impl Outset {
@@ -76,16 +89,14 @@ impl Outset {
     ///
     /// # Errors
     /// There is no runtime to ask by.
-    pub(in crate::command) fn ask(
-        &self,
-        now: Timestamp,
-    ) -> Result<(Option<Outlook>, Vec<String>), Failure> {
+    pub(in crate::command) fn ask(&self, now: Timestamp) -> Result<Asked, Failure> {
         let Some(zone) = &self.zone else {
-            return Ok((None, Vec::new()));
+            return Ok(Asked::default());
         };
         let Sources { chain, names, .. } = &self.sources;
         let asked = block_on(chain.gather(names, zone, now));
         let mut gathered = asked.map_err(|error| Failure::new(Kind::Failed, error))??;
+        let trouble = gathered.trouble.as_ref().map(ToString::to_string);
         let mut lines = Vec::new();
         for word in Telling::default().words(&gathered, chain.caller().changes()) {
             lines.push(match word {
@@ -97,7 +108,20 @@ impl Outset {
             chain.learn(&of, &mut gathered.knowledge, now);
         }
         let knowledge: Arc<Knowledge> = learned(gathered.knowledge, now);
-        Ok((ahead(now, &knowledge, HORIZON_HOURS), lines))
+        Ok(Asked {
+            outlook: ahead(now, &knowledge, HORIZON_HOURS),
+            lines,
+            trouble,
+        })
+    }
+
+    /// Whom it asks and for what, as a key: whoever asks the same need not ask again.
+    pub(in crate::command) fn asks(&self) -> String {
+        let Sources { chain, names, .. } = &self.sources;
+        let zone = self.zone.as_deref().unwrap_or(UNKNOWN_ZONE);
+        let names = chain.in_force(names, zone);
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        format!("{zone} {} {}", self.is_offline, names.join(","))
     }
 }
 

@@ -3,16 +3,21 @@
 mod submit;
 mod watch;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use jiff::Timestamp;
 
 use super::configured::Configured;
-use crate::cli::{SlurmAction, SlurmArgs, SubmitArgs};
-use crate::error::Failure;
+use crate::cli::{RunOptions, SlurmAction, SlurmArgs, SubmitArgs};
+use crate::error::{Failure, Kind};
 use crate::executor::Inherited;
 use crate::report::text::harmless;
 use crate::slurm::tools::{Installed, ToolError};
+use crate::source::Name;
 use crate::words::Look;
-use std::process::ExitCode;
 
 /// `catrain slurm submit|watch`.
 ///
@@ -20,7 +25,7 @@ use std::process::ExitCode;
 /// What the subcommand could not do.
 pub fn slurm(
     args: SlurmArgs,
-    typed: Vec<std::ffi::OsString>,
+    typed: Vec<OsString>,
     profile: Option<&str>,
     inherited: &Inherited,
     look: Look,
@@ -66,7 +71,7 @@ fn not_asked(error: ToolError, hint: &str) -> Failure {
         ToolError::Missing(_) => "log in where Slurm's commands are",
         _ => "is slurmctld up? `scontrol ping` tells",
     };
-    Failure::new(crate::error::Kind::Failed, error).hint(format!("{what}; {hint}"))
+    Failure::new(Kind::Failed, error).hint(format!("{what}; {hint}"))
 }
 
 /// A value of `scontrol show config`.
@@ -74,4 +79,19 @@ fn configured_value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = text.lines().filter_map(|line| line.split_once('='));
     let found = lines.find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?;
     Some(found.1.trim())
+}
+
+/// Whole seconds, as Slurm counts.
+fn whole(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// Files of intensities mean what they will mean to the job, which runs in this directory.
+fn anchored(options: &mut RunOptions, directory: &Path) {
+    let named = options.source.iter_mut().chain(&mut options.account_with);
+    for name in named {
+        if let Name::File(path) = name {
+            *path = directory.join(&*path);
+        }
+    }
 }

@@ -7,7 +7,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{Talk, configured_value, not_asked};
+use super::{Talk, anchored, configured_value, not_asked, whole};
 use crate::cli::{RunArgs, SubmitArgs};
 use crate::clock::utc_now;
 use crate::command::configured::Configured;
@@ -74,8 +73,9 @@ pub(super) fn submit(
     notices.extend(fits(&plan, how.with, &cluster, submitted::grace(&run))?);
 
     let now = whole(utc_now());
-    let (outlook, told) = plan.ask(now)?;
-    notices.extend(told);
+    let asked = plan.ask(now)?;
+    notices.extend(asked.lines);
+    let outlook = asked.outlook;
     let not_before = job.not_before(now)?;
     let draw = fastrand::f64();
     let mut settings = plan.settings.clone();
@@ -103,7 +103,8 @@ pub(super) fn submit(
     let supervisor = supervisor(options.clone(), with)?;
     let text = script::supervised(&job.script, &supervisor)
         .map_err(|why| Failure::usage(why).hint(why.hint()))?;
-    let words = job.command(how.asks_requeue, begin_in(timing.begin, whole(utc_now())));
+    let handed = whole(utc_now());
+    let words = job.command(how.asks_requeue, begin_in(timing.begin, handed));
     let page = Page {
         job: &job,
         plan: &plan,
@@ -132,7 +133,7 @@ pub(super) fn submit(
         name: run.name.clone().unwrap_or_else(|| job.name.clone()),
         script: job.shown(),
         directory: job.directory.clone(),
-        submitted_at: now,
+        submitted_at: handed,
         options: options.clone(),
         zone: plan.zone.clone().unwrap_or_else(|| "unknown".to_owned()),
         duration_s: settings
@@ -344,6 +345,7 @@ impl Job {
     /// The run inside the job.
     fn run(&self, args: &SubmitArgs) -> RunArgs {
         let mut options = args.options.clone();
+        anchored(&mut options, &self.directory);
         options.submitted = true;
         options.name.get_or_insert_with(|| self.name.clone());
         let script = self
@@ -363,7 +365,7 @@ impl Job {
     fn shown(&self) -> String {
         match (&self.typed.script, &self.typed.wrap) {
             (Some(script), _) => script.to_string_lossy().into_owned(),
-            (None, Some(command)) => format!("--wrap {}", command.to_string_lossy()),
+            (None, Some(command)) => format!("--wrap {}", String::from_utf8_lossy(command)),
             (None, None) => "-".to_owned(),
         }
     }
@@ -437,7 +439,7 @@ fn script_of(typed: &Typed, here: &Path) -> Result<(Vec<u8>, String), Failure> {
         (Some(command), None) => Ok((script::wrapped(command), "wrap".to_owned())),
         (None, Some(script)) => {
             let path = found(script, here);
-            let text = dirs_read(&path).map_err(|error| {
+            let text = read_whole(&path).map_err(|error| {
                 let what = format!("cannot read the script {}: {error}", path.display());
                 Failure::usage(what).hint("nothing was submitted")
             })?;
@@ -459,7 +461,7 @@ fn script_of(typed: &Typed, here: &Path) -> Result<(Vec<u8>, String), Failure> {
     }
 }
 
-fn dirs_read(path: &Path) -> io::Result<Vec<u8>> {
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     let file = std::fs::File::open(path)?;
     file.take(LARGEST).read_to_end(&mut text)?;
@@ -469,7 +471,7 @@ fn dirs_read(path: &Path) -> io::Result<Vec<u8>> {
 /// Where `sbatch` finds a script: here, else on the PATH.
 fn found(script: &OsStr, here: &Path) -> PathBuf {
     let direct = here.join(script);
-    if direct.is_file() || script.as_bytes().contains(&b'/') {
+    if direct.is_file() || script.as_encoded_bytes().contains(&b'/') {
         return direct;
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
@@ -689,11 +691,6 @@ fn dry(words: &[String], text: &[u8]) -> String {
     }
     let last = if text.ends_with('\n') { "" } else { "\n" };
     format!("{} <<'{end}'\n{text}{last}{end}\n", script::line(words))
-}
-
-/// Whole seconds, as Slurm counts.
-fn whole(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// The mean over the planned running time, and over that of starting now; none: the length is unknown.
