@@ -15,6 +15,10 @@
 //!
 //! Nothing here schedules: a job gets a begin time, signals, or goes back to the queue, all by its owner's
 //! rights. `job`, `lease`, `pending`, `place`, `sbatch`, `script` and `timing` are pure.
+
+pub mod job;
+pub mod lease;
+pub mod pending;
 pub mod place;
 pub mod record;
 pub mod room;

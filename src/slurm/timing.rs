@@ -363,6 +363,7 @@ mod tests {
             retry: Retry::default(),
             looks_at_devices: false,
             is_attached: false,
+            follows: false,
             poll: 5 * MINUTE,
             replan: 5 * MINUTE,
         }

@@ -268,8 +268,11 @@ fn refuse(args: &SubmitArgs) -> Result<(), Failure> {
             "a job in a queue lives in the present; `catrain run --replay` tries settings out",
         ),
         (
-            options.detached.is_some() || options.continues.is_some() || options.submitted,
-            "--detached, --continues and --submitted",
+            options.detached.is_some()
+                || options.continues.is_some()
+                || options.submitted
+                || options.keeper,
+            "--detached, --continues, --submitted and --keeper",
             "catrain gives them itself",
         ),
     ];
