@@ -186,6 +186,8 @@ pub enum Command {
     /// Changes nothing, shows no secret, and ends within about five seconds whatever hangs. The watchdog
     /// is started for a moment, and the sources of the zone are asked once, unless --offline is given.
     Doctor(DoctorArgs),
+    /// Give whole jobs on a Slurm cluster their begin time
+    Slurm(SlurmArgs),
     /// Print the completion script of a shell
     Completions {
         /// The shell
@@ -563,6 +565,75 @@ pub struct RunOptions {
     /// Started by the supervisor of a batch script, on each other node of its job.
     #[arg(long, hide = true)]
     pub keeper: bool,
+}
+
+/// `catrain slurm`.
+#[derive(Debug, Args)]
+pub struct SlurmArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: SlurmAction,
+}
+
+/// What `catrain slurm` does.
+#[derive(Debug, Subcommand)]
+pub enum SlurmAction {
+    /// Submit a job that begins when the grid is clean enough
+    ///
+    /// The job is planned as `catrain run` plans a start, and given to sbatch with that begin time, so that
+    /// nothing of catrain has to live while it waits. Once it has started its script runs under `catrain run`
+    /// with the options given here. The job's number goes to standard output, all else to standard error.
+    Submit(Box<SubmitArgs>),
+    /// Move the begin times of submitted jobs as forecasts change
+    ///
+    /// Jobs that wait for their begin time are planned anew: never later than the latest start that keeps what
+    /// was promised. What you hold, or have given another begin time yourself, is left alone. One of these is
+    /// enough, also from cron with --once; without any, jobs begin as they were planned when submitted.
+    Watch(WatchArgs),
+}
+
+/// `catrain slurm submit`.
+#[derive(Clone, Debug, Args)]
+#[command(after_long_help = "Examples:
+  catrain slurm submit -z DE -d 6h --deadline 'tomorrow 09:00' -- -p gpu train.sh
+  catrain slurm submit -d 8h --max-delay 10h --pause-with requeue -- --array=0-9 train.sh --epochs 5
+  catrain slurm submit -d 2h --dry-run -- --wrap 'python train.py'
+      shows what would be submitted
+
+The options of sbatch, its variables (SBATCH_TIMELIMIT, …) and the #SBATCH lines of the script count as for
+sbatch. A begin time given there is kept: the job begins then or later.")]
+pub struct SubmitArgs {
+    /// Those of `catrain run`, which the job has inside
+    #[command(flatten)]
+    pub options: RunOptions,
+
+    /// One JSON document, `catrain.slurm_submit/1`, in place of the job's number
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Submit nothing: print the command and the script
+    #[arg(long, help_heading = "Output")]
+    pub dry_run: bool,
+
+    /// Options of sbatch, the script and its arguments; without a script it is read from standard input
+    #[arg(last = true, value_name = "SBATCH", value_hint = ValueHint::CommandWithArguments)]
+    pub sbatch: Vec<OsString>,
+}
+
+/// `catrain slurm watch`.
+#[derive(Clone, Debug, Args)]
+pub struct WatchArgs {
+    /// Look once, and end
+    #[arg(long)]
+    pub once: bool,
+
+    /// How often to look
+    #[arg(long, value_name = "DUR", default_value = "15m", value_parser = parse::positive_duration, conflicts_with = "once")]
+    pub every: Duration,
+
+    /// One JSON document a look, `catrain.slurm_watch/1`
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `catrain attach`.

@@ -25,6 +25,12 @@ pub fn within<T: Send + 'static>(
     })
 }
 
+/// Waits so long, or until a signal ends this process.
+pub fn rest(time: Duration) {
+    let (_keep, never) = channel::<()>();
+    let _ = never.recv_timeout(time);
+}
+
 /// What another program printed, and how it ended.
 #[derive(Clone, Debug)]
 pub struct Output {

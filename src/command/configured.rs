@@ -2,11 +2,12 @@
 //! are read by the same definition and what was typed counts.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory, FromArgMatches};
 
-use crate::cli::{self, Cli, RunOptions};
+use crate::cli::{self, Cli, RunArgs, RunOptions};
 use crate::config::table;
 use crate::config::{Config, Layer, Read, Set, Value, Values};
 use crate::error::Failure;
@@ -48,6 +49,34 @@ impl Configured {
         })
     }
 
+    /// The same for what is to be started in another directory.
+    ///
+    /// # Errors
+    /// As [`Configured::load`].
+    pub(super) fn load_in(
+        directory: &Path,
+        typed: Vec<OsString>,
+        profile: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let (config, read) = super::sources::load_in(directory, profile)?;
+        Ok(Self {
+            config,
+            read,
+            typed,
+        })
+    }
+
+    /// The run that was typed, with what is set.
+    ///
+    /// # Errors
+    /// As [`Configured::cli`], or no run was typed.
+    pub(super) fn run(&self) -> Result<RunArgs, Failure> {
+        match parse(&self.typed, &self.config.values)?.command {
+            cli::Command::Run(args) => Ok(*args),
+            _ => Err(Failure::usage("no run was typed")),
+        }
+    }
+
     /// The command line as it counts: what was typed, as it was read, and what is set.
     ///
     /// # Errors
@@ -69,8 +98,48 @@ impl Configured {
         match parse(&self.typed, &config.values)?.command {
             cli::Command::Run(args) => Ok(args.options),
             cli::Command::Attach(args) => Ok(args.options),
+            cli::Command::Slurm(args) => match args.action {
+                cli::SlurmAction::Submit(args) => Ok(args.options),
+                cli::SlurmAction::Watch(_) => Err(Failure::usage("no run was typed")),
+            },
             _ => Err(Failure::usage("neither run nor attach was typed")),
         }
+    }
+}
+
+impl Configured {
+    /// The arguments of the program without its name.
+    pub(super) fn words(&self) -> &[OsString] {
+        self.typed.get(1..).unwrap_or_default()
+    }
+
+    /// The options that stand before the subcommand, but for colours, which are for whoever looks on.
+    pub(super) fn globals(&self) -> Vec<String> {
+        let mut globals = Vec::new();
+        let mut words = self.words().iter().map(|word| word.to_string_lossy());
+        while let Some(word) = words.next().filter(|word| word.starts_with('-')) {
+            let value = GLOBAL
+                .contains(&word.as_ref())
+                .then(|| words.next())
+                .flatten();
+            if !word.starts_with("--color") {
+                globals.push(word.into_owned());
+                globals.extend(value.map(|value| value.into_owned()));
+            }
+        }
+        globals
+    }
+
+    /// Whether an option of the subcommand, or of the subcommand of that, was typed on the command line.
+    pub(super) fn is_typed(&self, id: &str) -> bool {
+        let Ok(matches) = Cli::command().try_get_matches_from(&self.typed) else {
+            return false;
+        };
+        let mut at = &matches;
+        while let Some((_, below)) = at.subcommand() {
+            at = below;
+        }
+        at.try_contains_id(id).is_ok() && at.value_source(id) == Some(ValueSource::CommandLine)
     }
 }
 
@@ -81,10 +150,18 @@ fn parse(argv: &[OsString], values: &Values) -> Result<Cli, Failure> {
     let matches = (command.clone().try_get_matches_from(argv))
         .map_err(|error| Failure::usage(in_a_line(&error)))?;
     let flags = match matches.subcommand() {
-        Some((name @ ("run" | "attach"), typed)) => flags(name, &command, typed, values),
+        Some((name @ ("run" | "attach"), typed)) => flags(&[name], &command, typed, values),
+        Some(("slurm", typed)) => match typed.subcommand() {
+            Some(("submit", typed)) => flags(&["slurm", "submit"], &command, typed, values),
+            _ => Vec::new(),
+        },
         _ => Vec::new(),
     };
-    let words = in_front(argv, flags.iter().map(|(flag, _)| flag.clone()));
+    let depth = match matches.subcommand_name() {
+        Some("slurm") => 2,
+        _ => 1,
+    };
+    let words = in_front(argv, depth, flags.iter().map(|(flag, _)| flag.clone()));
     let read = command
         .try_get_matches_from(words)
         .and_then(|matches| Cli::from_arg_matches(&matches));
@@ -99,13 +176,22 @@ fn parse(argv: &[OsString], values: &Values) -> Result<Cli, Failure> {
 
 /// Flags for what is set and not typed, each with its place.
 fn flags(
-    name: &str,
+    names: &[&str],
     command: &Command,
     typed: &ArgMatches,
     values: &Values,
 ) -> Vec<(OsString, String)> {
-    let Some(command) = command.find_subcommand(name) else {
-        return Vec::new();
+    let mut command = command;
+    for name in names {
+        let Some(found) = command.find_subcommand(name) else {
+            return Vec::new();
+        };
+        command = found;
+    }
+    let is_moot_for = |long: &str, value: &Value| match names {
+        ["attach"] => is_for_a_start(long, value),
+        ["slurm", ..] => is_for_a_terminal(long),
+        _ => false,
     };
     let is_typed = |id: &str| {
         let source = typed
@@ -127,7 +213,7 @@ fn flags(
             *flag == long && !is_typed(other) && set_of(other, values).is_none()
         });
         if ELSEWHERE.contains(&long)
-            || (name == "attach" && is_for_a_start(long, &set.value))
+            || is_moot_for(long, &set.value)
             || is_moot
             || is_typed(arg.get_id().as_str())
             || goes_against(arg, command, &is_typed)
@@ -175,6 +261,11 @@ fn is_for_a_start(flag: &str, value: &Value) -> bool {
     }
 }
 
+/// Whether a flag is only for a run that somebody looks at, or for a day that is over: no job in a queue has it.
+fn is_for_a_terminal(flag: &str) -> bool {
+    matches!(flag, "tty" | "detach" | "replay" | "speed")
+}
+
 /// What is set of a flag: in `[run]`, or by a layer as late in `[policy]`.
 fn set_of<'a>(flag: &str, values: &'a Values) -> Option<&'a Set> {
     let run = values.get(&format!("run.{flag}"));
@@ -191,17 +282,25 @@ fn set_of<'a>(flag: &str, values: &'a Values) -> Option<&'a Set> {
     }
 }
 
-/// The words with flags right behind the subcommand.
-fn in_front(argv: &[OsString], flags: impl Iterator<Item = OsString>) -> Vec<OsString> {
+/// The words with flags right behind the subcommand, or the subcommand of that.
+fn in_front(
+    argv: &[OsString],
+    depth: usize,
+    flags: impl Iterator<Item = OsString>,
+) -> Vec<OsString> {
     let mut place = 1;
-    while let Some(word) = argv.get(place) {
-        match word.to_str() {
-            Some(word) if GLOBAL.contains(&word) => place += 2,
-            Some(word) if word.starts_with('-') => place += 1,
-            _ => break,
+    let mut behind = place;
+    for _ in 0..depth {
+        while let Some(word) = argv.get(place) {
+            match word.to_str() {
+                Some(word) if GLOBAL.contains(&word) => place += 2,
+                Some(word) if word.starts_with('-') => place += 1,
+                _ => break,
+            }
         }
+        place = (place + 1).min(argv.len());
+        behind = place;
     }
-    let behind = (place + 1).min(argv.len());
     let mut words = argv[..behind].to_vec();
     words.extend(flags);
     words.extend_from_slice(&argv[behind..]);
@@ -257,6 +356,16 @@ mod tests {
         let options = read(config, "catrain --profile run attach 4711").unwrap();
         assert_eq!(options.grace.unwrap().as_secs(), 7);
         assert_eq!(options.retries, 0, "what runs already is not tried again");
+    }
+
+    #[test]
+    fn what_is_set_counts_for_a_job_that_is_submitted_but_for_what_needs_a_terminal() {
+        let config = "[run]\ngrace = '7s'\ntty = true\nreplay = 'DE@2021-11-09T16:00'\n";
+        let typed = "catrain --color never slurm --color never submit -d 6h -- -t 5 run.sh";
+        let options = read(config, typed).unwrap();
+        assert_eq!(options.grace.unwrap().as_secs(), 7);
+        assert!(!options.tty && options.replay.is_none());
+        assert_eq!(options.duration.unwrap().as_secs(), 6 * 3600);
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod resume_run;
 pub mod run;
 mod settle;
 pub mod simulate;
+pub mod slurm;
 pub mod sources;
 pub mod status;
 pub mod tell;
@@ -132,6 +133,10 @@ fn carry_out(cli: Cli, typed: Vec<OsString>, inherited: &Inherited) -> Result<Ex
             alerts::run(&args, &settled.config, look, out, &zone())?;
         }
         Command::Doctor(args) => return doctor::doctor(&args, profile, look, out),
+        Command::Slurm(args) => {
+            let look = look_of(cli.color, &io::stderr());
+            return slurm::slurm(args, typed, profile, inherited, look, out);
+        }
         Command::Completions { shell } => {
             print(out, &String::from_utf8_lossy(&man::completions(shell)))?;
         }

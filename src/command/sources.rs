@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::archive::Archive;
@@ -32,8 +32,18 @@ pub struct Settled {
 /// # Errors
 /// Everything that is wrong with them.
 pub(super) fn load(profile: Option<&str>) -> Result<(Config, config::Read), Failure> {
-    let directory = std::env::current_dir().unwrap_or_default();
-    let loaded = config::load(&directory, profile, |name| std::env::var_os(name));
+    load_in(&std::env::current_dir().unwrap_or_default(), profile)
+}
+
+/// The same for what is started in another directory.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn load_in(
+    directory: &Path,
+    profile: Option<&str>,
+) -> Result<(Config, config::Read), Failure> {
+    let loaded = config::load(directory, profile, |name| std::env::var_os(name));
     loaded.map_err(|problems| {
         let what = match problems.0.len() {
             1 => "one problem".to_owned(),

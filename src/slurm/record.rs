@@ -72,6 +72,32 @@ pub struct Submitted {
     /// How its begin time was changed since, oldest first.
     #[serde(default)]
     pub moves: Vec<Move>,
+    /// What `catrain slurm watch` goes by, and has seen.
+    #[serde(default)]
+    pub watch: Watched,
+}
+
+/// What `catrain slurm watch` goes by, and has seen.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    /// The profile of the configuration that it was submitted with.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// The user's own begin time: not before this.
+    #[serde(default)]
+    pub not_before: Option<Timestamp>,
+    /// What it waits longer than others by, of what the plan does not mind: from 0 to 1.
+    #[serde(default)]
+    pub draw: f64,
+    /// The arguments of the script, by which the length of the job was learned.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// Its begin time is another's since then: it is left alone.
+    #[serde(default)]
+    pub left_alone_since: Option<Timestamp>,
+    /// Suspended by `watch` since then, and not resumed.
+    #[serde(default)]
+    pub suspended_since: Option<Timestamp>,
 }
 
 /// A begin time that was changed.
@@ -218,10 +244,10 @@ fn path(state: &Path, cluster: &str, id: JobId, what: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(super) fn submitted(job: u64) -> Submitted {
+    pub(crate) fn submitted(job: u64) -> Submitted {
         let at: Timestamp = "2026-11-28T10:00:00Z".parse().unwrap();
         Submitted {
             format: FORMAT.to_owned(),
@@ -243,6 +269,7 @@ mod tests {
             now_g_per_kwh: None,
             pause_with: "stop".to_owned(),
             moves: Vec::new(),
+            watch: Watched::default(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Slurm's own commands, each waited for no longer than a limit. What they answer is data: it is read by
 //! [`super::job`].
 
-use std::process::Command;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,6 +20,23 @@ pub trait Tools {
     /// # Errors
     /// It is not there, or does not end within the limit; what it answers itself is no error here.
     fn run(&self, program: &str, arguments: &[&str], input: &[u8]) -> Result<Output, ToolError>;
+
+    /// The same for as long as it takes, each line told as it is printed; what it complains about goes to
+    /// where ours goes.
+    ///
+    /// # Errors
+    /// As [`Tools::run`].
+    fn follow(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        input: &[u8],
+        told: &mut dyn FnMut(&str),
+    ) -> Result<ExitStatus, ToolError> {
+        let output = self.run(program, arguments, input)?;
+        output.stdout.lines().for_each(told);
+        Ok(output.status)
+    }
 }
 
 /// Why Slurm was not asked, or did not do what it was asked for.
@@ -52,14 +70,52 @@ impl Default for Installed {
 }
 
 impl Tools for Installed {
+    fn follow(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        input: &[u8],
+        told: &mut dyn FnMut(&str),
+    ) -> Result<ExitStatus, ToolError> {
+        let not_run = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => ToolError::Missing(program.to_owned()),
+            _ => ToolError::NotRun(program.to_owned(), error.to_string()),
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(not_run)?;
+        let (stdin, input) = (child.stdin.take(), input.to_vec());
+        // It may print before it has read all.
+        let feeding = std::thread::spawn(move || {
+            drop(stdin.map(|mut stdin| stdin.write_all(&input)));
+        });
+        for line in child
+            .stdout
+            .take()
+            .into_iter()
+            .flat_map(|it| BufReader::new(it).lines())
+        {
+            told(&line.map_err(not_run)?);
+        }
+        drop(feeding.join());
+        child.wait().map_err(not_run)
+    }
+
     fn run(&self, program: &str, arguments: &[&str], input: &[u8]) -> Result<Output, ToolError> {
         let mut command = Command::new(program);
-        command.args(arguments).env("SLURM_TIME_FORMAT", "%s");
+        command.args(arguments);
+        // What sbatch is given the job has as well.
+        if program != "sbatch" {
+            command.env("SLURM_TIME_FORMAT", "%s");
+        }
         let name = || program.to_owned();
         patience::output(command, input.to_vec(), self.patience).map_err(|error| {
             match error.kind() {
-                std::io::ErrorKind::NotFound => ToolError::Missing(name()),
-                std::io::ErrorKind::TimedOut => ToolError::Silent(name(), self.patience.as_secs()),
+                io::ErrorKind::NotFound => ToolError::Missing(name()),
+                io::ErrorKind::TimedOut => ToolError::Silent(name(), self.patience.as_secs()),
                 _ => ToolError::NotRun(name(), error.to_string()),
             }
         })
@@ -176,5 +232,14 @@ mod tests {
         assert!(matches!(silent, Err(ToolError::Silent(..))));
         let echoed = tools.run("cat", &[], b"a script").unwrap();
         assert_eq!(echoed.stdout, "a script");
+        let mut lines = Vec::new();
+        let script = ["-c", "cat; exit 3"];
+        let ended = tools.follow("sh", &script, b"a\nb", &mut |line| {
+            lines.push(line.to_owned())
+        });
+        assert_eq!(
+            (ended.unwrap().code(), lines),
+            (Some(3), vec!["a".to_owned(), "b".to_owned()])
+        );
     }
 }

@@ -147,6 +147,20 @@ impl PauseWith {
             Self::Auto => "auto",
         }
     }
+
+    /// The one that is typed so.
+    pub fn of(word: &str) -> Option<Self> {
+        let all = [
+            Self::Stop,
+            Self::Freeze,
+            Self::Checkpoint,
+            Self::Restart,
+            Self::Requeue,
+            Self::Suspend,
+            Self::Auto,
+        ];
+        all.into_iter().find(|with| with.as_str() == word)
+    }
 }
 
 /// What follows when nothing proves in time that the job has saved.

@@ -59,8 +59,12 @@ const CORE: &[&str] = &[
     "simulate",
     "slurm/job.rs",
     "slurm/lease.rs",
+    "slurm/pending.rs",
     "slurm/place.rs",
+    "slurm/sbatch.rs",
+    "slurm/script.rs",
     "slurm/standing.rs",
+    "slurm/timing.rs",
 ];
 /// Files of providers and meters: they use what stands beside them and are as pure as the core.
 const PURE_ADAPTERS: &[&str] = &[

@@ -37,6 +37,7 @@ mod serve;
 mod signals;
 mod simulate;
 mod slurm_status;
+mod slurm_submit;
 mod sources;
 mod supervisor;
 mod support;

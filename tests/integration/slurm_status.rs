@@ -214,7 +214,8 @@ fn one_question_tells_of_all_jobs_that_wait_run_or_are_gone() {
         job: 21,
         task: None,
     };
-    write_run(&cluster.state(), "c1", id, "q2w3").unwrap();
+    let began = "2026-11-28T10:00:00Z".parse().unwrap();
+    write_run(&cluster.state(), "c1", id, "q2w3", began).unwrap();
     let shown = cluster.said(&["status"]);
     let row = |id: &str| {
         let starts = |line: &&str| line.split_whitespace().next() == Some(id);

@@ -266,7 +266,7 @@ fn spread(wait: Duration) -> Duration {
 
 /// Works out the lessons here, so that the deciding thread finds them ready. They look back half a
 /// year at most: under a tenth of a second with an issue a day, about one with an issue an hour.
-fn learned(mut knowledge: Knowledge, now: Timestamp) -> Arc<Knowledge> {
+pub(super) fn learned(mut knowledge: Knowledge, now: Timestamp) -> Arc<Knowledge> {
     // A bug in it would show again where the machine is ready for it; here it would cost the
     // knowledge.
     let learning = std::panic::AssertUnwindSafe(|| ahead(now, &knowledge, 1));

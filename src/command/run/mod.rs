@@ -19,6 +19,7 @@ mod reload;
 mod service;
 mod serving;
 mod settings;
+pub(in crate::command) mod submitted;
 pub(in crate::command) mod tasks;
 mod typed;
 

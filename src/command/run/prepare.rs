@@ -1,6 +1,7 @@
 //! What a run needs to know before it begins: the zone, the day to replay, the past and the
 //! surroundings.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,12 +49,24 @@ pub(super) struct Prepared {
 }
 
 pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failure> {
-    let wall = utc_now();
-    let state = crate::dirs::state();
     let directory = match &args.attach {
         Some(attach) => attach.directory.clone(),
         None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
     };
+    let mut prepared = prepare_for(args, config, directory)?;
+    prepared.surroundings = surroundings::look(|name| std::env::var(name).ok());
+    Ok(prepared)
+}
+
+/// The same for a run that is to be somewhere else, in this directory: nothing is known of what
+/// surrounds it there.
+pub(super) fn prepare_for(
+    args: &RunArgs,
+    config: &Config,
+    directory: PathBuf,
+) -> Result<Prepared, Failure> {
+    let wall = utc_now();
+    let state = crate::dirs::state();
     // The job waits for this disk only where what it holds is of use.
     let is_of_use =
         (args.zone.is_none() && config.zone.is_none()) || settings::policy(args) != Policy::Now;
@@ -61,7 +74,7 @@ pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failu
         Some(state) if is_of_use => Memory::read(state, PATIENCE),
         _ => Memory::default(),
     };
-    let fingerprint = memory::fingerprint(&directory, &args.command);
+    let fingerprint = memory::fingerprint(&directory, &remembered_as(args));
     let replay = match &args.replay {
         Some(spec) => {
             Some(source::replay(spec, args.zone.as_deref(), wall).map_err(source_failure)?)
@@ -90,10 +103,24 @@ pub(super) fn prepare(args: &RunArgs, config: &Config) -> Result<Prepared, Failu
         died_after_resume: memory.died_after_resume(&fingerprint),
         state,
         fingerprint,
-        surroundings: surroundings::look(|name| std::env::var(name).ok()),
+        surroundings: surroundings::Surroundings::default(),
         directory,
         ran_before: Duration::ZERO,
     })
+}
+
+/// The command by which the length of a run is remembered. Slurm gives each job's script a file of its own,
+/// so the name of what was submitted stands for it.
+fn remembered_as(args: &RunArgs) -> Vec<OsString> {
+    match (&args.name, args.command.split_first()) {
+        (Some(name), Some((_, arguments))) if args.submitted => {
+            let name = OsString::from(format!("slurm:{name}"));
+            std::iter::once(name)
+                .chain(arguments.iter().cloned())
+                .collect()
+        }
+        _ => args.command.clone(),
+    }
 }
 
 /// What a run asks for, whatever the configuration says.

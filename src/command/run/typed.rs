@@ -14,8 +14,23 @@ pub(super) fn options(
     arguments: impl IntoIterator<Item = OsString>,
     deadline: Option<Timestamp>,
 ) -> Vec<OsString> {
-    let mut words = arguments.into_iter().skip_while(|word| word != "run");
-    words.next();
+    let words = arguments.into_iter().skip_while(|word| word != "run");
+    meant(words.skip(1), deadline)
+}
+
+/// The same for what was typed behind `slurm submit`, without what is for that alone.
+pub(super) fn options_of_submit(
+    arguments: impl IntoIterator<Item = OsString>,
+    deadline: Option<Timestamp>,
+) -> Vec<OsString> {
+    let words = arguments.into_iter().skip_while(|word| word != "slurm");
+    let words = words.skip_while(|word| word != "submit");
+    let mut options = meant(words.skip(1), deadline);
+    options.retain(|word| ["--json", "--dry-run"].iter().all(|own| word != *own));
+    options
+}
+
+fn meant(words: impl Iterator<Item = OsString>, deadline: Option<Timestamp>) -> Vec<OsString> {
     let mut typed = words.take_while(|word| word != "--");
     let mut options = Vec::new();
     while let Some(word) = typed.next() {
@@ -82,6 +97,26 @@ mod tests {
             "x",
         ];
         assert_eq!(of(&typed), ["-z", "DE"]);
+    }
+
+    #[test]
+    fn a_submitted_job_has_the_options_of_a_run_alone() {
+        let typed = [
+            "--color",
+            "never",
+            "slurm",
+            "submit",
+            "--json",
+            "-d6h",
+            "--deadline=+36h",
+            "--dry-run",
+            "--",
+            "-t",
+            "5",
+        ];
+        let deadline = "2026-11-25T09:00:00Z".parse().unwrap();
+        let options = options_of_submit(typed.iter().map(OsString::from), Some(deadline));
+        assert_eq!(options, ["-d6h", "--deadline=2026-11-25T09:00:00Z"]);
     }
 
     #[test]
