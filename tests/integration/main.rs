@@ -36,6 +36,7 @@ mod run;
 mod serve;
 mod signals;
 mod simulate;
+mod slurm;
 mod sources;
 mod supervisor;
 mod support;

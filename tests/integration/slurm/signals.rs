@@ -1,0 +1,245 @@
+//! Every way in which Slurm signals a job, to one that `catrain` supervises and to the same job by itself:
+//! both hear the same, as often, and the watchdog, which is no target of its own, survives all but KILL.
+//!
+//! What Slurm 22.05 does was seen to be this. A signal without `--batch` and `--full` goes to the steps
+//! alone, each time to all processes of the step: supervisor, watchdog and job alike. `--batch` and
+//! `--full` go to the process group of the batch script, which `srun` is in, and `srun` passes on what it
+//! gets. What ends a job goes to all of its processes, CONT and TERM first, and KILL after KillWait. A
+//! step that reaches its time limit hears TERM twice within some milliseconds, supervised or not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::cluster::{Account, Cluster, PATIENCE, watchdog_of};
+use crate::support::process::{Pid, is_alive, is_running, send};
+use crate::support::{wait_for, wait_until};
+
+/// How a job is started, with words of the shell in place of `{}`; and how many of it there are.
+const FORMS: [(&str, usize); 4] = [
+    ("exec {}", 1),
+    // A shell that is not to die of what is sent to it.
+    ("trap : USR1 USR2\nsrun {}", 1),
+    ("exec srun {}", 1),
+    ("#SBATCH -N2\nexec srun --ntasks-per-node=1 {}", 2),
+];
+/// `catrain` at once, with nothing to say at the end.
+const SUPERVISED: &str = "catrain run -z DE --policy now --summary none --";
+/// Slurm looks for jobs that are over their limit each half minute.
+const TIME_LIMIT: Duration = Duration::from_secs(90);
+
+/// Signals by name, and how often each was heard.
+type Heard = BTreeMap<String, usize>;
+
+/// A job that writes down what it hears.
+struct Listener<'a> {
+    account: &'a Account<'a>,
+    number: u64,
+    /// How many processes listen.
+    count: usize,
+}
+
+impl<'a> Listener<'a> {
+    fn start(
+        cluster: &Cluster,
+        account: &'a Account<'a>,
+        form: (&str, usize),
+        prefix: &str,
+    ) -> Self {
+        let (form, count) = form;
+        let job = cluster.fixture("job.py");
+        // A process of its own for each task, which then becomes what it starts.
+        let words = format!(
+            "sh -c 'exec {prefix} python3 {job} signals $HOME/heard-$SLURM_JOB_ID-${{SLURM_PROCID:-0}}'"
+        );
+        let number = account.submit(&["-t", "10"], &form.replace("{}", &words));
+        Self {
+            account,
+            number,
+            count,
+        }
+    }
+
+    fn wait_until_ready(&self) {
+        let what = format!(
+            "job {} listens: {}",
+            self.number,
+            self.account.output(self.number)
+        );
+        wait_until(&what, PATIENCE, || {
+            let output = self.account.output(self.number);
+            output.lines().filter(|line| *line == "ready").count() == self.count
+        });
+    }
+
+    /// What each of its processes has heard.
+    fn heard(&self) -> Vec<Heard> {
+        let of = |task: usize| {
+            let name = format!("home/heard-{}-{task}", self.number);
+            let mut heard = Heard::new();
+            for line in self.account.sandbox.read(&name).lines() {
+                let line: Value = serde_json::from_str(line).unwrap();
+                let name = line["signal"].as_str().unwrap().to_owned();
+                *heard.entry(name).or_default() += 1;
+            }
+            heard
+        };
+        (0..self.count).map(of).collect()
+    }
+
+    /// How often the process that heard a signal least often has heard it.
+    fn times(&self, signal: Signal) -> usize {
+        let times = |heard: &Heard| heard.get(signal.as_str()).copied().unwrap_or(0);
+        self.heard().iter().map(times).min().unwrap_or(0)
+    }
+
+    fn wait_until_heard(&self, signal: Signal, times: usize) {
+        let what = format!("job {} hears {signal} {times} times", self.number);
+        wait_until(&what, PATIENCE, || self.times(signal) >= times);
+    }
+
+    /// Supervisors with their watchdogs, once they all have one.
+    fn supervisors(&self) -> Vec<(Pid, Pid)> {
+        wait_for("a watchdog for each supervisor", PATIENCE, || {
+            let all = self.account.supervisors(self.number);
+            let all: Option<Vec<(Pid, Pid)>> = (all.into_iter())
+                .map(|pid| Some((pid, watchdog_of(pid)?)))
+                .collect();
+            all.filter(|all| all.len() == self.count)
+        })
+    }
+}
+
+#[track_caller]
+fn assert_watched(supervisors: &[(Pid, Pid)], after: &str) {
+    for &(supervisor, watchdog) in supervisors {
+        assert!(is_running(watchdog), "{after} has killed the watchdog");
+        assert_eq!(watchdog_of(supervisor), Some(watchdog), "after {after}");
+    }
+}
+
+/// A job in each form, supervised and by itself.
+fn pairs<'a>(cluster: &Cluster, account: &'a Account<'a>) -> Vec<[Listener<'a>; 2]> {
+    let pairs: Vec<[Listener<'a>; 2]> = (FORMS.into_iter())
+        .map(|form| [SUPERVISED, ""].map(|prefix| Listener::start(cluster, account, form, prefix)))
+        .collect();
+    for listener in pairs.iter().flatten() {
+        listener.wait_until_ready();
+    }
+    pairs
+}
+
+#[test]
+fn a_signal_that_scancel_sends_is_heard_once_as_without_us() {
+    let Some(cluster) = Cluster::shared() else {
+        return;
+    };
+    let account = cluster.account();
+    for (pair, (form, _)) in pairs(cluster, &account).iter().zip(FORMS) {
+        let [supervised, alone] = pair;
+        let supervisors = supervised.supervisors();
+        let mut expected = 0;
+        for option in [None, Some("--batch"), Some("--full")] {
+            let sent = option.unwrap_or("nothing");
+            for listener in pair {
+                let number = listener.number.to_string();
+                let mut arguments = vec!["--signal=USR1"];
+                arguments.extend(option);
+                arguments.push(&number);
+                account.said("scancel", &arguments);
+            }
+            // Without steps only those two reach the script; with a shell that does not become `srun`, the
+            // first reaches nobody else.
+            let is_batch = !form.contains("srun");
+            let is_shell = form.contains("trap");
+            let reaches = match option {
+                None => !is_batch,
+                Some("--batch") => !is_shell,
+                _ => true,
+            };
+            expected += usize::from(reaches);
+            for listener in pair {
+                listener.wait_until_heard(Signal::SIGUSR1, expected);
+            }
+            // What was on its way when the supervisor gets this has been passed on when the job hears it.
+            let before = supervised.times(Signal::SIGUSR2);
+            for &(supervisor, _) in &supervisors {
+                send(supervisor, Signal::SIGUSR2);
+            }
+            supervised.wait_until_heard(Signal::SIGUSR2, before + 1);
+            let times = pair.each_ref().map(|listener| {
+                let heard = listener.heard().into_iter();
+                let times = heard.map(|it| it.get("SIGUSR1").copied().unwrap_or(0));
+                times.collect::<Vec<usize>>()
+            });
+            let all = vec![expected; supervised.count];
+            assert_eq!(times, [all.clone(), all], "`{form}` with {sent}");
+            assert_watched(&supervisors, &format!("`{form}` with {sent}"));
+        }
+        assert_eq!(account.jobs(alone.number)[0].state, "RUNNING");
+    }
+}
+
+/// Ends a job in each form, supervised and by itself, in a way that gives it this state.
+fn end_by(way: &str, arguments: &[&str], state: &str, limit: Duration) {
+    let Some(cluster) = Cluster::shared() else {
+        return;
+    };
+    let account = cluster.account();
+    let pairs = pairs(cluster, &account);
+    let supervisors: Vec<Vec<(Pid, Pid)>> = pairs
+        .iter()
+        .map(|[supervised, _]| supervised.supervisors())
+        .collect();
+    for listener in pairs.iter().flatten() {
+        let arguments: Vec<String> = (arguments.iter())
+            .map(|word| word.replace("{}", &listener.number.to_string()))
+            .collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        account.said(way, &arguments);
+    }
+    for ([supervised, _], supervisors) in pairs.iter().zip(&supervisors) {
+        let what = format!("job {} hears TERM", supervised.number);
+        wait_until(&what, limit, || supervised.times(Signal::SIGTERM) >= 1);
+        // KILL, which nobody survives, comes KillWait later.
+        assert_watched(supervisors, way);
+    }
+    for (pair, (form, _)) in pairs.iter().zip(FORMS) {
+        for listener in pair {
+            account.wait_for_state(listener.number, state);
+            let what = format!("nothing is left of job {}", listener.number);
+            wait_until(&what, PATIENCE, || {
+                account.processes(listener.number).is_empty()
+            });
+        }
+        let [supervised, alone] = pair.each_ref().map(Listener::heard);
+        assert_eq!(supervised, alone, "`{form}`: supervised, and by itself");
+        let is_twice = state == "TIMEOUT" && form.contains("srun");
+        for heard in &supervised {
+            let once = heard.get("SIGTERM") == Some(&1);
+            assert!(once || is_twice, "`{form}`: {heard:?}");
+        }
+    }
+    for &(_, watchdog) in supervisors.iter().flatten() {
+        wait_until("no watchdog is left", PATIENCE, || !is_alive(watchdog));
+    }
+}
+
+#[test]
+fn scancel_is_heard_once_as_without_us() {
+    end_by("scancel", &["{}"], "CANCELLED", PATIENCE);
+}
+
+#[test]
+fn a_requeue_is_heard_once_as_without_us() {
+    end_by("scontrol", &["requeue", "{}"], "PENDING", PATIENCE);
+}
+
+#[test]
+fn the_time_limit_is_heard_as_without_us() {
+    // The owner may bring it forward.
+    let arguments = ["update", "JobId={}", "EndTime=now"];
+    end_by("scontrol", &arguments, "TIMEOUT", TIME_LIMIT);
+}
