@@ -3,4 +3,6 @@
 //! are skipped and say why.
 
 pub(crate) mod cluster;
+mod doctor;
+mod faults;
 mod signals;

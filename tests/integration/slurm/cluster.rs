@@ -187,7 +187,23 @@ impl Cluster {
             .to_string()
     }
 
-    fn configuration(&self) -> PathBuf {
+    /// Has Slurm do something as root, who may do all; gives what it says.
+    #[track_caller]
+    pub(super) fn as_root(&self, program: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("SLURM_CONF", self.configuration());
+        said(&mut command)
+    }
+
+    /// Where all of it stands.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Its `slurm.conf`.
+    pub(super) fn configuration(&self) -> PathBuf {
         self.directory.join("slurm.conf")
     }
 }

@@ -183,7 +183,7 @@ fn a_signal_that_scancel_sends_is_heard_once_as_without_us() {
 }
 
 /// Ends a job in each form, supervised and by itself, in a way that gives it this state.
-fn end_by(way: &str, arguments: &[&str], state: &str, limit: Duration) {
+fn end_by(way: &str, state: &str, limit: Duration, end: impl Fn(&Account<'_>, u64)) {
     let Some(cluster) = Cluster::shared() else {
         return;
     };
@@ -194,11 +194,7 @@ fn end_by(way: &str, arguments: &[&str], state: &str, limit: Duration) {
         .map(|[supervised, _]| supervised.supervisors())
         .collect();
     for listener in pairs.iter().flatten() {
-        let arguments: Vec<String> = (arguments.iter())
-            .map(|word| word.replace("{}", &listener.number.to_string()))
-            .collect();
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        account.said(way, &arguments);
+        end(&account, listener.number);
     }
     for ([supervised, _], supervisors) in pairs.iter().zip(&supervisors) {
         let what = format!("job {} hears TERM", supervised.number);
@@ -229,17 +225,21 @@ fn end_by(way: &str, arguments: &[&str], state: &str, limit: Duration) {
 
 #[test]
 fn scancel_is_heard_once_as_without_us() {
-    end_by("scancel", &["{}"], "CANCELLED", PATIENCE);
+    end_by("scancel", "CANCELLED", PATIENCE, |account, job| {
+        account.said("scancel", &[&job.to_string()]);
+    });
 }
 
 #[test]
 fn a_requeue_is_heard_once_as_without_us() {
-    end_by("scontrol", &["requeue", "{}"], "PENDING", PATIENCE);
+    end_by("a requeue", "PENDING", PATIENCE, |account, job| {
+        account.said("scontrol", &["requeue", &job.to_string()]);
+    });
 }
 
 #[test]
 fn the_time_limit_is_heard_as_without_us() {
-    // The owner may bring it forward.
-    let arguments = ["update", "JobId={}", "EndTime=now"];
-    end_by("scontrol", &arguments, "TIMEOUT", TIME_LIMIT);
+    end_by("the time limit", "TIMEOUT", TIME_LIMIT, |account, job| {
+        account.reach_time_limit(job);
+    });
 }
