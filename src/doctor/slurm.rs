@@ -419,7 +419,7 @@ pub fn shared(path: &Path, kind: Option<&str>, job: Option<&str>) -> Finding {
             Finding::better(
                 SHARED,
                 found,
-                "export CATRAIN_STATE_DIR on a file system that all nodes see, or --job-directory there",
+                "export CATRAIN_STATE_DIR on a file system that all nodes see, or --job-dir there",
             )
         }
         None => Finding::ok(

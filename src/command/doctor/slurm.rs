@@ -82,7 +82,10 @@ pub(super) fn slurm(around: &Around) -> Vec<Finding> {
 
 /// The directory that the nodes share, where there are several.
 pub(super) fn shared(around: &Around) -> Vec<Finding> {
-    let Some(state) = around.directories.state.clone().filter(|_| is_here(around)) else {
+    let config = around.config();
+    let set = config.values.text("run.job-dir").map(PathBuf::from);
+    let set = set.or_else(|| around.directories.state.clone());
+    let Some(directory) = set.filter(|_| is_here(around)) else {
         return Vec::new();
     };
     let place = place(around);
@@ -98,12 +101,12 @@ pub(super) fn shared(around: &Around) -> Vec<Finding> {
         return Vec::new();
     }
     // A disk that does not answer is told of with the directories.
-    let looked_for = state.clone();
+    let looked_for = directory.clone();
     let real = within(DISK.min(around.left()), move || real(&looked_for)).ok();
     let mounts = around.read("proc/self/mountinfo").unwrap_or_default();
     let kind = real.and_then(|real| file_system(&mounts, &real).map(str::to_owned));
     let job = place.map(|place| place.id.to_string());
-    vec![slurm::shared(&state, kind.as_deref(), job.as_deref())]
+    vec![slurm::shared(&directory, kind.as_deref(), job.as_deref())]
 }
 
 /// The clocks of a job's nodes, where there are several.

@@ -715,3 +715,16 @@ fn clocks_and_rights_that_cannot_be_told_are_no_fault() {
         );
     }
 }
+
+#[test]
+fn the_directory_that_is_configured_for_jobs_is_the_one_that_is_looked_at() {
+    let mut on = Fixture::new();
+    on.enter_job(2);
+    assert_eq!(slurm::shared(&on.around())[0].outcome, CouldBeBetter);
+    let shared = on.path("shared/jobs").display().to_string();
+    let text = format!("zone = \"DE\"\n[run]\njob-dir = \"{shared}\"\n");
+    on.write("config/config.toml", &text);
+    let found = slurm::shared(&on.around()).remove(0);
+    assert_eq!(found.outcome, Outcome::Ok, "{found:?}");
+    assert!(found.found.starts_with(&shared), "{found:?}");
+}

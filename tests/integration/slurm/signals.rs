@@ -14,7 +14,9 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::cluster::{Account, Cluster, PATIENCE, watchdog_of};
-use crate::support::process::{Pid, is_alive, is_running, send};
+use crate::support::process::{
+    Pid, arguments_of, children_of, is_alive, is_running, is_stopped, send,
+};
 use crate::support::{wait_for, wait_until};
 
 /// How a job is started, with words of the shell in place of `{}`; and how many of it there are.
@@ -242,4 +244,38 @@ fn the_time_limit_is_heard_as_without_us() {
     end_by("the time limit", "TIMEOUT", TIME_LIMIT, |account, job| {
         account.reach_time_limit(job);
     });
+}
+
+/// Whoever stands still because of us hears what Slurm sends, and is woken for what is to end it.
+#[test]
+fn a_paused_job_hears_signals_once_and_is_woken_to_end() {
+    let Some(cluster) = Cluster::shared() else {
+        return;
+    };
+    for form in [FORMS[0], FORMS[2]] {
+        let account = cluster.account();
+        let listener = Listener::start(cluster, &account, form, SUPERVISED);
+        listener.wait_until_ready();
+        let supervisors = listener.supervisors();
+        let number = listener.number.to_string();
+        let job: Vec<Pid> = (account.processes(listener.number).into_iter())
+            .filter(|&pid| arguments_of(pid).iter().any(|word| word == "signals"))
+            .filter(|&pid| children_of(supervisors[0].0).contains(&pid))
+            .collect();
+        assert_eq!(job.len(), 1, "{job:?}");
+        account.said("catrain", &["pause"]);
+        wait_until("it stands still", PATIENCE, || is_stopped(job[0]));
+        account.said("scancel", &["--signal=USR1", "--full", &number]);
+        account.said("catrain", &["resume"]);
+        listener.wait_until_heard(Signal::SIGUSR1, 1);
+        account.said("catrain", &["pause"]);
+        wait_until("it stands still again", PATIENCE, || is_stopped(job[0]));
+        account.said("scancel", &[&number]);
+        listener.wait_until_heard(Signal::SIGTERM, 1);
+        assert_watched(&supervisors, "scancel of a paused job");
+        account.wait_for_state(listener.number, "CANCELLED");
+        let heard = listener.heard().remove(0);
+        let times = ["SIGUSR1", "SIGTERM"].map(|name| heard.get(name).copied());
+        assert_eq!(times, [Some(1), Some(1)], "`{}`: {heard:?}", form.0);
+    }
 }
