@@ -279,3 +279,43 @@ fn a_paused_job_hears_signals_once_and_is_woken_to_end() {
         assert_eq!(times, [Some(1), Some(1)], "`{}`: {heard:?}", form.0);
     }
 }
+
+/// Prints how many clock ticks after itself the watchdog was started.
+const HOW_MUCH_LATER: &str = r#"
+import os
+
+def ticks(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rsplit(")", 1)[1].split()[19])
+
+supervisor = os.getppid()
+found = None
+while found is None:
+    with open(f"/proc/{supervisor}/task/{supervisor}/children") as children:
+        for child in children.read().split():
+            with open(f"/proc/{child}/comm") as name:
+                if name.read() == "carbon-guard\n":
+                    found = child
+print(ticks(found) - ticks("self"))
+"#;
+
+/// A signal to all of a step that came before the watchdog would be passed on to a job that has it already.
+#[test]
+fn in_a_job_the_watchdog_starts_with_the_job() {
+    let Some(cluster) = Cluster::shared() else {
+        return;
+    };
+    let account = cluster.account();
+    account.sandbox.write("home/later.py", HOW_MUCH_LATER);
+    let line = format!("{SUPERVISED} python3 later.py 2>/dev/null");
+    let lines = format!("for time in 1 2 3 4 5 6 7 8 9 10; do {line}; done");
+    let job = account.submit(&[], &lines);
+    account.wait_for_state(job, "COMPLETED");
+    let output = account.output(job);
+    let ticks: Vec<i64> = output.lines().map(|line| line.parse().unwrap()).collect();
+    // A busy machine may come between, though not each time; where it waits, it is two ticks at least.
+    assert!(
+        ticks.len() == 10 && ticks.iter().any(|&it| it <= 1),
+        "{output}"
+    );
+}

@@ -48,7 +48,8 @@ const WITNESS_ANSWERS: Duration = Duration::from_millis(450);
 const WITNESSED: Duration = Duration::from_secs(1);
 /// A hang-up is told by the shell and by the kernel; within this time both mean the same one.
 const HANG_UP: Duration = Duration::from_secs(5);
-/// A job that is over sooner needs no guard, and does not wait for one to start.
+/// A job that is over sooner needs no guard, and does not wait for one to start. In a job of Slurm's it has
+/// one at once: there all are signalled at any time, and only the guard tells that they were.
 const BEFORE_FIRST_GUARD: Duration = Duration::from_millis(20);
 /// How often it is looked whether somebody outlives the leader.
 const LINGER_LOOK: Duration = Duration::from_millis(200);
@@ -761,7 +762,8 @@ impl Executor for Hands {
     }
 
     fn start_guard(&mut self) {
-        if !std::mem::replace(&mut self.has_asked_for_guard, true) {
+        let is_in_slurm = std::env::var_os("SLURM_JOB_ID").is_some();
+        if !std::mem::replace(&mut self.has_asked_for_guard, true) && !is_in_slurm {
             self.guard_again = Some(Instant::now() + BEFORE_FIRST_GUARD);
             return;
         }
