@@ -104,7 +104,7 @@ pub(super) struct Hands {
     pausing: Option<(Pausing, Instant)>,
     /// Signals that wait for the guard's word.
     waiting: Vec<Waiting>,
-    /// What the guard got lately.
+    /// What the guard got lately, and until when ours is taken for the same.
     witnessed: Vec<(i32, Instant)>,
     /// The last hang-up that left no terminal, and who told of it.
     hang_up: Option<(bool, Instant)>,
@@ -261,10 +261,10 @@ impl Hands {
         if !from_process || self.job.is_none() || self.guard.is_none() {
             return self.pass_on(caught, false);
         }
-        let mut witnessed = self.witnessed.iter();
-        match witnessed.position(|(signal, _)| *signal == caught.signal) {
-            Some(index) => {
-                self.witnessed.remove(index);
+        let mut witnessed = self.witnessed.iter_mut();
+        match witnessed.find(|(signal, _)| *signal == caught.signal) {
+            Some((_, until)) => {
+                *until = (*until).min(now + WITNESS);
                 self.pass_on(caught, true);
             }
             None => self.waiting.push(Waiting {
@@ -339,16 +339,18 @@ impl Hands {
                 GuardEvent::Answered => {}
                 GuardEvent::Released => self.happened.push_back(Happening::GuardReleased),
                 GuardEvent::SawSignal(signal) => {
-                    let waiting = self
-                        .waiting
-                        .iter()
-                        .position(|waiting| waiting.caught.signal == signal);
-                    match waiting {
-                        Some(index) => {
-                            let waiting = self.waiting.remove(index);
-                            self.pass_on(waiting.caught, true);
-                        }
-                        None => self.witnessed.push((signal, Instant::now() + WITNESSED)),
+                    let all: Vec<Waiting> = (self.waiting)
+                        .extract_if(.., |waiting| waiting.caught.signal == signal)
+                        .collect();
+                    // Two that come close together are one to whom has not had a turn between them: what it
+                    // got once we may have got twice, and more of it may be on its way to us.
+                    let lasts = match all.is_empty() {
+                        true => WITNESSED,
+                        false => WITNESS,
+                    };
+                    self.witnessed.push((signal, Instant::now() + lasts));
+                    for waiting in all {
+                        self.pass_on(waiting.caught, true);
                     }
                 }
             }
