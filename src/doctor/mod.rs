@@ -5,9 +5,11 @@
 //! | here | a finding, and all of them as one document |
 //! | [`page`] | the same for people |
 //! | [`collectives`] | what the variables of NCCL mean for a job that is stopped |
+//! | [`slurm`] | what Slurm says of itself, and what that means for a job of it |
 
 pub mod collectives;
 pub mod page;
+pub mod slurm;
 
 use serde::Serialize;
 

@@ -36,6 +36,7 @@ mod run;
 mod serve;
 mod signals;
 mod simulate;
+mod slurm;
 mod slurm_status;
 mod slurm_submit;
 mod sources;

@@ -3,6 +3,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
+use catrain::clock::monotonic;
 use nix::sys::signal::Signal;
 
 use crate::support::child::Running;
@@ -314,19 +315,24 @@ fn a_script_that_starts_it_in_the_background_shields_it_from_interrupts() {
     assert_eq!(count(&sandbox, Signal::SIGINT), 0);
 }
 
-#[test]
-fn a_signal_that_is_sent_to_everyone_is_not_delivered_twice() {
-    let sandbox = Sandbox::new();
-    let _running = started(&sandbox, &[]);
-    let (own, pid) = (supervisor(&sandbox), job(&sandbox));
-    let guard = wait_for("the guard runs", SOON, || {
+#[track_caller]
+fn guard_of(supervisor: Pid) -> Pid {
+    wait_for("the guard runs", SOON, || {
         let is_guard = |pid: &Pid| {
             arguments_of(*pid)
                 .first()
                 .is_some_and(|name| name == "carbon-guard")
         };
-        children_of(own).into_iter().find(is_guard)
-    });
+        children_of(supervisor).into_iter().find(is_guard)
+    })
+}
+
+#[test]
+fn a_signal_that_is_sent_to_everyone_is_not_delivered_twice() {
+    let sandbox = Sandbox::new();
+    let _running = started(&sandbox, &[]);
+    let (own, pid) = (supervisor(&sandbox), job(&sandbox));
+    let guard = guard_of(own);
     for (signal, everyone) in [
         (Signal::SIGUSR1, [own, guard, pid]),
         (Signal::SIGHUP, [guard, pid, own]),
@@ -339,6 +345,43 @@ fn a_signal_that_is_sent_to_everyone_is_not_delivered_twice() {
         settle(&sandbox);
         assert_eq!(count(&sandbox, signal), 1, "{signal}");
     }
+}
+
+/// Slurm sends TERM twice within milliseconds to a step that is over its time limit.
+#[test]
+fn two_signals_to_everyone_are_two_though_the_guard_had_a_turn_for_one() {
+    let sandbox = Sandbox::new();
+    let _running = started(&sandbox, &[]);
+    let (own, pid) = (supervisor(&sandbox), job(&sandbox));
+    let guard = guard_of(own);
+    let waits_in = |pid: Pid| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let set = text.lines().find_map(|line| line.strip_prefix("ShdPnd:\t"));
+        let set = u64::from_str_radix(set.unwrap(), 16).unwrap();
+        SignalSets::has(set, Signal::SIGUSR1)
+    };
+    for _ in 0..40 {
+        let (begun, before) = (monotonic(), count(&sandbox, Signal::SIGUSR1));
+        send(guard, Signal::SIGSTOP);
+        wait_until("the guard has no turn", SOON, || is_stopped(guard));
+        for times in 1..=2 {
+            for each in [own, guard, pid] {
+                send(each, Signal::SIGUSR1);
+            }
+            wait_until("supervisor and job have it", SOON, || {
+                !waits_in(own) && count(&sandbox, Signal::SIGUSR1) >= before + times
+            });
+        }
+        send(guard, Signal::SIGCONT);
+        let took = monotonic() - begun;
+        settle(&sandbox);
+        // Where it takes long to answer nobody can know, and the job is given what may be its own.
+        if took < std::time::Duration::from_millis(200) {
+            assert_eq!(count(&sandbox, Signal::SIGUSR1), before + 2);
+            return;
+        }
+    }
+    panic!("this machine is too busy");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::executor::watchdog::Guard;
 use crate::meter::gpu::Opener;
 use crate::meter::gpu::nvml::NvmlOpener;
 use crate::meter::rapl::{Disk, Files};
+use crate::slurm::tools::{Installed, Tools};
 
 /// Reads a variable of the environment.
 pub(super) type Variable = Arc<dyn Fn(&str) -> Option<OsString> + Send + Sync>;
@@ -77,6 +78,8 @@ pub(super) trait Trials: Send + Sync {
     fn gpus(&self, library: Option<PathBuf>, root: &Path) -> Box<dyn Opener>;
     /// The way to the files of powercap.
     fn powercap(&self) -> Box<dyn Files>;
+    /// Slurm's commands, each of which may take so long.
+    fn slurm(&self, patience: Duration) -> Box<dyn Tools>;
 }
 
 /// What these files and variables set, and which files were passed by.
@@ -176,6 +179,10 @@ impl Trials for Here {
 
     fn powercap(&self) -> Box<dyn Files> {
         Box::new(Disk)
+    }
+
+    fn slurm(&self, patience: Duration) -> Box<dyn Tools> {
+        Box::new(Installed { patience })
     }
 }
 

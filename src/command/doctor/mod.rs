@@ -9,6 +9,7 @@
 //! | `energy` | the meters |
 //! | `rights` | what the executor needs of the kernel |
 //! | `surroundings` | container and batch system |
+//! | `slurm` | Slurm: what it lets a job do, the nodes' directory and clocks |
 //! | `pausing` | what of this user's jobs a stop may harm |
 //! | `runs` | runs that nobody supervises any more |
 //! | `processes` | `/proc`, for some of these |
@@ -25,6 +26,7 @@ mod processes;
 mod rights;
 mod runs;
 mod settings;
+mod slurm;
 mod sources;
 mod surroundings;
 #[cfg(test)]
@@ -61,7 +63,7 @@ struct Check {
 }
 
 /// All of them, in the order in which they are told.
-const CHECKS: [Check; 18] = [
+const CHECKS: [Check; 21] = [
     Check {
         name: "configuration",
         look: settings::configuration,
@@ -141,6 +143,21 @@ const CHECKS: [Check; 18] = [
         name: "surroundings",
         look: surroundings::batch,
         hung: "look whether squeue, or systemctl, answers",
+    },
+    Check {
+        name: crate::doctor::slurm::SLURM,
+        look: slurm::slurm,
+        hung: "look whether squeue and scontrol answer: scontrol ping",
+    },
+    Check {
+        name: crate::doctor::slurm::SHARED,
+        look: slurm::shared,
+        hung: "export CATRAIN_STATE_DIR on a disk that answers",
+    },
+    Check {
+        name: crate::doctor::slurm::CLOCKS,
+        look: slurm::clocks,
+        hung: "look whether the nodes answer: srun --overlap date",
     },
     Check {
         name: "pausing",

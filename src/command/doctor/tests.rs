@@ -397,6 +397,117 @@ const MORE: [Pair; 3] = [
     ),
 ];
 
+/// Clusters of Slurm's, and jobs of theirs.
+const SLURM: [Pair; 8] = [
+    pair(
+        "slurm",
+        CouldBeBetter,
+        |on| {
+            let settings = "scontrol show config";
+            on.add_slurm()
+                .replace(settings, "JobRequeue              = 1", "JobRequeue = 0");
+        },
+        |on, fix| {
+            assert!(fix.starts_with("sbatch --requeue"), "{fix}");
+            export(on, "export SLURM_JOB_ID=17");
+        },
+    ),
+    pair(
+        "slurm",
+        CouldBeBetter,
+        |on| {
+            on.enter_job(1)
+                .replace("scontrol show job -o 17", "Requeue=1", "Requeue=0")
+        },
+        |on, fix| {
+            let set = fix.strip_prefix("scontrol update JobId=17 ").unwrap();
+            on.slurm()
+                .replace("scontrol show job -o 17", "Requeue=0", set);
+        },
+    ),
+    pair(
+        "slurm",
+        CouldBeBetter,
+        |on| {
+            on.enter_job(1)
+                .replace("scontrol show job -o 17", "BatchFlag=1", "BatchFlag=0")
+        },
+        |on, fix| {
+            assert!(fix.starts_with("submit it with sbatch"), "{fix}");
+            on.enter_job(1);
+        },
+    ),
+    pair(
+        "slurm",
+        CouldBeBetter,
+        |on| {
+            on.add_slurm()
+                .replace("scontrol show config", "= 30 sec", "= 5 sec")
+        },
+        |on, fix| {
+            let seconds = before(fix, " in slurm.conf")
+                .strip_prefix("KillWait=")
+                .unwrap();
+            on.slurm().replace(
+                "scontrol show config",
+                "= 5 sec",
+                &format!("= {seconds} sec"),
+            );
+        },
+    ),
+    pair(
+        "slurm",
+        CouldBeBetter,
+        |on| on.add_slurm().is_silent_to("scontrol show config"),
+        |on, fix| {
+            assert!(fix.starts_with("scontrol ping"), "{fix}");
+            on.add_slurm();
+        },
+    ),
+    pair(
+        "slurm",
+        CouldBeBetter,
+        |on| {
+            on.enter_job(1);
+            on.machine.slurm = None;
+        },
+        |on, fix| {
+            assert!(fix.starts_with("put Slurm's commands on PATH"), "{fix}");
+            on.add_slurm();
+        },
+    ),
+    pair(
+        "shared directory",
+        CouldBeBetter,
+        |on| {
+            on.enter_job(2);
+        },
+        |on, fix| {
+            let name = before(fix, " on a file system")
+                .strip_prefix("export ")
+                .unwrap();
+            let shared = on.path("shared/state").display().to_string();
+            export(on, &format!("export {name}={shared}"));
+        },
+    ),
+    pair(
+        "node clocks",
+        CouldBeBetter,
+        |on| {
+            on.enter_job(2)
+                .replace("srun --overlap ", "n2 1795866000", "n2 1795866060")
+        },
+        |on, fix| {
+            assert_eq!(fix, "sudo timedatectl set-ntp true, on n1 and n2");
+            on.enter_job(2);
+        },
+    ),
+];
+
+fn all_pairs() -> impl Iterator<Item = &'static Pair> {
+    PAIRS.iter().chain(&MORE).chain(&SLURM)
+}
+
 fn wrong(on: &Fixture, check: &Check) -> Vec<Finding> {
     let mut found = (check.look)(&on.around());
     assert!(found.iter().all(|one| !one.found.is_empty()), "{found:?}");
@@ -406,7 +517,7 @@ fn wrong(on: &Fixture, check: &Check) -> Vec<Finding> {
 
 #[test]
 fn each_check_fails_somewhere_and_its_fix_applied_there_makes_it_pass() {
-    for pair in PAIRS.iter().chain(&MORE) {
+    for pair in all_pairs() {
         let check = (CHECKS.iter()).find(|check| check.name == pair.check);
         let check = check.unwrap_or_else(|| panic!("there is no check `{}`", pair.check));
         let mut on = Fixture::new();
@@ -430,8 +541,7 @@ fn each_check_fails_somewhere_and_its_fix_applied_there_makes_it_pass() {
 
 #[test]
 fn no_check_is_without_such_surroundings() {
-    let has_pair =
-        |check: &&Check| (PAIRS.iter().chain(&MORE)).any(|pair| pair.check == check.name);
+    let has_pair = |check: &&Check| all_pairs().any(|pair| pair.check == check.name);
     let without: Vec<&str> = (CHECKS.iter())
         .filter(|check| !has_pair(check))
         .map(|check| check.name)
@@ -541,4 +651,80 @@ fn a_job_that_stands_still_without_a_supervisor_is_broken() {
         fix.starts_with("kill -CONT -- -") && fix.ends_with("catrain attach r7k2"),
         "{fix}"
     );
+}
+
+#[test]
+fn where_there_is_no_slurm_or_only_its_commands_nothing_is_told_of_it() {
+    let told = |on: &Fixture| {
+        let around = on.around();
+        [slurm::slurm, slurm::shared, slurm::clocks].map(|look| look(&around).len())
+    };
+    let mut on = Fixture::new();
+    assert_eq!(told(&on), [0, 0, 0]);
+    // The commands alone, without a cluster that they would ask.
+    on.add_slurm();
+    on.remove("etc/slurm/slurm.conf");
+    assert_eq!(told(&on), [0, 0, 0]);
+    on.add_slurm();
+    assert_eq!(told(&on), [1, 0, 0], "one node");
+    on.slurm().answers("sinfo -h -N -o %N", "n1\nn2\n");
+    assert_eq!(
+        told(&on),
+        [1, 1, 0],
+        "outside a job nobody's clock is asked for"
+    );
+    on.enter_job(2);
+    assert_eq!(told(&on), [1, 1, 1]);
+}
+
+#[test]
+fn commands_built_elsewhere_are_found_by_where_they_are() {
+    let mut on = Fixture::new();
+    on.add_slurm();
+    on.remove("etc/slurm/slurm.conf");
+    export(&mut on, "export PATH=/bin:/opt/slurm/bin");
+    on.write("opt/slurm/bin/squeue", "");
+    assert_eq!(slurm::slurm(&on.around()), []);
+    on.write("opt/slurm/etc/slurm.conf", "");
+    assert_eq!(slurm::slurm(&on.around()).len(), 1);
+}
+
+#[test]
+fn a_save_on_record_that_took_longer_than_killwait_is_told() {
+    let mut on = Fixture::new();
+    on.add_slurm();
+    assert_eq!(slurm::slurm(&on.around())[0].outcome, Outcome::Ok);
+    on.record_save("r7k2", Duration::from_secs(45));
+    let found = slurm::slurm(&on.around()).remove(0);
+    assert_eq!(found.outcome, CouldBeBetter);
+    assert!(found.found.contains("saving has taken 45 s"), "{found:?}");
+}
+
+#[test]
+fn clocks_and_rights_that_cannot_be_told_are_no_fault() {
+    let mut on = Fixture::new();
+    on.enter_job(2).is_silent_to("srun --overlap ");
+    export(&mut on, "export USER=ada");
+    on.slurm().is_silent_to("sacctmgr -nP show user ");
+    for look in [slurm::slurm, slurm::clocks] {
+        let found = look(&on.around()).remove(0);
+        assert_eq!(found.outcome, Outcome::Ok);
+        assert!(
+            found.found.contains("gave no answer within 2 s"),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn the_directory_that_is_configured_for_jobs_is_the_one_that_is_looked_at() {
+    let mut on = Fixture::new();
+    on.enter_job(2);
+    assert_eq!(slurm::shared(&on.around())[0].outcome, CouldBeBetter);
+    let shared = on.path("shared/jobs").display().to_string();
+    let text = format!("zone = \"DE\"\n[run]\njob-dir = \"{shared}\"\n");
+    on.write("config/config.toml", &text);
+    let found = slurm::shared(&on.around()).remove(0);
+    assert_eq!(found.outcome, Outcome::Ok, "{found:?}");
+    assert!(found.found.starts_with(&shared), "{found:?}");
 }

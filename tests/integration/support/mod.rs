@@ -37,9 +37,16 @@ pub(crate) fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut(
 
 /// Waits until `attempt` gives something; panics naming `what` when `limit` has passed.
 #[track_caller]
-pub(crate) fn wait_for<T>(
+pub(crate) fn wait_for<T>(what: &str, limit: Duration, attempt: impl FnMut() -> Option<T>) -> T {
+    wait_for_now_and_then(what, limit, Duration::from_millis(2), attempt)
+}
+
+/// The same for what is not to be asked that often.
+#[track_caller]
+pub(crate) fn wait_for_now_and_then<T>(
     what: &str,
     limit: Duration,
+    pause: Duration,
     mut attempt: impl FnMut() -> Option<T>,
 ) -> T {
     let give_up = monotonic() + limit;
@@ -48,7 +55,7 @@ pub(crate) fn wait_for<T>(
             return found;
         }
         assert!(monotonic() < give_up, "waited {limit:?} in vain: {what}");
-        nap();
+        nap(pause);
     }
 }
 
@@ -56,8 +63,8 @@ pub(crate) fn wait_for<T>(
     clippy::disallowed_methods,
     reason = "the one pause between two looks at a condition"
 )]
-fn nap() {
-    std::thread::sleep(Duration::from_millis(2));
+fn nap(pause: Duration) {
+    std::thread::sleep(pause);
 }
 
 /// A file under `tests/fixtures`.

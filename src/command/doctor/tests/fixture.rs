@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ use crate::ledger::ledger_path;
 use crate::meter::gpu::visible::Found;
 use crate::meter::gpu::{Fault, Library, Opener, Place, Raw};
 use crate::meter::rapl::{Disk, Files};
+use crate::patience::Output;
+use crate::slurm::tools::{ToolError, Tools};
 use crate::units::Watts;
 
 /// When all of it takes place.
@@ -53,6 +55,8 @@ pub(super) struct Machine {
     pub(super) clocks: (Duration, Duration),
     /// What each GPU says of itself.
     pub(super) gpus: Vec<Raw>,
+    /// Its Slurm, if it has one.
+    pub(super) slurm: Option<Cluster>,
     program: PathBuf,
 }
 
@@ -82,6 +86,7 @@ impl Fixture {
                 adopts: true,
                 clocks: (day, day),
                 gpus: vec![gpu(Some(1), Some(70.0)); 2],
+                slurm: None,
                 program: program.clone(),
             },
         };
@@ -161,6 +166,30 @@ impl Fixture {
         self.write("config/config.toml", &text);
     }
 
+    /// Slurm's commands are there, and answer.
+    pub(super) fn add_slurm(&mut self) -> &mut Cluster {
+        self.write("etc/slurm/slurm.conf", "");
+        self.write(
+            "proc/self/mountinfo",
+            &format!(
+                "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n30 22 0:44 / {} rw - nfs4 server:/shared rw\n",
+                self.here.path().canonicalize().unwrap().join("shared").display()
+            ),
+        );
+        self.machine.slurm.insert(Cluster::new())
+    }
+
+    /// The same, in a job on so many nodes.
+    pub(super) fn enter_job(&mut self, nodes: u32) -> &mut Cluster {
+        export(self, "export SLURM_JOB_ID=17");
+        export(self, &format!("export SLURM_JOB_NUM_NODES={nodes}"));
+        self.add_slurm()
+    }
+
+    pub(super) fn slurm(&mut self) -> &mut Cluster {
+        self.machine.slurm.as_mut().expect("it was added")
+    }
+
     pub(super) fn keep_key(&mut self, source: &str) {
         let store = Store::at(self.path("state/keys"));
         let key = SecretString::from("ada:secret");
@@ -202,6 +231,16 @@ impl Fixture {
         });
         let begin = self.begin(id, command, options);
         self.put_record(id, &[begin, end]);
+    }
+
+    /// A run that is over and has saved, with proof.
+    pub(super) fn record_save(&mut self, id: &str, took: Duration) {
+        let saved: Value = serde_json::json!({
+            "seq": 1, "at": NOW, "elapsed_s": 1.0, "entry": "saved", "proof": "ckpt/1.pt",
+            "took_us": took.as_micros() as u64,
+        });
+        let begin = self.begin(id, &["python", "train.py"], &[]);
+        self.put_record(id, &[begin, saved]);
     }
 
     /// A run whose supervisor was killed while it was held.
@@ -329,6 +368,78 @@ impl Trials for Machine {
 
     fn powercap(&self) -> Box<dyn Files> {
         Box::new(ForOthers)
+    }
+
+    fn slurm(&self, _: Duration) -> Box<dyn Tools> {
+        Box::new(Asked(self.slurm.clone()))
+    }
+}
+
+/// What a cluster answers, by the beginning of the command.
+#[derive(Clone)]
+pub(super) struct Cluster(BTreeMap<&'static str, Result<String, ToolError>>);
+
+impl Cluster {
+    fn new() -> Self {
+        let settings = "AccountingStorageType   = accounting_storage/slurmdbd\n\
+            InactiveLimit           = 0 sec\n\
+            JobRequeue              = 1\n\
+            KillWait                = 30 sec\n\
+            ProctrackType           = proctrack/cgroup\n";
+        let answers = [
+            ("squeue --version", "slurm 23.11.4\n"),
+            ("scontrol show config", settings),
+            (
+                "scontrol show job -o 17",
+                "JobId=17 Requeue=1 BatchFlag=1\n",
+            ),
+            ("sacctmgr -nP show user ", "None\n"),
+            ("squeue --me --json", "{}"),
+            ("sinfo -h -N -o %N", "n1\nn1\n"),
+            ("srun --overlap ", "n1 1795866000.5\nn2 1795866000.75\n"),
+        ];
+        Self(
+            answers
+                .map(|(asked, told)| (asked, Ok(told.to_owned())))
+                .into(),
+        )
+    }
+
+    /// A command of its is answered so.
+    pub(super) fn answers(&mut self, command: &'static str, text: &str) {
+        self.0.insert(command, Ok(text.to_owned()));
+    }
+
+    /// Nothing is answered within the limit.
+    pub(super) fn is_silent_to(&mut self, command: &'static str) {
+        let program = command.split(' ').next().unwrap_or_default().to_owned();
+        self.0.insert(command, Err(ToolError::Silent(program, 2)));
+    }
+
+    /// In the answer to a command, one text stands for another.
+    pub(super) fn replace(&mut self, command: &'static str, from: &str, to: &str) {
+        let answer = self.0[command].clone().unwrap();
+        assert!(answer.contains(from), "{answer}");
+        self.answers(command, &answer.replace(from, to));
+    }
+}
+
+struct Asked(Option<Cluster>);
+
+impl Tools for Asked {
+    fn run(&self, program: &str, arguments: &[&str], _: &[u8]) -> Result<Output, ToolError> {
+        let Some(Cluster(answers)) = &self.0 else {
+            return Err(ToolError::Missing(program.to_owned()));
+        };
+        let line = [&[program], arguments].concat().join(" ");
+        let mut known = answers.iter();
+        let answer = known.find(|(asked, _)| line.starts_with(*asked));
+        let (_, answer) = answer.unwrap_or_else(|| panic!("nothing is said to `{line}`"));
+        Ok(Output {
+            status: ExitStatus::default(),
+            stdout: answer.clone()?,
+            stderr: String::new(),
+        })
     }
 }
 

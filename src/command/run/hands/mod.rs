@@ -47,7 +47,8 @@ const WITNESS_ANSWERS: Duration = Duration::from_millis(450);
 const WITNESSED: Duration = Duration::from_secs(1);
 /// A hang-up is told by the shell and by the kernel; within this time both mean the same one.
 const HANG_UP: Duration = Duration::from_secs(5);
-/// A job that is over sooner needs no guard, and does not wait for one to start.
+/// A job that is over sooner needs no guard, and does not wait for one to start. In a job of Slurm's it has
+/// one at once: there all are signalled at any time, and only the guard tells that they were.
 const BEFORE_FIRST_GUARD: Duration = Duration::from_millis(20);
 /// How often it is looked whether somebody outlives the leader.
 const LINGER_LOOK: Duration = Duration::from_millis(200);
@@ -102,7 +103,7 @@ pub(super) struct Hands {
     pausing: Option<(Pausing, Instant)>,
     /// Signals that wait for the guard's word.
     waiting: Vec<Waiting>,
-    /// What the guard got lately.
+    /// What the guard got lately, and until when ours is taken for the same.
     witnessed: Vec<(i32, Instant)>,
     /// The last hang-up that left no terminal, and who told of it.
     hang_up: Option<(bool, Instant)>,
@@ -260,10 +261,10 @@ impl Hands {
         if !from_process || self.job.is_none() || self.guard.is_none() {
             return self.pass_on(caught, false);
         }
-        let mut witnessed = self.witnessed.iter();
-        match witnessed.position(|(signal, _)| *signal == caught.signal) {
-            Some(index) => {
-                self.witnessed.remove(index);
+        let mut witnessed = self.witnessed.iter_mut();
+        match witnessed.find(|(signal, _)| *signal == caught.signal) {
+            Some((_, until)) => {
+                *until = (*until).min(now + WITNESS);
                 self.pass_on(caught, true);
             }
             None => self.waiting.push(Waiting {
@@ -338,16 +339,18 @@ impl Hands {
                 GuardEvent::Answered => {}
                 GuardEvent::Released => self.happened.push_back(Happening::GuardReleased),
                 GuardEvent::SawSignal(signal) => {
-                    let waiting = self
-                        .waiting
-                        .iter()
-                        .position(|waiting| waiting.caught.signal == signal);
-                    match waiting {
-                        Some(index) => {
-                            let waiting = self.waiting.remove(index);
-                            self.pass_on(waiting.caught, true);
-                        }
-                        None => self.witnessed.push((signal, Instant::now() + WITNESSED)),
+                    let all: Vec<Waiting> = (self.waiting)
+                        .extract_if(.., |waiting| waiting.caught.signal == signal)
+                        .collect();
+                    // Two that come close together are one to whom has not had a turn between them: what it
+                    // got once we may have got twice, and more of it may be on its way to us.
+                    let lasts = match all.is_empty() {
+                        true => WITNESSED,
+                        false => WITNESS,
+                    };
+                    self.witnessed.push((signal, Instant::now() + lasts));
+                    for waiting in all {
+                        self.pass_on(waiting.caught, true);
                     }
                 }
             }
@@ -761,7 +764,8 @@ impl Executor for Hands {
     }
 
     fn start_guard(&mut self) {
-        if !std::mem::replace(&mut self.has_asked_for_guard, true) {
+        let is_in_slurm = std::env::var_os("SLURM_JOB_ID").is_some();
+        if !std::mem::replace(&mut self.has_asked_for_guard, true) && !is_in_slurm {
             self.guard_again = Some(Instant::now() + BEFORE_FIRST_GUARD);
             return;
         }
