@@ -69,6 +69,9 @@ pub struct Submitted {
     pub now_g_per_kwh: Option<f64>,
     /// How it is paused: `stop`, `requeue`, `suspend`, `auto`.
     pub pause_with: String,
+    /// Whether another day is lived out in it: its begin time is not planned anew.
+    #[serde(default)]
+    pub replay: bool,
     /// How its begin time was changed since, oldest first.
     #[serde(default)]
     pub moves: Vec<Move>,
@@ -268,6 +271,7 @@ pub(crate) mod tests {
             planned_g_per_kwh: None,
             now_g_per_kwh: None,
             pause_with: "stop".to_owned(),
+            replay: false,
             moves: Vec::new(),
             watch: Watched::default(),
         }

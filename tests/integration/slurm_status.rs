@@ -102,6 +102,7 @@ impl Cluster {
             now_g_per_kwh: Some(322.0),
             pause_with: "requeue".to_owned(),
             moves: Vec::new(),
+            replay: false,
             watch: Default::default(),
         };
         record.write(&self.state()).unwrap();

@@ -427,11 +427,14 @@ impl Inside {
     }
 
     /// The time before the first start here, as the record has it: held by the plan, then waiting for nodes.
-    pub(super) fn waited(&self, begun: Timestamp, now: Moment) -> Vec<What> {
+    /// By the record, the run began at `began`, and its time passes so many times faster.
+    pub(super) fn waited(&self, began: Timestamp, speed: f64, now: Moment) -> Vec<What> {
         let Some(submitted) = &self.submitted else {
             return Vec::new();
         };
-        away(Part::Held, (begun, 0.0), Some(submitted.begin), now)
+        let held = submitted.begin.duration_since(submitted.submitted_at);
+        let planned_s = held.as_secs_f64() * speed;
+        away(Part::Held, (began, 0.0), Some(planned_s), now)
     }
 
     /// That this process supervises from here on.
@@ -528,17 +531,20 @@ pub(super) fn time_away(ledger: &Ledger, began: Timestamp, now: Moment) -> Vec<W
             What::TakenUp { .. } => Some(None),
             _ => None,
         });
-    away(Part::Paused, (began, last), requeued.flatten(), now)
+    let planned_s = requeued
+        .flatten()
+        .map(|at| at.duration_since(began).as_secs_f64());
+    away(Part::Paused, (began, last), planned_s, now)
 }
 
 fn away(
     part: Part,
     (began, from_s): (Timestamp, f64),
-    begin: Option<Timestamp>,
+    planned_s: Option<f64>,
     now: Moment,
 ) -> Vec<What> {
     let to_s = now.elapsed.as_secs_f64();
-    let planned_s = begin.map_or(from_s, |begin| begin.duration_since(began).as_secs_f64());
+    let planned_s = planned_s.unwrap_or(from_s);
     let planned_s = planned_s.clamp(from_s, to_s.max(from_s));
     let at = |seconds: f64| {
         let span = SignedDuration::try_from_secs_f64(seconds).unwrap_or_default();
@@ -632,7 +638,7 @@ mod tests {
     #[test]
     fn time_away_is_the_plans_until_the_begin_time_and_the_queues_after_it() {
         let began: Timestamp = "2026-11-28T10:00:00Z".parse().unwrap();
-        let at = |seconds: i64| Some(began + SignedDuration::from_secs(seconds));
+        let at = |seconds: u32| Some(f64::from(seconds));
         let of = |from, begin, now| spans(&away(Part::Held, (began, from), begin, moment(now)));
         let (carbon, queue) = (Cause::Carbon, Cause::Queue);
         assert_eq!(

@@ -187,11 +187,14 @@ fn supervise(
 
     let (arrivals_sender, arrivals) = mpsc::channel(64);
     let before = past.before();
-    let noted_until = past.noted_until();
+    let noted_until = past.noted_until(replay.map(|day| day.from));
     let writer = Task::Record.run(|| {
         let start = paper::Start {
             begun,
-            began: past.began,
+            began: past.began.map(|began| match replay {
+                Some(day) => (day.from, day.speed),
+                None => (began, 1.0),
+            }),
             inside: inside.as_deref(),
         };
         match past.record {
@@ -400,10 +403,10 @@ impl Past {
     }
 
     /// Up to when the intensities of the run are recorded: those of the time away are noted as well.
-    fn noted_until(&self) -> Option<Timestamp> {
+    fn noted_until(&self, replayed: Option<Timestamp>) -> Option<Timestamp> {
         match &self.record {
             Some((_, ledger)) => ledger.entries.last().map(|entry| entry.at),
-            None => self.began,
+            None => self.began.map(|began| replayed.unwrap_or(began)),
         }
     }
 

@@ -62,8 +62,8 @@ pub(super) fn open_ledger(state: Option<PathBuf>, options: Options) -> Writer {
 pub(super) struct Start<'a> {
     /// In this process.
     pub(super) begun: Moment,
-    /// As a whole, where that was before.
-    pub(super) began: Option<Timestamp>,
+    /// As a whole, where that was before, and how many times faster its time passes.
+    pub(super) began: Option<(Timestamp, f64)>,
     /// Where in a cluster's job it is.
     pub(super) inside: Option<&'a Inside>,
 }
@@ -140,12 +140,12 @@ pub(super) fn record_begin(
     };
     let now = start.begun;
     let (at, elapsed) = match start.began {
-        Some(began) => (began, Duration::ZERO),
+        Some((began, _)) => (began, Duration::ZERO),
         None => (now.utc, now.elapsed),
     };
     drop(writer.record(at, elapsed, What::Begin(Box::new(begin)), Sync::Now));
     let waited = start.began.zip(start.inside);
-    let waited = waited.map(|(began, inside)| inside.waited(began, now));
+    let waited = waited.map(|((began, speed), inside)| inside.waited(began, speed, now));
     for what in waited.into_iter().flatten() {
         drop(writer.record(now.utc, now.elapsed, what, Sync::Now));
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::background::{Sources, learned};
 use super::prepare::{self, Asking, UNKNOWN_ZONE};
@@ -36,6 +36,38 @@ pub(in crate::command) struct Outset {
     pub(in crate::command) is_earned: bool,
     sources: Sources,
     is_offline: bool,
+    /// A day to live out again: what is known of it, its beginning, and how many times faster it passes.
+    replay: Option<(Knowledge, Timestamp, f64)>,
+}
+
+/// The time that is planned in, and the real one: the same but in a replay.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::command) struct Times {
+    /// Now, really.
+    pub(in crate::command) real: Timestamp,
+    /// Now, for the plan.
+    pub(in crate::command) planned: Timestamp,
+    speed: f64,
+}
+
+impl Times {
+    /// A planned time as a real one.
+    pub(in crate::command) fn really(self, at: Timestamp) -> Timestamp {
+        moved(self.real, at.duration_since(self.planned), 1.0 / self.speed)
+    }
+
+    /// A real time as the plan has it.
+    pub(in crate::command) fn for_plan(self, at: Timestamp) -> Timestamp {
+        moved(self.planned, at.duration_since(self.real), self.speed)
+    }
+}
+
+fn moved(from: Timestamp, by: SignedDuration, factor: f64) -> Timestamp {
+    if factor == 1.0 {
+        return from.saturating_add(by).unwrap_or(from);
+    }
+    let by = SignedDuration::try_from_secs_f64(by.as_secs_f64() * factor);
+    from.saturating_add(by.unwrap_or_default()).unwrap_or(from)
 }
 
 /// What the run inside the job is asked for, and whom it asks. `args` has what was typed and is set.
@@ -56,7 +88,13 @@ pub(in crate::command) fn outset(
     let sources = Asking::of(args, &prepared).sources(settled)?;
     let planned = settings::plan(args, &prepared, &figures, inherited)?;
     notices.extend(planned.notices);
+    let replay = prepared.replay.as_ref();
+    let replay = replay.map(|day| (day.knowledge.clone(), day.from, args.speed));
+    if replay.is_some() {
+        notices.push("a replay: what is planned of that day is not really saved".to_owned());
+    }
     Ok(Outset {
+        replay,
         settings: planned.settings,
         policy: settings::policy_name(args),
         zone: Some(prepared.zone).filter(|zone| zone != UNKNOWN_ZONE),
@@ -79,6 +117,22 @@ pub(in crate::command) struct Asked {
 }
 
 impl Outset {
+    /// The time that it is planned in, when it is really `now`.
+    pub(in crate::command) fn times(&self, now: Timestamp) -> Times {
+        let replay = self.replay.as_ref();
+        let (planned, speed) = replay.map_or((now, 1.0), |(_, from, speed)| (*from, *speed));
+        Times {
+            real: now,
+            planned,
+            speed,
+        }
+    }
+
+    /// Whether another day is lived out.
+    pub(in crate::command) fn is_replay(&self) -> bool {
+        self.replay.is_some()
+    }
+
     /// How it is paused.
     pub(in crate::command) fn pause_with(&self) -> PauseWith {
         self.settings.pausing.with
@@ -90,6 +144,13 @@ impl Outset {
     /// # Errors
     /// There is no runtime to ask by.
     pub(in crate::command) fn ask(&self, now: Timestamp) -> Result<Asked, Failure> {
+        if let Some((knowledge, ..)) = &self.replay {
+            let knowledge = learned(knowledge.clone(), now);
+            return Ok(Asked {
+                outlook: ahead(now, &knowledge, HORIZON_HOURS),
+                ..Asked::default()
+            });
+        }
         let Some(zone) = &self.zone else {
             return Ok(Asked::default());
         };

@@ -72,11 +72,12 @@ pub(super) fn submit(
     notices.extend(job.notices());
     notices.extend(fits(&plan, how.with, &cluster, submitted::grace(&run))?);
 
-    let now = whole(utc_now());
+    let times = plan.times(whole(utc_now()));
+    let now = times.planned;
     let asked = plan.ask(now)?;
     notices.extend(asked.lines);
     let outlook = asked.outlook;
-    let not_before = job.not_before(now)?;
+    let not_before = job.not_before(times.real)?;
     let draw = fastrand::f64();
     let mut settings = plan.settings.clone();
     settings.pausing.with = how.with;
@@ -86,7 +87,7 @@ pub(super) fn submit(
         &Queued {
             now,
             submitted: now,
-            not_before,
+            not_before: not_before.map(|at| times.for_plan(at)),
             latest: None,
             usual_wait: cluster.usual_wait.unwrap_or_default(),
             outlook: outlook.as_ref(),
@@ -104,7 +105,10 @@ pub(super) fn submit(
     let text = script::supervised(&job.script, &supervisor)
         .map_err(|why| Failure::usage(why).hint(why.hint()))?;
     let handed = whole(utc_now());
-    let words = job.command(how.asks_requeue, begin_in(timing.begin, handed));
+    let words = job.command(
+        how.asks_requeue,
+        begin_in(times.really(timing.begin), handed),
+    );
     let page = Page {
         job: &job,
         plan: &plan,
@@ -141,11 +145,12 @@ pub(super) fn submit(
             .map(|expected| expected.duration.as_secs_f64()),
         deadline: settings.deadline,
         limit: cluster.limit,
-        begin: timing.begin,
-        latest: timing.latest,
+        begin: times.really(timing.begin),
+        latest: timing.latest.map(|at| times.really(at)),
         planned_g_per_kwh: planned(&timing, &plan).map(|(then, _)| then.0),
         now_g_per_kwh: planned(&timing, &plan).map(|(_, now)| now.0),
         pause_with: how.with.as_str().to_owned(),
+        replay: plan.is_replay(),
         moves: Vec::new(),
         watch: Watched {
             profile: with.profile.map(str::to_owned),
@@ -261,11 +266,6 @@ fn refuse(args: &SubmitArgs) -> Result<(), Failure> {
             options.detach,
             "--detach",
             "a job of Slurm's is detached by itself",
-        ),
-        (
-            options.replay.is_some(),
-            "--replay",
-            "a job in a queue lives in the present; `catrain run --replay` tries settings out",
         ),
         (
             options.detached.is_some()

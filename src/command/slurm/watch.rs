@@ -223,6 +223,7 @@ impl Work<'_> {
                     self.leave_alone(&mut submitted, why, now, round);
                 }
             }
+            Standing::Waits if submitted.replay => {}
             Standing::Waits => {
                 let was_left = submitted.watch.left_alone_since.take().is_some();
                 match plan(&submitted, now) {
