@@ -815,7 +815,7 @@ impl Page<'_> {
             return;
         };
         let mut hints = vec![
-            format!("how it stands: catrain status {id}"),
+            format!("how it stands: catrain status slurm:{id}"),
             format!("undo: scancel {id}"),
         ];
         if *begin > self.now {
