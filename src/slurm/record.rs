@@ -101,6 +101,25 @@ pub struct Watched {
     /// Suspended by `watch` since then, and not resumed.
     #[serde(default)]
     pub suspended_since: Option<Timestamp>,
+    /// How long it was suspended before, in all.
+    #[serde(default)]
+    pub suspended_s: f64,
+}
+
+impl Watched {
+    /// It is suspended no more, since then.
+    pub fn resumed(&mut self, now: Timestamp) {
+        if let Some(since) = self.suspended_since.take() {
+            self.suspended_s += now.duration_since(since).as_secs_f64().max(0.0);
+        }
+    }
+
+    /// How long it was suspended in all.
+    pub fn suspended(&self, now: Timestamp) -> Duration {
+        let mut so_far = self.clone();
+        so_far.resumed(now);
+        Duration::try_from_secs_f64(so_far.suspended_s).unwrap_or_default()
+    }
 }
 
 /// A begin time that was changed.

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::job::{Job, TimeLimit};
 use crate::forecast::Outlook;
+use crate::plan::delay::FIRST_RUN;
 use crate::plan::{
     Act, Allowance, Decision, Fit, Policy, Reason, Situation, State, Way, Work, decide,
 };
@@ -76,7 +77,7 @@ pub fn timing(policy: &Policy, settings: &Settings, queued: &Queued<'_>) -> Timi
         .not_before
         .map_or(queued.submitted, |at| at.max(queued.submitted));
     let waited = positive(from.duration_since(since));
-    let allowance = allowance(settings, waited);
+    let allowance = allowance(settings, settings.may_hold, Duration::ZERO, waited);
     let decision = match queued.outlook {
         None => nothing_known(),
         Some(outlook) => decide(from, policy, &situation(settings, allowance, outlook)),
@@ -119,6 +120,52 @@ pub fn timing(policy: &Policy, settings: &Settings, queued: &Queued<'_>) -> Timi
         latest,
         decision,
     }
+}
+
+/// A job that has started and that Slurm suspends and resumes by somebody's word.
+#[derive(Clone, Copy, Debug)]
+pub struct Going<'a> {
+    /// Now.
+    pub now: Timestamp,
+    /// Since when delay counts.
+    pub submitted: Timestamp,
+    /// How long it has run, without what it was suspended.
+    pub productive: Duration,
+    /// How long it has been suspended now; none: it runs.
+    pub suspended: Option<Duration>,
+    /// The intensity ahead.
+    pub outlook: &'a Outlook,
+    /// When it is looked at again, at the latest.
+    pub poll: Duration,
+}
+
+/// Whether it is to run, and until when.
+pub fn going(policy: &Policy, settings: &Settings, going: &Going<'_>) -> Decision {
+    let &Going {
+        now, productive, ..
+    } = going;
+    let waited = positive(now.duration_since(going.submitted)).saturating_sub(productive);
+    let may_wait = settings.may_pause && settings.can_pause;
+    let allowance = allowance(settings, may_wait, productive, waited);
+    let left = |expected: Expected| {
+        let remaining = expected.duration.saturating_sub(productive);
+        (!remaining.is_zero()).then(|| Work::Known {
+            remaining,
+            margin: expected.duration.mul_f64(expected.margin),
+        })
+    };
+    let situation = Situation {
+        state: match going.suspended {
+            Some(time) => State::Paused(time),
+            None => State::Running(productive),
+        },
+        work: (settings.duration)
+            .and_then(left)
+            .unwrap_or(Work::Unknown { productive }),
+        poll: going.poll,
+        ..situation(settings, allowance, going.outlook)
+    };
+    decide(now, policy, &situation)
 }
 
 /// The begin time, later by a part of what the plan does not mind: a quarter of the forecast's interval, five
@@ -227,19 +274,23 @@ fn situation<'a>(settings: &Settings, allowance: Allowance, outlook: &'a Outlook
     }
 }
 
-/// How much longer it may wait: as `catrain run` has it before a start.
-fn allowance(settings: &Settings, waited: Duration) -> Allowance {
+/// How much longer it may wait, if it may at all: as `catrain run` has it.
+fn allowance(
+    settings: &Settings,
+    may_wait: bool,
+    productive: Duration,
+    waited: Duration,
+) -> Allowance {
     let &Settings {
         duration,
         max_delay,
         deadline,
-        may_hold,
         ..
     } = settings;
-    if !may_hold {
+    if !may_wait {
         return Allowance::None;
     }
-    let allowed = delay_allowed(duration, max_delay, deadline, Duration::ZERO);
+    let allowed = delay_allowed(duration, max_delay, deadline, productive);
     let left = allowed.map(|allowed| allowed.saturating_sub(waited));
     match (duration, max_delay, deadline, left) {
         (None, _, Some(_), _) => Allowance::None,
@@ -249,7 +300,7 @@ fn allowance(settings: &Settings, waited: Duration) -> Allowance {
         }
         (_, None, _, Some(left)) => Allowance::Earned {
             left,
-            may_pause: false,
+            may_pause: productive >= FIRST_RUN,
         },
     }
 }
@@ -571,6 +622,45 @@ mod tests {
             of(&settings(PauseWith::Stop), &queued).begin
         };
         assert!(begins(0.2) < begins(0.8) && begins(0.999) < at(5.0 + 5.0 / 60.0));
+    }
+
+    #[test]
+    fn a_suspended_job_is_resumed_in_time_for_its_deadline_and_a_running_one_suspended_if_that_fits()
+     {
+        let outlook = dirty_first(5);
+        let due = |deadline| Settings {
+            deadline: Some(at(deadline)),
+            ..settings(PauseWith::Suspend)
+        };
+        let job = |suspended| Going {
+            now: at(1.0),
+            submitted: at(0.0),
+            productive: HOUR / 2,
+            suspended,
+            outlook: &outlook,
+            poll: HOUR / 4,
+        };
+        let suspended = Some(HOUR / 2);
+        for (deadline, suspended, act) in [
+            (20.0, None, Act::Pause),
+            (20.0, suspended, Act::Pause),
+            // An hour and a half is left, and half an hour of margin.
+            (3.25, None, Act::Run),
+            (3.25, suspended, Act::Run),
+        ] {
+            let decision = going(&Policy::Plan, &due(deadline), &job(suspended));
+            assert_eq!(decision.act, act, "{deadline} {suspended:?}: {decision:?}");
+        }
+        let free = Going {
+            now: at(6.0),
+            ..job(suspended)
+        };
+        assert_eq!(going(&Policy::Plan, &due(20.0), &free).act, Act::Run);
+        let overrun = Going {
+            productive: 3 * HOUR,
+            ..job(suspended)
+        };
+        assert_eq!(going(&Policy::Plan, &due(20.0), &overrun).act, Act::Run);
     }
 
     #[test]

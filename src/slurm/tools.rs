@@ -191,6 +191,15 @@ pub fn begin_after(after: Duration) -> String {
     }
 }
 
+/// Has Slurm stop a running job where it stands, or go on; an operator's right.
+///
+/// # Errors
+/// As [`said`].
+pub fn set_suspended(tools: &dyn Tools, job: u64, is_suspended: bool) -> Result<(), ToolError> {
+    let word = if is_suspended { "suspend" } else { "resume" };
+    said(tools, "scontrol", &[word, &job.to_string()]).map(drop)
+}
+
 /// A begin time as `sbatch --begin` and `scontrol` take it, whatever the time zones of this host and the
 /// controller: `now+90`, in seconds.
 pub fn begin_in(begin: Timestamp, now: Timestamp) -> String {

@@ -1,6 +1,7 @@
 //! `catrain slurm`: whole jobs on a cluster, by the rights of whoever owns them.
 
 mod submit;
+mod suspend;
 mod watch;
 
 use std::ffi::OsString;

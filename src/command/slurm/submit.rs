@@ -503,6 +503,10 @@ fn how_it_pauses(plan: &Outset, job: &Job, tools: &Installed) -> Result<How, Fai
             asks_requeue: false,
             notice: Some("pauses keep the nodes: `--no-requeue` of sbatch forbids to give them back".to_owned()),
         }),
+        (PauseWith::Suspend, _) if job.asked.has("array") => Err(Failure::usage(
+            "`--pause-with suspend` is for single jobs, and this is an array",
+        )
+        .hint("take --pause-with requeue or stop; nothing was submitted")),
         (PauseWith::Suspend, _) if !may_suspend(tools)? => Err(Failure::usage(
             "`--pause-with suspend` needs the rights of an operator: Slurm lets nobody else suspend a job",
         )
@@ -510,7 +514,9 @@ fn how_it_pauses(plan: &Outset, job: &Job, tools: &Installed) -> Result<How, Fai
         _ => Ok(How {
             with,
             asks_requeue: matches!(with, PauseWith::Requeue | PauseWith::Auto) && requeue.is_none(),
-            notice: None,
+            notice: (with == PauseWith::Suspend).then(|| {
+                "it is suspended only while a `catrain slurm watch` of yours goes on".to_owned()
+            }),
         }),
     }
 }
@@ -809,7 +815,7 @@ impl Page<'_> {
             return;
         };
         let mut hints = vec![
-            format!("how it stands: catrain status {id}"),
+            format!("how it stands: catrain status slurm:{id}"),
             format!("undo: scancel {id}"),
         ];
         if *begin > self.now {

@@ -8,32 +8,40 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use tracing::debug;
 
 use super::{Talk, anchored, configured_value, not_asked, whole};
 use crate::cli::{RunArgs, WatchArgs};
-use crate::clock::utc_now;
+use crate::clock::{monotonic, utc_now};
 use crate::command::configured::Configured;
 use crate::command::run::submitted::{Outset, outset};
 use crate::command::{no_state, print};
 use crate::dirs;
 use crate::error::{Failure, Kind};
 use crate::executor::Inherited;
+use crate::executor::signals::Signals;
 use crate::forecast::{Kind as Of, Outlook};
 use crate::patience::{Output, rest};
+use crate::plan::Decision;
 use crate::slurm::job::Job;
 use crate::slurm::pending::{Standing, Why, standing};
 use crate::slurm::record::{self, Submitted};
-use crate::slurm::timing::{Queued, Timing, is_worth_moving, timing, usual_wait};
+use crate::slurm::timing::{Going, Queued, Timing, going, is_worth_moving, timing, usual_wait};
 use crate::slurm::tools::{ToolError, Tools, queue, said, set_begin};
 use crate::supervise::machine::PauseWith;
 use crate::words;
+
+/// Shortest time between two looks.
+const LEAST_REST: Duration = Duration::from_secs(1);
 
 /// `catrain slurm watch`.
 ///
@@ -58,15 +66,32 @@ pub(super) fn watch(
         talk.say("another `catrain slurm watch` of yours is at work; nothing is left to do here");
         return Ok(ExitCode::SUCCESS);
     };
-    let mut cluster = None;
+    // Who suspends jobs must not end before these go on; who does not ends at once.
+    let suspends = |submitted: &Submitted| submitted.pause_with == PauseWith::Suspend.as_str();
+    let signals = match !args.once && record::all(&state).iter().any(suspends) {
+        true => Some(Signals::open(inherited).map_err(|error| Failure::new(Kind::Failed, error))?),
+        false => None,
+    };
+    let mut looking = Looking {
+        state: &state,
+        every: args.every,
+        cluster: None,
+        inherited,
+        tools,
+        talk,
+        stays: signals.is_some(),
+    };
     loop {
-        let done = look(&state, &mut cluster, inherited, tools, talk);
+        let done = looking.look();
+        let mut next = None;
         match done {
             Ok(round) => {
                 if args.json {
                     let shown = serde_json::to_string(&round).unwrap_or_default();
-                    print(out, &format!("{shown}\n"))?;
+                    // What was suspended is resumed first.
+                    print(out, &format!("{shown}\n")).inspect_err(|_| looking.end())?;
                 }
+                next = round.next;
                 if args.once && !round.troubles.is_empty() {
                     return Ok(ExitCode::from(Kind::Failed.exit_code()));
                 }
@@ -77,88 +102,164 @@ pub(super) fn watch(
         if args.once {
             return Ok(ExitCode::SUCCESS);
         }
-        rest(args.every);
+        let until = next.map(|at| at.duration_since(utc_now()));
+        let until = until.map(|left| Duration::try_from(left).unwrap_or_default());
+        let wait = until.map_or(args.every, |left| left.clamp(LEAST_REST, args.every));
+        match &signals {
+            None => rest(wait),
+            Some(signals) if ends_within(signals, wait) => {
+                looking.end();
+                return Ok(ExitCode::SUCCESS);
+            }
+            Some(_) => {}
+        }
     }
 }
 
-/// One look at all jobs.
-fn look(
-    state: &Path,
-    cluster: &mut Option<String>,
-    inherited: &Inherited,
-    tools: &dyn Tools,
-    talk: Talk,
-) -> Result<Round, Failure> {
-    let counted = Counted {
-        tools,
-        commands: Cell::new(0),
-    };
-    let all = record::all(state);
-    let mut round = Round::new(utc_now(), all.len());
-    if all.is_empty() {
-        return Ok(round);
-    }
-    let nothing = "nothing was changed";
-    let cluster = match cluster {
-        Some(known) => known,
-        None => {
-            let config = said(&counted, "scontrol", &["show", "config"])
-                .map_err(|error| not_asked(error, nothing))?;
-            let name = configured_value(&config, "ClusterName").unwrap_or_default();
-            cluster.insert(name.to_owned())
+/// Waits so long; whether somebody wants an end meanwhile.
+fn ends_within(signals: &Signals, wait: Duration) -> bool {
+    let give_up = monotonic() + wait;
+    loop {
+        if signals.ask_to_end() {
+            return true;
         }
-    };
-    let all: Vec<Submitted> = (all.into_iter())
-        .filter(|submitted| submitted.cluster == *cluster)
-        .collect();
-    let jobs = queue(&counted).map_err(|error| not_asked(error, nothing))?;
-    let mut planner = Anew {
-        inherited,
-        outlooks: BTreeMap::new(),
-        jobs: &jobs,
-        troubles: Vec::new(),
-    };
-    let mut work = Work {
-        state,
-        tools: &counted,
-        jobs: &jobs,
-        talk,
-        clock: &|| whole(utc_now()),
-    };
-    for submitted in all {
-        work.consider(
-            submitted,
-            &mut |submitted, now| planner.plan(submitted, now),
-            &mut round,
+        let left = give_up.saturating_sub(monotonic());
+        if left.is_zero() {
+            return false;
+        }
+        let descriptor = PollFd::new(signals.as_fd(), PollFlags::POLLIN);
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        // Interrupted or not, the time is looked at again.
+        let _ = poll(&mut [descriptor], left);
+    }
+}
+
+/// Who looks at all jobs.
+struct Looking<'a> {
+    state: &'a Path,
+    every: Duration,
+    cluster: Option<String>,
+    inherited: &'a Inherited,
+    tools: &'a dyn Tools,
+    talk: Talk,
+    stays: bool,
+}
+
+impl Looking<'_> {
+    /// Nothing stays suspended behind this process.
+    fn end(&self) {
+        let mut round = Round::new(utc_now(), 0);
+        let work = Work {
+            state: self.state,
+            tools: self.tools,
+            jobs: &[],
+            talk: self.talk,
+            clock: &|| whole(utc_now()),
+            stays: false,
+        };
+        for mut submitted in record::all(self.state) {
+            let is_here = self.cluster.as_ref() == Some(&submitted.cluster);
+            if is_here && submitted.watch.suspended_since.is_some() {
+                work.resume(&mut submitted, "`catrain slurm watch` ends", &mut round);
+            }
+        }
+        for trouble in &round.troubles {
+            self.talk.say(&format!("warning: {trouble}"));
+        }
+    }
+
+    /// One look at all jobs.
+    fn look(&mut self) -> Result<Round, Failure> {
+        let Self {
+            state,
+            every,
+            cluster,
+            inherited,
+            tools,
+            talk,
+            stays,
+        } = self;
+        let (state, talk, stays, every): (&Path, Talk, bool, Duration) =
+            (state, *talk, *stays, *every);
+        let counted = Counted {
+            tools: *tools,
+            commands: Cell::new(0),
+        };
+        let all = record::all(state);
+        let mut round = Round::new(utc_now(), all.len());
+        if all.is_empty() {
+            return Ok(round);
+        }
+        let nothing = "nothing was changed";
+        let cluster = match cluster {
+            Some(known) => known,
+            None => {
+                let config = said(&counted, "scontrol", &["show", "config"])
+                    .map_err(|error| not_asked(error, nothing))?;
+                let name = configured_value(&config, "ClusterName").unwrap_or_default();
+                cluster.insert(name.to_owned())
+            }
+        };
+        let all: Vec<Submitted> = (all.into_iter())
+            .filter(|submitted| submitted.cluster == *cluster)
+            .collect();
+        let jobs = queue(&counted).map_err(|error| not_asked(error, nothing))?;
+        let mut planner = Anew {
+            inherited,
+            outlooks: BTreeMap::new(),
+            jobs: &jobs,
+            troubles: Vec::new(),
+            every,
+        };
+        let mut work = Work {
+            state,
+            tools: &counted,
+            jobs: &jobs,
+            talk,
+            clock: &|| whole(utc_now()),
+            stays,
+        };
+        for mut submitted in all {
+            if submitted.pause_with == PauseWith::Suspend.as_str() {
+                let plan = &mut |one: &Submitted, job: &Job, now| planner.going(one, job, now);
+                work.suspend_or_resume(&mut submitted, plan, &mut round);
+            }
+            let plan = &mut |one: &Submitted, now| planner.plan(one, now);
+            work.consider(submitted, plan, &mut round);
+        }
+        round.troubles.extend(planner.troubles);
+        for trouble in &round.troubles {
+            talk.say(&format!("warning: {trouble}"));
+        }
+        round.commands = counted.commands.get();
+        debug!(
+            commands = round.commands,
+            jobs = round.jobs,
+            moved = round.moved.len(),
+            "looked at submitted jobs"
         );
+        Ok(round)
     }
-    round.troubles.extend(planner.troubles);
-    for trouble in &round.troubles {
-        talk.say(&format!("warning: {trouble}"));
-    }
-    round.commands = counted.commands.get();
-    debug!(
-        commands = round.commands,
-        jobs = round.jobs,
-        moved = round.moved.len(),
-        "looked at submitted jobs"
-    );
-    Ok(round)
 }
 
 /// What came of one look.
 #[derive(Clone, Debug, Serialize)]
-struct Round {
+pub(super) struct Round {
     schema: &'static str,
     at: String,
     /// How many are recorded.
     jobs: usize,
     moved: Vec<Moved>,
     left_alone: Vec<LeftAlone>,
+    pub(super) suspended: Vec<u64>,
+    pub(super) resumed: Vec<u64>,
     forgotten: Vec<u64>,
-    troubles: Vec<String>,
+    pub(super) troubles: Vec<String>,
     /// How many commands of Slurm's were run.
     commands: u32,
+    /// When a job is to be looked at again.
+    #[serde(skip)]
+    next: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -183,20 +284,30 @@ impl Round {
             jobs,
             moved: Vec::new(),
             left_alone: Vec::new(),
+            suspended: Vec::new(),
+            resumed: Vec::new(),
             forgotten: Vec::new(),
             troubles: Vec::new(),
             commands: 0,
+            next: None,
         }
+    }
+
+    /// There is something to do then.
+    pub(super) fn look_again(&mut self, at: Option<Timestamp>) {
+        self.next = [self.next, at].into_iter().flatten().min();
     }
 }
 
 /// What jobs are looked at by.
-struct Work<'a> {
-    state: &'a Path,
-    tools: &'a dyn Tools,
-    jobs: &'a [Job],
-    talk: Talk,
-    clock: &'a dyn Fn() -> Timestamp,
+pub(super) struct Work<'a> {
+    pub(super) state: &'a Path,
+    pub(super) tools: &'a dyn Tools,
+    pub(super) jobs: &'a [Job],
+    pub(super) talk: Talk,
+    pub(super) clock: &'a dyn Fn() -> Timestamp,
+    /// Whether somebody stays to resume what is suspended.
+    pub(super) stays: bool,
 }
 
 /// What a job is planned anew by; none: its zone could not be asked, and it is left as it is.
@@ -297,7 +408,7 @@ impl Work<'_> {
         });
     }
 
-    fn keep(&self, submitted: &Submitted, round: &mut Round) {
+    pub(super) fn keep(&self, submitted: &Submitted, round: &mut Round) {
         if let Err(error) = submitted.write(self.state) {
             round.troubles.push(format!(
                 "the record of job {} cannot be written: {error}",
@@ -313,15 +424,13 @@ struct Anew<'a> {
     outlooks: BTreeMap<String, Option<Outlook>>,
     jobs: &'a [Job],
     troubles: Vec<String>,
+    /// How often jobs are looked at.
+    every: Duration,
 }
 
 impl Anew<'_> {
     fn plan(&mut self, submitted: &Submitted, now: Timestamp) -> Result<Option<Timing>, String> {
-        let in_a_line = |failure: Failure| failure.to_string().replace("\n  hint: ", "; ");
-        let (run, configured) = again(submitted).map_err(in_a_line)?;
-        let directory = submitted.directory.clone();
-        let plan = outset(&run, &configured, directory, self.inherited).map_err(in_a_line)?;
-        let Some(outlook) = self.outlook(&plan, now).map_err(in_a_line)? else {
+        let Some((plan, outlook)) = self.set_out(submitted, now)? else {
             return Ok(None);
         };
         let mut settings = plan.settings.clone();
@@ -339,6 +448,48 @@ impl Anew<'_> {
                 usual_wait: usual_wait(self.jobs).unwrap_or_default(),
                 outlook: Some(&outlook),
                 draw: submitted.watch.draw,
+            },
+        )))
+    }
+
+    /// The run inside a job as it would be now, and the intensity ahead of it.
+    fn set_out(
+        &mut self,
+        submitted: &Submitted,
+        now: Timestamp,
+    ) -> Result<Option<(Outset, Outlook)>, String> {
+        let in_a_line = |failure: Failure| failure.to_string().replace("\n  hint: ", "; ");
+        let (run, configured) = again(submitted).map_err(in_a_line)?;
+        let directory = submitted.directory.clone();
+        let plan = outset(&run, &configured, directory, self.inherited).map_err(in_a_line)?;
+        let outlook = self.outlook(&plan, now).map_err(in_a_line)?;
+        Ok(outlook.map(|outlook| (plan, outlook)))
+    }
+
+    /// What a job is to do that has started.
+    fn going(
+        &mut self,
+        submitted: &Submitted,
+        job: &Job,
+        now: Timestamp,
+    ) -> Result<Option<Decision>, String> {
+        let Some((plan, outlook)) = self.set_out(submitted, now)? else {
+            return Ok(None);
+        };
+        let since = |at: Timestamp| Duration::try_from(now.duration_since(at)).unwrap_or_default();
+        let started = job.started.map(since).unwrap_or_default();
+        let put_off = submitted.watch.not_before;
+        Ok(Some(going(
+            &plan.settings.policy,
+            &plan.settings,
+            &Going {
+                now,
+                submitted: put_off
+                    .map_or(submitted.submitted_at, |at| at.max(submitted.submitted_at)),
+                productive: started.saturating_sub(submitted.watch.suspended(now)),
+                suspended: submitted.watch.suspended_since.map(since),
+                outlook: &outlook,
+                poll: self.every,
             },
         )))
     }
@@ -487,6 +638,7 @@ mod tests {
             jobs: std::slice::from_ref(job),
             talk: Talk { look: Look::PLAIN },
             clock: &|| at(1),
+            stays: false,
         };
         work.consider(submitted, &mut |_, _| plan.clone(), &mut round);
         (round, record::read(state, "c", id))
@@ -544,5 +696,95 @@ mod tests {
         let job = pending(17, 90, "BeginTime");
         let (_, kept) = looked(state.path(), &tools, &job, Ok(Some(planned_at(90))));
         assert_eq!(kept.unwrap().watch.left_alone_since, None);
+    }
+
+    fn decided(act: Act) -> Decision {
+        Decision {
+            act,
+            until: Some(at(30)),
+            ..planned_at(0).decision
+        }
+    }
+
+    /// One look at a job that is to be suspended by plan.
+    fn suspended_or_not(
+        submitted: &mut Submitted,
+        state: (&Path, &str),
+        tools: &Fake,
+        stays: bool,
+        plan: Result<Option<Decision>, String>,
+    ) -> Round {
+        let mut job = pending(17, 0, "None");
+        state.1.clone_into(&mut job.state);
+        let mut round = Round::new(at(1), 1);
+        let work = Work {
+            state: state.0,
+            tools,
+            jobs: std::slice::from_ref(&job),
+            talk: Talk { look: Look::PLAIN },
+            clock: &|| at(1),
+            stays,
+        };
+        work.suspend_or_resume(submitted, &mut |_, _, _| plan.clone(), &mut round);
+        round
+    }
+
+    #[test]
+    fn a_job_is_suspended_only_by_who_stays_and_never_stays_so_without() {
+        let state = tempfile::tempdir().unwrap();
+        let (running, stopped) = ((state.path(), "RUNNING"), (state.path(), "SUSPENDED"));
+        let pause = || Ok(Some(decided(Act::Pause)));
+        let mut job = submitted(17);
+        let tools = Fake::default();
+        suspended_or_not(&mut job, running, &tools, false, pause());
+        assert!(tools.ran.borrow().is_empty(), "nobody would resume it");
+        let round = suspended_or_not(&mut job, running, &tools, true, pause());
+        assert_eq!((round.suspended, round.next), (vec![17], Some(at(30))));
+        assert_eq!(job.watch.suspended_since, Some(at(1)));
+        let round = suspended_or_not(&mut job, stopped, &tools, true, pause());
+        assert!(round.resumed.is_empty());
+        for (stays, plan) in [
+            (false, pause()),
+            (true, Ok(Some(decided(Act::Run)))),
+            (true, Ok(None)),
+            (true, Err("no such file".to_owned())),
+        ] {
+            let (mut job, tools) = (job.clone(), Fake::default());
+            let round = suspended_or_not(&mut job, stopped, &tools, stays, plan);
+            assert_eq!((round.resumed, job.watch.suspended_since), (vec![17], None));
+            assert_eq!(*tools.ran.borrow(), ["scontrol resume 17"]);
+        }
+    }
+
+    #[test]
+    fn who_suspends_or_resumes_a_job_by_hand_has_the_last_word() {
+        let state = tempfile::tempdir().unwrap();
+        let pause = || Ok(Some(decided(Act::Pause)));
+        let tools = Fake::default();
+        let mut job = submitted(17);
+        suspended_or_not(&mut job, (state.path(), "SUSPENDED"), &tools, true, pause());
+        job.watch.suspended_since = Some(at(0));
+        for _ in 0..2 {
+            suspended_or_not(&mut job, (state.path(), "RUNNING"), &tools, true, pause());
+        }
+        assert!(tools.ran.borrow().is_empty());
+        assert_eq!(
+            (job.watch.suspended_since, job.watch.suspended_s),
+            (None, 60.0)
+        );
+        let refusing = Fake {
+            refuses: true,
+            ..Fake::default()
+        };
+        let mut job = submitted(17);
+        let round = suspended_or_not(
+            &mut job,
+            (state.path(), "RUNNING"),
+            &refusing,
+            true,
+            pause(),
+        );
+        assert!(round.troubles[0].contains("runs on"), "{round:?}");
+        assert_eq!(job.watch.suspended_since, None);
     }
 }
