@@ -340,6 +340,13 @@ impl Begin {
     }
 }
 
+impl Begin {
+    /// Whether it is that of a node of a job that another run leads.
+    pub fn follows(&self) -> bool {
+        (self.slurm.as_ref()).is_some_and(|slurm| slurm.follows.is_some())
+    }
+}
+
 /// The job of a cluster, on one of its nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlurmJob {

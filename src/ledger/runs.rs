@@ -482,6 +482,9 @@ fn find<'a>(
 /// The newest run that counts; where none does, the newest of all: that it cannot be read is to be
 /// told.
 fn latest(runs: &[RunRef], counts: impl Fn(&RunRef) -> bool) -> Option<&RunRef> {
+    // A node that follows is a part of another run.
+    let follows = |run: &RunRef| run.begin.as_ref().is_some_and(|begin| begin.follows());
+    let counts = |run: &RunRef| counts(run) && !follows(run);
     let last = (runs.iter().rev().find(|run| counts(run))).or_else(|| runs.last())?;
     // A clock that was set back makes newer runs look older. Ticks since boot it does not touch.
     let ticks_of = |run: &RunRef| {

@@ -46,6 +46,9 @@ const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 /// How long the record of a pause may take before the pause is done all the same.
 const RECORD_BEFORE_PAUSE: Duration = Duration::from_millis(500);
 
+/// A wake-up that is so late was not late by itself.
+const STOPPED_AT_LEAST: Duration = Duration::from_secs(5);
+
 /// How long the end of a run waits for its last readings.
 const LAST_READING: Duration = Duration::from_millis(300);
 /// How long a run that ends by an operator's word waits for the answer to be taken.
@@ -425,7 +428,9 @@ where
             tokio::select! {
                 () = sleep_until(wake_at) => {
                     state.woken = Instant::now();
-                    state.lateness.add(state.woken.saturating_duration_since(wake_at));
+                    let late = state.woken.saturating_duration_since(wake_at);
+                    state.lateness.add(late);
+                    self.was_stopped_for(&state, late);
                     self.feed(&mut state, Event::Wake).await;
                 }
                 happening = self.executor.next() => self.happened(&mut state, happening).await,
@@ -920,6 +925,18 @@ where
             watcher.recorded(now, &what, &view);
         }
         self.recorder.record(now, what)
+    }
+
+    /// Somebody stopped us: a cluster that suspends its jobs stops the job as well, and tells nobody.
+    fn was_stopped_for(&mut self, state: &Loop, late: Duration) {
+        if late >= STOPPED_AT_LEAST {
+            let late = crate::words::duration(late);
+            let text = format!(
+                "catrain stood still for {late}: it was stopped, or the machine had no time for it; so may \
+                 have been the job, whose time counts as before"
+            );
+            self.warn(state, text);
+        }
     }
 
     fn note(&mut self, state: &Loop, text: String) {

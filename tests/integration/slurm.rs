@@ -5,4 +5,5 @@
 pub(crate) mod cluster;
 mod doctor;
 mod faults;
+mod jobs;
 mod signals;

@@ -276,9 +276,12 @@ impl Inside {
             settings.deadline = given;
             let limit = |notice: &String| notice.ends_with("that is the deadline");
             planned.notices.retain(|notice| !limit(notice));
-        } else if self.submitted.is_some() {
-            // It has waited for its begin time, without nodes.
+        } else if self.submitted.is_some() && settings.may_hold {
             settings.may_hold = false;
+            planned.notices.push(
+                "its wait for a clean hour was its begin time: with its nodes it starts at once"
+                    .to_owned(),
+            );
         }
         match with {
             PauseWith::Requeue if !self.may_requeue => planned.notices.push(
@@ -338,7 +341,13 @@ impl Inside {
     }
 
     /// Starts a keeper on each other node of the batch script's job.
-    pub(super) fn keepers(&self, args: &RunArgs, inherited: &Inherited) -> Option<Keepers> {
+    pub(super) fn keepers(
+        &self,
+        args: &RunArgs,
+        name: &str,
+        now: Timestamp,
+        inherited: &Inherited,
+    ) -> Option<Keepers> {
         let Role::Leads(1..) = self.role else {
             return None;
         };
@@ -355,7 +364,7 @@ impl Inside {
         ]);
         command.args(["--job-name=catrain", "--nodes", &nodes, "--ntasks", &nodes]);
         command.arg("--").arg(std::env::current_exe().ok()?);
-        command.args(["run", "--keeper"]);
+        command.args(["run", "--keeper", "--name", name]);
         if let Some(zone) = &args.zone {
             command.args(["--zone", zone]);
         }
@@ -367,8 +376,12 @@ impl Inside {
             command.arg("--source").arg(names.join(","));
         }
         if let Some(replay) = &args.replay {
-            let speed = args.speed.to_string();
-            command.args(["--replay", replay, "--speed", &speed]);
+            // They join in the middle of the day.
+            let trace = replay
+                .rsplit_once('@')
+                .map_or(replay.as_str(), |(trace, _)| trace);
+            let (from, speed) = (format!("{trace}@{now}"), args.speed.to_string());
+            command.args(["--replay", &from, "--speed", &speed]);
         }
         if args.offline {
             command.arg("--offline");

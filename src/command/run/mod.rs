@@ -302,7 +302,8 @@ fn supervise(
         arrivals: arrivals_sender.clone(),
         board: serving.board(),
     });
-    let keepers = (inside.as_ref()).and_then(|inside| inside.keepers(args, inherited));
+    let keepers = (inside.as_ref())
+        .and_then(|inside| inside.keepers(args, &name, clock.now().utc, inherited));
     if let Some(text) = keepers.as_ref().and_then(cluster::Keepers::trouble) {
         drop(arrivals_sender.try_send(Arrival::Trouble(text)));
     }

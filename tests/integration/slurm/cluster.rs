@@ -258,6 +258,11 @@ impl Account<'_> {
         number
     }
 
+    /// A job that was submitted otherwise is to be gone with the rest in the end.
+    pub(crate) fn remember(&self, number: u64) {
+        self.submitted.borrow_mut().push(number);
+    }
+
     /// A job as Slurm has it; all tasks of an array.
     #[track_caller]
     pub(crate) fn jobs(&self, number: u64) -> Vec<Job> {

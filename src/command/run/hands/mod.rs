@@ -370,6 +370,7 @@ impl Hands {
         if let Some(guarding) = &mut self.guard
             && !guarding.is_announced
             && guarding.guard.is_ready()
+            && self.nodes.may_stop()
         {
             guarding.is_announced = true;
             self.happened.push_back(Happening::GuardReady);
@@ -835,6 +836,7 @@ impl Executor for Hands {
                 Some(heard) = self.nodes.heard() => {
                     let then = self.nodes.take(heard, self.job.is_some());
                     self.of_nodes(then);
+                    self.guard_told();
                 }
                 Some(heard) = self.output.next() => self.heard(heard),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.do_what_is_due(),

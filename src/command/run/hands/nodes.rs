@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::slurm::lease::{FORMAT, Follower, LOST_AFTER, Leader, Order};
+use crate::slurm::lease::{FIRST, FORMAT, Follower, LOOK, LOST_AFTER, Leader, Order};
 use crate::slurm::room::{Desk, Heard, Room, follow, lead};
 use crate::supervise::Happening;
 
@@ -38,6 +38,8 @@ pub(in crate::command::run) struct Leads {
     /// Those that were seen, and whether they are there.
     seen: BTreeMap<String, (Follower, bool)>,
     heard_at: Instant,
+    /// Since when the others are waited for.
+    since: Instant,
     /// When the present order was given.
     ordered_at: Instant,
     /// Own part stands still, and the others are waited for until then.
@@ -90,6 +92,7 @@ impl Nodes {
             others: others as usize,
             seen: BTreeMap::new(),
             heard_at: Instant::now(),
+            since: Instant::now(),
             ordered_at: Instant::now(),
             waits: None,
             all_stand_still: false,
@@ -119,6 +122,16 @@ impl Nodes {
             is_lost: false,
             is_keeper,
         })
+    }
+
+    /// Whether the others are there, or had time to come: before that no stop is tried.
+    pub(super) fn may_stop(&self) -> bool {
+        match self {
+            Self::Leads(leads) => {
+                self.objection().is_none() || leads.since.elapsed() >= FIRST + LOOK
+            }
+            Self::Alone | Self::Follows(_) => true,
+        }
     }
 
     /// Why all of the job cannot be stopped now.
