@@ -50,6 +50,7 @@ complete -c catrain -n "__fish_catrain_needs_command" -f -a "key" -d 'Keep the k
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "config" -d 'Show, check, write, take back the configuration'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "alerts" -d 'Try out the channels that alerts go to, and show what nobody took'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "doctor" -d 'Check what works here, and say the exact fix for what does not'
+complete -c catrain -n "__fish_catrain_needs_command" -f -a "slurm" -d 'Give whole jobs on a Slurm cluster their begin time'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "completions" -d 'Print the completion script of a shell'
 complete -c catrain -n "__fish_catrain_needs_command" -f -a "man" -d 'Write the manual pages'
 complete -c catrain -n "__fish_catrain_using_subcommand run" -s z -l zone -d 'Grid zone, as `catrain zones` lists them [default: guessed from the system\'s time zone]' -r
@@ -559,6 +560,119 @@ complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l log-format -d
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l offline -d 'Ask nobody'
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -l json -d 'One JSON document, `catrain.doctor/1`'
 complete -c catrain -n "__fish_catrain_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and not __fish_seen_subcommand_from submit watch" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and not __fish_seen_subcommand_from submit watch" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and not __fish_seen_subcommand_from submit watch" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and not __fish_seen_subcommand_from submit watch" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and not __fish_seen_subcommand_from submit watch" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and not __fish_seen_subcommand_from submit watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and not __fish_seen_subcommand_from submit watch" -f -a "submit" -d 'Submit a job that begins when the grid is clean enough'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and not __fish_seen_subcommand_from submit watch" -f -a "watch" -d 'Move the begin times of submitted jobs as forecasts change'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -s z -l zone -d 'Grid zone, as `catrain zones` lists them [default: guessed from the system\'s time zone]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -s s -l source -d 'Sources in order of preference: `neso`, `energy-charts`, `energi-data-service`, `electricity-maps`, `watttime`, `carbon-aware-sdk`, `file:PATH` (a trace or issued forecasts), `built-in` [default: the configured chain, else those without a key that serve the zone]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l account-with -d 'Keep a second, complete account by another signal, such as `watttime`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l replay -d 'Live out a recorded day: a trace file or a built-in zone, from TIME on' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l speed -d 'How many times faster the replayed day passes' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -s d -l duration -d 'Uninterrupted running time of the whole job, such as `6h` or `2d 4h` [default: the median of the last five good runs of the same command here, else unknown]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l deadline -d 'Finish by: RFC 3339, `2026-11-25 09:00`, `tomorrow 09:00`, or `+36h`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l max-delay -d 'Most time spent not progressing, in all; `0` never holds and never pauses [default: 12h with a duration, else half the time run so far]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l policy -d 'How to choose when to run' -r -f -a "plan\t'Least emissions within deadline and delay'
+threshold\t'Run while the intensity is at or below a limit'
+window\t'One uninterrupted run at the cleanest time'
+budget\t'The earliest end within `--carbon-budget`'
+now\t'At once, never paused'"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l threshold -d 'For `threshold`: run at or below N g/kWh, or `p30`, a percentile of the next 24 h [default: p30]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l carbon-budget -d 'Emissions that the run may use, such as `800g` or `2kg`; warns at 80 and 100 %' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l on-budget -d 'What follows when the carbon budget is used up' -r -f -a "warn\t'Say so'
+pause\t'Hold the job, as `catrain pause` does, until `catrain resume`'
+stop\t'End the job, as `catrain stop` does'"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l min-run -d 'Least time from a start or resume to the next pause' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l min-pause -d 'Least time paused' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l pause-with -d 'How the job is paused [default: stop, or the preset\'s]' -r -f -a "stop\t'Stop every process, and continue them later'
+freeze\t'Freeze the job\'s control group; falls back to `stop` where that is not possible'
+checkpoint\t'Have the job save its state, see the proof, then stop it'
+restart\t'Have the job save its state and leave; start the command again later'
+requeue\t'Have the job save its state, then put it back into Slurm\'s queue until it is to go on: its nodes are free meanwhile'
+suspend\t'Have Slurm suspend the job, where you are an operator; `catrain slurm watch` does it'
+auto\t'`stop` or `restart`, in a Slurm job `stop` or `requeue`, as the plan finds cheaper for each pause'"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l preset -d 'What is known of a framework: signals, who gets them, waits' -r -f -a "plain\t'Any job: STOP and CONT to every process; TERM to the first one ends it'
+torchrun\t'torchrun: USR1 to each rank, which saves and is then stopped; TERM to the launcher ends it'
+lightning\t'PyTorch Lightning: USR1 to each rank, whose callback saves; INT to the first process ends it'
+huggingface\t'Hugging Face Trainer, alone, by accelerate or torchrun: USR1 to each rank, whose callback saves'
+submitit\t'submitit: USR2 to each task, which saves and leaves; INT to it ends it'"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l max-stop -d 'Longest stop of a job that has not saved its state [default: 7m for several ranks, else none]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l checkpoint-signal -d 'How the job is asked to save its state [default: USR1, or the preset\'s]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l checkpoint-to -d 'Who of the job is asked to [default: leader, or the preset\'s]' -r -f -a "leader\t'The process that was started'
+group\t'Its process group'
+ranks\t'Each rank, not the launcher'"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l checkpoint-path -d 'Proof of a save: a file that matches is new, or changed, and complete' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l checkpoint-line -d 'Proof of a save: a line that matches, where progress is read from' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l checkpoint-timeout -d 'How long a save may take' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l unproved -d 'What follows when nothing proves a save in time' -r -f -a "stop\t'Stop it all the same; it keeps its memory'
+run\t'Let it run on'"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l job-dir -d 'Directory that all nodes of a Slurm job share, by which their supervisors stop and go on together [default: the state directory]' -r -f -a "(__fish_complete_directories)"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l resume-args -d 'Arguments to add when a job that has left is started again, such as `--resume latest`' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l progress-from -d 'Where the job says how far it is: a file, `stdout` or `stderr` [default: its stdout, else its stderr, where that goes to a file]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l progress-pattern -d 'What progress looks like, with groups `done` and `total`, or `percent` [default: `step 120/9000`, tqdm, Lightning, Keras, Hugging Face]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l stop-signal -d 'How the job is asked to end by `catrain stop` [default: TERM, or the preset\'s]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l grace -d 'How long the job may take to end before it is killed [default: 30s, or the preset\'s]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l leftovers -d 'What becomes of processes that outlive the job\'s first one' -r -f -a "end\t'They have the grace period to end by themselves, then are ended'
+leave\t'They run on'"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l retries -d 'How often a job that fails is started again' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l retry-delay -d 'How long to wait before that; twice as long each time, with jitter' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l on-pause -d 'Run CMD by `sh -c` when the job is paused; CATRAIN_RUN, CATRAIN_EVENT and more tell it why' -r -f -a "(__fish_complete_command)"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l on-resume -d 'The same when it goes on' -r -f -a "(__fish_complete_command)"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l on-end -d 'The same when the run is over' -r -f -a "(__fish_complete_command)"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l power -d 'Power of the job while running, in watts, where nothing is measured' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l idle-power -d 'Power that stays on while paused, in watts' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l gpus -d 'GPUs to meter: indices, UUIDs or MIG ids, `all` or `none` [default: those that the job may see]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l share -d 'Whose energy is counted where others use the machine too [default: job]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l pue -d 'Facility energy divided by IT energy [default: IT equipment only]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l name -d 'Name for status and reports [default: the program\'s name]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l label -d 'Label for reports; may be repeated' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l summary -d 'What is printed at the end, to stderr' -r -f -a "text\t'A few lines'
+json\t'One JSON document'
+none\t'Nothing'"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l summary-file -d 'Write the summary to a file as well' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l progress -d 'A countdown while held or paused' -r -f -a "auto\t'On a terminal'
+always\t'Also elsewhere'
+never\t'Never'"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l listen -d 'Serve health and metrics over HTTP: `9090`, `127.0.0.1:9090`, `[::1]:9090`; port 0 takes a free one' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l metrics-file -d 'Write metrics to a file now and then, by its ending: `.json`, `.prom` (the last look) or `.csv` (a row each time)' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l metrics-every -d 'How often' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l detached -d 'Started by `--detach`, with this file for the output' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l continues -d 'Started by `continue`, in the place of this run' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l offline -d 'Ask nobody: cache, files and built-in data only'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l duration-exact -d 'The duration is sure: plan without a safety margin'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l tty -d 'Give the job the controlling terminal (password prompts, shells); it may be held, never paused'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l reserved -d 'The hardware is reserved for this run: its idle power counts while held'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l listen-anywhere -d 'Let `--listen` take an address that other machines can reach; the token crosses the network'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -s D -l detach -d 'Supervise from a session of its own, with the output in a file: prints the run\'s id and returns'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l submitted -d 'Inside a job that `slurm submit` has submitted'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l keeper -d 'Started by the supervisor of a batch script, on each other node of its job'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l json -d 'One JSON document, `catrain.slurm_submit/1`, in place of the job\'s number'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -l dry-run -d 'Submit nothing: print the command and the script'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from submit" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from watch" -l every -d 'How often to look' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from watch" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from watch" -l profile -d 'Settings of this name, `[profile.NAME]` in a configuration, over those outside of it' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from watch" -l log-level -d 'Log what is done: off, error, warn, info or debug, also by module: `info,caller=debug` [default: nothing, with --log-file info]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from watch" -l log-file -d 'Log to a file, readable by you alone and put aside as it grows [default: standard error]' -r -F
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from watch" -l log-format -d 'How lines of the log look [default: text on a terminal, JSON elsewhere]' -r
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from watch" -l once -d 'Look once, and end'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from watch" -l json -d 'One JSON document a look, `catrain.slurm_watch/1`'
+complete -c catrain -n "__fish_catrain_using_subcommand slurm; and __fish_seen_subcommand_from watch" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c catrain -n "__fish_catrain_using_subcommand completions" -l color -d 'Colours in what catrain says' -r -f -a "auto\t''
 always\t''
 never\t''"

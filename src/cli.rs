@@ -1438,7 +1438,8 @@ pub struct DoctorArgs {
 /// One run.
 #[derive(Debug, Args)]
 pub struct RunName {
-    /// The run's id, or the beginning of it; may be left out where only one runs
+    /// The run's id, or the beginning of it; may be left out where only one runs. A job of Slurm's as
+    /// `slurm:17`, where it runs: by its own supervisor, else by Slurm's signals
     pub run: Option<String>,
 }
 

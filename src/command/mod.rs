@@ -37,6 +37,7 @@ use crate::control::Word;
 use crate::error::{Failure, Kind};
 use crate::executor::{Inherited, die_of, end_with};
 use crate::forecast::zones::Unresolved;
+use crate::ledger::runs::JOB;
 use crate::log;
 use crate::source::SourceError;
 use crate::words::Look;
@@ -98,12 +99,12 @@ fn carry_out(cli: Cli, typed: Vec<OsString>, inherited: &Inherited) -> Result<Ex
         }
         Command::Simulate(args) => simulate::run(&args, look, out, now)?,
         Command::Status(args) => status::status(&args, look, out, &utc_now, &zone())?,
-        Command::Pause(name) => tell::tell(Word::Pause, name.run.as_deref(), out)?,
+        Command::Pause(name) => word(Word::Pause, name.run.as_deref(), out)?,
         Command::Resume(args) => {
-            let word = Word::Resume { time: args.time };
-            tell::tell(word, args.run.run.as_deref(), out)?;
+            let told = Word::Resume { time: args.time };
+            word(told, args.run.run.as_deref(), out)?;
         }
-        Command::Stop(name) => tell::tell(Word::Stop, name.run.as_deref(), out)?,
+        Command::Stop(name) => word(Word::Stop, name.run.as_deref(), out)?,
         Command::Reload(name) => tell::reload(name.run.as_deref(), out)?,
         Command::Continue(args) => return resume_run::resume(&args),
         Command::Logs(args) => logs::logs(&args, out)?,
@@ -143,6 +144,17 @@ fn carry_out(cli: Cli, typed: Vec<OsString>, inherited: &Inherited) -> Result<Ex
         Command::Man { directory } => man::man(directory.as_deref(), out)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A word to a run, or to a job of Slurm's.
+fn word(word: Word, to: Option<&str>, out: &mut dyn Write) -> Result<(), Failure> {
+    match to.and_then(|to| to.strip_prefix(JOB)) {
+        Some(job) => {
+            let job = job.parse().map_err(Failure::usage)?;
+            slurm::word(word, job, out)
+        }
+        None => tell::tell(word, to, out),
+    }
 }
 
 fn no_state() -> Failure {

@@ -96,8 +96,9 @@ pub struct Pausing {
     pub leaves_with: i32,
     /// Whether several ranks are paused: nobody knows whether they survive it but who says so.
     pub stops_ranks: bool,
-    /// Whether a job that has left goes back into the cluster's queue until it is started again.
-    pub gives_back: bool,
+    /// A job that has left goes back into the cluster's queue until it is started again, and then usually waits
+    /// so long for nodes; none: it does not.
+    pub gives_back: Option<Duration>,
 }
 
 impl Pausing {
@@ -110,7 +111,7 @@ impl Pausing {
         max_stop: None,
         leaves_with: 0,
         stops_ranks: false,
-        gives_back: false,
+        gives_back: None,
     };
 }
 

@@ -26,7 +26,8 @@ use crate::plan::Policy;
 use crate::slurm::place::{Place, SUPERVISES, supervises};
 use crate::slurm::record::{self, Submitted};
 use crate::slurm::room::{self, Room};
-use crate::slurm::tools::{Installed, said};
+use crate::slurm::timing;
+use crate::slurm::tools::{Installed, queue, said};
 use crate::supervise::machine::{Before, PauseWith};
 use crate::surroundings::{boot_id, host};
 use crate::units::{GramsCo2e, Joules, KilowattHours};
@@ -71,8 +72,8 @@ pub(super) struct Inside {
     submitted: Option<Submitted>,
     /// The run of this job, if it was here before, and when that began, in real time.
     before: Option<(String, Timestamp)>,
-    /// Whether it may go back into the queue.
-    may_requeue: bool,
+    /// It may go back into the queue, where the user's jobs usually wait so long for nodes.
+    requeues: Option<Duration>,
     /// Whose run leads.
     follows: Option<String>,
 }
@@ -148,7 +149,7 @@ pub(super) fn look(
         _ => None,
     };
     Ok(Comes::Supervises(Some(Box::new(Inside {
-        may_requeue: asks && may_requeue(&place),
+        requeues: (asks && may_requeue(&place)).then(|| usual_wait().mul_f64(args.speed)),
         before: before.filter(|_| place.restarts > 0),
         submitted: submitted.filter(|_| args.submitted),
         is_keeper: args.keeper,
@@ -206,6 +207,12 @@ fn may_requeue(place: &Place) -> bool {
         let has = |fact: &str| text.split_whitespace().any(|word| word == fact);
         has("Requeue=1") && has("BatchFlag=1")
     })
+}
+
+/// How long this user's jobs usually wait for nodes.
+fn usual_wait() -> Duration {
+    let jobs = queue(&Installed { patience: ASK }).unwrap_or_default();
+    timing::usual_wait(&jobs).unwrap_or_default()
 }
 
 fn await_leader(room: &Room) -> Option<String> {
@@ -270,8 +277,8 @@ impl Inside {
             planned.patience = Duration::ZERO;
             return;
         }
-        settings.pausing.gives_back = self.may_requeue && settings.may_pause;
-        if settings.pausing.gives_back {
+        settings.pausing.gives_back = self.requeues.filter(|_| settings.may_pause);
+        if settings.pausing.gives_back.is_some() {
             // Each start has the whole limit again.
             settings.deadline = given;
             let limit = |notice: &String| notice.ends_with("that is the deadline");
@@ -284,7 +291,7 @@ impl Inside {
             );
         }
         match with {
-            PauseWith::Requeue if !self.may_requeue => planned.notices.push(
+            PauseWith::Requeue if self.requeues.is_none() => planned.notices.push(
                 "warning: Slurm would not requeue this job (sbatch --requeue allows it): its nodes are kept \
                  while it waits"
                     .to_owned(),
@@ -324,7 +331,7 @@ impl Inside {
 
     /// The number by which the job may be put back into the queue.
     pub(super) fn requeues(&self) -> Option<u64> {
-        self.may_requeue.then_some(self.place.number)
+        self.requeues.map(|_| self.place.number)
     }
 
     /// The other nodes.

@@ -232,7 +232,7 @@ fn pausing(args: &RunArgs) -> Pausing {
         max_stop: (args.max_stop).or_else(|| args.preset?.max_stop),
         leaves_with: args.preset.map_or(0, |preset| preset.leaves_with),
         stops_ranks: says_how_to_pause(args),
-        gives_back: false,
+        gives_back: None,
     }
 }
 

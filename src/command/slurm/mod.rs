@@ -3,6 +3,7 @@
 mod submit;
 mod suspend;
 mod watch;
+mod word;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -19,6 +20,7 @@ use crate::report::text::harmless;
 use crate::slurm::tools::{Installed, ToolError};
 use crate::source::Name;
 use crate::words::Look;
+pub(super) use word::word;
 
 /// `catrain slurm submit|watch`.
 ///

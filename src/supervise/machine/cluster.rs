@@ -43,7 +43,7 @@ impl Machine {
             carbon: false,
             ..self.holds
         };
-        let may = self.settings.pausing.gives_back
+        let may = self.settings.pausing.gives_back.is_some()
             && self.holds.carbon
             && only_plan.is_empty()
             && decision.act == Act::Pause

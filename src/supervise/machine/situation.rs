@@ -114,6 +114,13 @@ impl Machine {
             ..
         } = self.settings;
         self.learned.put_in(&mut switching, pausing.with);
+        // Whoever gives its nodes back waits for others.
+        if let Some(wait) = pausing.gives_back {
+            match &mut switching.release {
+                Some(release) => release.resume += wait,
+                None => switching.resume += wait,
+            }
+        }
         switching.max_pauses = match switching.max_pauses {
             _ if !self.settings.may_pause || !self.settings.can_pause => Some(0),
             most => most.map(|most| most.saturating_sub(self.pauses)),

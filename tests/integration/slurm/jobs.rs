@@ -470,12 +470,12 @@ fn a_stopped_job_lives_through_what_befalls_the_cluster_and_ends_when_its_owner_
     });
     cluster.resume(job);
     await_going_on(&pids);
-    wait_until("each node says that it stood still", PATIENCE, || {
-        records(&account, job)
-            .iter()
-            .all(|(_, ledger)| warned(ledger, "stood still") || ended(ledger).is_some())
-    });
     await_end(&account, job, "COMPLETED");
+    // Slurm says TSTP first, as a terminal does, and STOP to who does not stop by it.
+    for (run, ledger) in records(&account, job) {
+        let stood = seconds(&ledger, Part::Paused, Cause::Terminal);
+        assert!(stood > 0.0 || warned(&ledger, "stood still"), "{run}");
+    }
     let output = account.output(job);
     assert_eq!(hashes(&output).len(), 1, "{output}");
 
@@ -581,4 +581,44 @@ fn a_job_that_slurm_does_not_take_back_keeps_its_nodes_and_goes_on() {
     let (_, ledger) = leader(&account, job);
     assert!(warned(&ledger, "keeps its nodes"));
     assert!(ended(&ledger).is_some());
+}
+
+#[test]
+fn a_job_is_paused_by_its_number_by_its_supervisor_or_without_one() {
+    let Some(cluster) = Cluster::start(2) else {
+        return;
+    };
+    let account = cluster.account();
+    let program = training(&cluster, None);
+    let supervised = account.submit(
+        &[],
+        &format!("exec catrain run --pause-with stop -d 6h --max-delay 0 -- {program}"),
+    );
+    let bare = account.submit(&["-N2"], &format!("srun {program}"));
+    for (job, many) in [(supervised, 1), (bare, 2)] {
+        let pids = await_trainers(&account, job, many);
+        let name = format!("slurm:{job}");
+        account.said("catrain", &["pause", &name]);
+        await_stop(&pids);
+        account.said("catrain", &["resume", &name]);
+        await_going_on(&pids);
+        account.said("catrain", &["stop", &name]);
+        wait_until("nobody is left", PATIENCE, || {
+            pids.iter().all(|&pid| !process::is_alive(pid))
+        });
+    }
+    let (_, ledger) = leader(&account, supervised);
+    let words = |wanted: &str| {
+        has(
+            &ledger,
+            |what| matches!(what, What::Operator { word, .. } if word == wanted),
+        )
+    };
+    assert!(words("pause") && words("resume") && words("stop"));
+    let mut again = account.command("catrain");
+    let refused = again
+        .args(["pause", &format!("slurm:{bare}")])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
 }
