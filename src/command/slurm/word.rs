@@ -25,7 +25,7 @@ pub(in crate::command) fn word(word: Word, id: JobId, out: &mut dyn Write) -> Re
     let jobs = job(&tools, id.job).map_err(not_asked)?;
     let mut running = jobs.iter().filter(|job| {
         let is_it = job.id == id || (id.task.is_none() && job.id.job == id.job);
-        is_it && matches!(job.state.as_str(), "RUNNING" | "SUSPENDED")
+        is_it && matches!(job.state.as_str(), "RUNNING" | "SUSPENDED" | "STOPPED")
     });
     let Some(first) = running.next() else {
         return Err(Failure::usage(format!("job {id} does not run")).hint(match word {
@@ -78,7 +78,11 @@ fn one(
         return said(tools, "srun", &arguments).map(|told| Some(told.trim().to_owned()));
     }
     let id = job.id.to_string();
-    let signalled = |signal: &str| said(tools, "scancel", &[signal, "--full", &id]);
+    // With nothing it reaches the steps alone, with `--full` the script and its children alone (22.05).
+    let signalled = |signal: &str| {
+        said(tools, "scancel", &[signal, &id])?;
+        said(tools, "scancel", &[signal, "--full", &id])
+    };
     Ok(Some(match word {
         Word::Pause => {
             signalled("--signal=STOP")?;

@@ -83,6 +83,10 @@ pub(super) struct Hands {
     /// Who looks at the devices, and where the answer comes.
     look: Arc<Look>,
     devices: (mpsc::Sender<Option<String>>, mpsc::Receiver<Option<String>>),
+    /// Whether a cluster may stop and continue all of it.
+    is_in_cluster: bool,
+    /// Whether a pause that is over by somebody else's word is being made again.
+    is_again: bool,
     /// The other nodes of the job.
     nodes: Nodes,
     /// The number of the cluster's job, where it may be put back into the queue.
@@ -159,6 +163,8 @@ impl Hands {
             output,
             look: Arc::new(Look(look)),
             devices: mpsc::channel(1),
+            is_in_cluster: false,
+            is_again: false,
             nodes: Nodes::Alone,
             requeues: None,
             given_back: mpsc::channel(1),
@@ -195,6 +201,7 @@ impl Hands {
         shown: Vec<(OsString, OsString)>,
     ) -> Self {
         Self {
+            is_in_cluster: true,
             nodes,
             requeues,
             shown,
@@ -220,10 +227,27 @@ impl Hands {
                 Ok(Number::SIGCHLD) => self.child_changed(),
                 // A job that has the terminal got the key as well and stops, or not: see below.
                 Ok(Number::SIGTSTP) if self.has_given_terminal() => {}
+                // A cluster that suspends a job says this first and STOP right after, to all of it, and CONT
+                // in the end: who stops of his own accord might do so after that.
+                Ok(Number::SIGTSTP) if self.is_in_cluster => {}
                 Ok(Number::SIGTSTP) => self.happened.push_back(Happening::TerminalStop),
-                Ok(Number::SIGCONT) | Err(_) => {}
+                Ok(Number::SIGCONT) => self.was_continued(),
+                Err(_) => {}
                 Ok(_) => self.take(caught),
             }
+        }
+    }
+
+    /// A cluster that lets a job go on after it was suspended continues whom we hold as well.
+    fn was_continued(&mut self) {
+        let (Some(job), Some(guarding)) = (&mut self.job, &mut self.guard) else {
+            return;
+        };
+        if self.is_in_cluster && self.pausing.is_none() && job.is_held() {
+            self.is_again = true;
+            let pausing = job.begin_pause(&mut guarding.guard);
+            self.pausing = Some((pausing, Instant::now()));
+            self.step();
         }
     }
 
@@ -402,12 +426,18 @@ impl Hands {
                 });
                 let notes = notes.chain(fallback).collect();
                 self.output.sleep();
+                if std::mem::take(&mut self.is_again) {
+                    return self.guard_told();
+                }
                 let paused = Happening::Paused {
                     processes,
                     took,
                     notes,
                 };
                 self.happened.extend(self.nodes.stopped(paused));
+            }
+            PauseStep::Refused(_) if std::mem::take(&mut self.is_again) => {
+                self.happened.push_back(Happening::GuardReleased);
             }
             PauseStep::Refused(refusal) => {
                 let why = refusal.to_string();
@@ -690,6 +720,7 @@ impl Executor for Hands {
 
     fn resume(&mut self) -> u32 {
         self.pausing = None;
+        self.is_again = false;
         self.nodes.runs();
         self.output.wake();
         match (&mut self.job, &mut self.guard) {
