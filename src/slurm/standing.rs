@@ -58,7 +58,7 @@ impl Standing {
             };
         }
         match job.state.as_str() {
-            "SUSPENDED" => Self::Suspended,
+            "SUSPENDED" | "STOPPED" => Self::Suspended,
             _ if !job.has_ended() => Self::Runs,
             state => Self::Ended(ended(state).to_owned()),
         }

@@ -291,8 +291,9 @@ pub struct Machine {
     /// It turned out that the plan may not pause this job, whatever it is asked for.
     is_never_paused: bool,
     was_left: bool,
-    /// The job is being given back to the cluster, to start again then.
-    giving_back: Option<Timestamp>,
+    /// The job is being given back to the cluster, to start again then; and the `monotonic` at which no answer is
+    /// waited for any more.
+    giving_back: Option<(Timestamp, Duration)>,
     was_given_back: bool,
     /// `elapsed` before which it is not tried again.
     no_giving_before: Duration,
@@ -597,6 +598,9 @@ impl Machine {
             }
             _ => {}
         }
+        if let Some((_, give_up)) = self.giving_back {
+            soonest = soonest.min(give_up);
+        }
         next.monotonic = Some(soonest.min(self.guard_again.unwrap_or(soonest)));
         next
     }
@@ -728,6 +732,10 @@ impl Machine {
                 effects.push(Effect::Kill);
             }
             _ => {}
+        }
+        if self.giving_back.is_some_and(|(_, at)| now.monotonic >= at) {
+            let why = "the cluster did not answer".to_owned();
+            self.given_back(now, Err(why), effects);
         }
         if self.guard_again.is_some_and(|at| now.monotonic >= at) {
             self.replace_guard(now, effects);

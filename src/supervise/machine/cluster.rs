@@ -10,6 +10,9 @@ use crate::clock::Moment;
 use crate::ledger::entry::What;
 use crate::plan::{Act, Decision};
 
+/// Longest wait for what the cluster says: whoever asks it gives up before.
+const ANSWER: Duration = Duration::from_mins(1);
+
 impl Machine {
     /// The node that leads says whether the job is to run.
     pub(super) fn led(&mut self, now: Moment, held: bool, effects: &mut Vec<Effect>) {
@@ -59,7 +62,7 @@ impl Machine {
             .max(Duration::from_secs(1));
         let least = SignedDuration::try_from(least).unwrap_or(SignedDuration::MAX);
         if until.duration_since(now.utc) >= least {
-            self.giving_back = Some(until);
+            self.giving_back = Some((until, now.monotonic + ANSWER));
             effects.push(Effect::GiveBack(until));
         }
     }
@@ -72,7 +75,7 @@ impl Machine {
         outcome: Result<(), String>,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(begin) = self.giving_back.take() else {
+        let Some((begin, _)) = self.giving_back.take() else {
             return;
         };
         if let Phase::Ended(_) = self.phase {

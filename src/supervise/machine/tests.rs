@@ -1,6 +1,7 @@
 //! The machine on a clock that moves when told, with a job that does as it is told.
 
 mod accounts;
+mod cluster;
 mod ending;
 mod pausing;
 mod phases;
