@@ -236,7 +236,8 @@ fn stat_fields(pid: i32) -> Option<Vec<String>> {
     Some(rest.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
-fn is_ancestor(pid: i32) -> bool {
+/// Whether a process has started us, or whoever has.
+pub(super) fn is_ancestor(pid: i32) -> bool {
     let mut at = nix::unistd::getppid().as_raw();
     // Links are read one after the other; a reused pid could close a circle.
     for _ in 0..64 {

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
+use super::attach::is_ancestor;
 use super::process::{Process, all_pids};
 use super::tree::{Links, is_guard};
 
@@ -44,18 +45,23 @@ pub fn look_beside(variables: &[(&str, &str)]) {
 impl Beside {
     fn has(&self, pid: i32) -> bool {
         let is_users = fs::metadata(format!("/proc/{pid}")).is_ok_and(|it| it.uid() == self.user);
-        if !is_users || is_guard(pid) || pid == std::process::id().cast_signed() {
+        // Who has started us could not be told, stopped, that we have ended.
+        if !is_users || self.is_spared(pid) || is_ancestor(pid) {
             return false;
         }
         let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
             return false;
         };
         let has = |mark: &[u8]| environment.split(|&byte| byte == 0).any(|one| one == mark);
-        if self.marks.is_empty() || !self.marks.iter().all(|mark| has(mark)) || has(&self.helper) {
-            return false;
-        }
-        let program = fs::metadata(format!("/proc/{pid}/exe")).ok();
-        program.is_none_or(|facts| Some((facts.dev(), facts.ino())) != self.own)
+        !self.marks.is_empty() && self.marks.iter().all(|mark| has(mark)) && !has(&self.helper)
+    }
+
+    /// Ourselves, our watchdogs, and supervisors like us: they are not stopped, nor is what they look after.
+    fn is_spared(&self, pid: i32) -> bool {
+        let program = || fs::metadata(format!("/proc/{pid}/exe")).ok();
+        pid == std::process::id().cast_signed()
+            || is_guard(pid)
+            || program().is_some_and(|facts| Some((facts.dev(), facts.ino())) == self.own)
     }
 }
 
@@ -80,7 +86,8 @@ pub(super) fn scan(own: &[Process]) -> Vec<Process> {
         while let Some(parent) = all.get(next) {
             next += 1;
             for child in links.children(parent.id.pid, parent.threads) {
-                if found.insert(child)
+                if !beside.is_spared(child)
+                    && found.insert(child)
                     && let Some(process) = Process::read(child)
                 {
                     all.push(process);

@@ -622,3 +622,26 @@ fn a_job_is_paused_by_its_number_by_its_supervisor_or_without_one() {
         .unwrap();
     assert_eq!(refused.status.code(), Some(2), "{refused:?}");
 }
+
+#[test]
+fn several_ranks_on_a_node_have_one_supervisor_and_stop_with_it() {
+    let Some(cluster) = Cluster::start(2) else {
+        return;
+    };
+    let account = cluster.account();
+    let options = options(&day(&account, ".#."), "stop").join(" ");
+    // A shell between the task and its supervisor is none of those that stop.
+    let training = training(&cluster, None);
+    let lines = format!("srun sh -c 'catrain run {options} -- {training}; exit $?'");
+    let job = account.submit(&["-N2", "--ntasks-per-node=2"], &lines);
+    let pids = await_trainers(&account, job, 4);
+    let in_step = |pid: &Pid| process::env_of(*pid).contains_key("SLURM_STEP_ID");
+    let supervisors = account.supervisors(job).into_iter().filter(in_step);
+    assert_eq!(supervisors.count(), 2);
+    await_stop(&pids);
+    await_going_on(&pids);
+    await_end(&account, job, "COMPLETED");
+    assert_eq!(hashes(&account.output(job)).len(), 1);
+    // Each node was metered once.
+    assert_eq!(records(&account, job).len(), 2);
+}
