@@ -8,8 +8,9 @@
 //! in [`supervise`] has it done by [`executor`], told by [`talk`], metered by [`meter`], written down by
 //! [`ledger`]; and [`report`] accounts for it with [`emissions`], once more when `command/settle` has
 //! fetched what became known since. [`serve`] shows how a run stands to whoever asks meanwhile, and
-//! [`alert`] tells who does not ask. [`simulate`] lets the same machine live through the past on a
-//! virtual clock.
+//! [`alert`] tells who does not ask. In a job of a cluster `command/run/cluster` finds out what a run is to the
+//! job's other processes and nodes, and [`slurm`] is how they and the queue are spoken to. [`simulate`] lets
+//! the same machine live through the past on a virtual clock.
 //!
 //! # Layers
 //!

@@ -32,6 +32,8 @@ const RANKS: [&str; 6] = [
     "SLURM_PROCID",
     "SUBMITIT_LOCAL_GLOBALID",
 ];
+/// Which of a Slurm job's steps.
+const STEP: &str = "SLURM_STEP_ID";
 const SIZES: [&[u8]; 2] = [b"WORLD_SIZE", b"OMPI_COMM_WORLD_SIZE"];
 
 /// Rank variables with their values.
@@ -48,16 +50,32 @@ pub fn names_a_launcher(argv: &[OsString]) -> bool {
 /// The rank variables that we have ourselves, as a task of a cluster: the whole job inherits them, so
 /// they tell nothing apart.
 pub(super) fn of_ourselves() -> Rank {
-    let own = |name| Some((name, std::env::var_os(name)?));
+    let step = std::env::var_os(STEP);
+    let own = |name| value_in(name, &std::env::var_os(name)?, step.as_deref()).map(|it| (name, it));
     RANKS.into_iter().filter_map(own).collect()
+}
+
+/// The value that tells ranks apart. Slurm numbers the tasks of each step from 0, and gives the script, which is
+/// none, the number 0 as well.
+fn value_in(name: &str, value: &OsStr, step: Option<&OsStr>) -> Option<OsString> {
+    if name != "SLURM_PROCID" {
+        return Some(value.to_owned());
+    }
+    let mut told = step?.to_owned();
+    told.push(".");
+    told.push(value);
+    Some(told)
 }
 
 /// The rank that an environment tells of; variables as in `inherited` say nothing.
 pub(super) fn rank_in(environment: &[u8], inherited: &Rank) -> Option<Rank> {
+    let mut all = variables(environment);
+    let step = all.find(|(name, _)| *name == STEP.as_bytes());
+    let step = step.map(|(_, value)| OsStr::from_bytes(value));
     let rank: Rank = variables(environment)
         .filter_map(|(name, value)| {
             let name = RANKS.into_iter().find(|rank| rank.as_bytes() == name)?;
-            Some((name, OsStr::from_bytes(value).to_owned()))
+            Some((name, value_in(name, OsStr::from_bytes(value), step)?))
         })
         .filter(|(name, value)| inherited.get(name) != Some(value))
         .collect();
@@ -158,10 +176,14 @@ mod tests {
 
     #[test]
     fn what_the_whole_job_inherited_is_no_rank_of_its_own() {
-        let inherited = Rank::from([("SLURM_PROCID", "3".into())]);
-        assert_eq!(rank_in(b"SLURM_PROCID=3\0", &inherited), None);
-        assert!(rank_in(b"SLURM_PROCID=4\0", &inherited).is_some());
-        let own = rank_in(b"SLURM_PROCID=3\0RANK=0\0", &inherited);
+        let inherited = Rank::from([("SLURM_PROCID", "0.3".into())]);
+        let rank = |text: &[u8]| rank_in(text, &inherited);
+        assert_eq!(rank(b"SLURM_PROCID=3\0SLURM_STEP_ID=0\0"), None);
+        assert!(rank(b"SLURM_PROCID=4\0SLURM_STEP_ID=0\0").is_some());
+        // Each step counts from 0, and the script has the number 0 without being a rank.
+        assert!(rank(b"SLURM_PROCID=3\0SLURM_STEP_ID=1\0").is_some());
+        assert_eq!(rank(b"SLURM_PROCID=0\0"), None);
+        let own = rank(b"SLURM_PROCID=3\0SLURM_STEP_ID=0\0RANK=0\0");
         assert_eq!(own, Some(Rank::from([("RANK", "0".into())])));
     }
 

@@ -261,6 +261,20 @@ pub struct Decision {
     pub deadline: Option<Fit>,
 }
 
+impl Decision {
+    /// Where no intensity is known the job runs.
+    pub fn nothing_known() -> Self {
+        Self {
+            act: Act::Run,
+            way: Way::Hold,
+            until: None,
+            reason: Reason::NothingKnown,
+            plan: None,
+            deadline: None,
+        }
+    }
+}
+
 /// What is expected of a plan if the work takes its best estimate. The plan itself is made for the
 /// upper estimate.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,9 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::job::{Job, TimeLimit};
 use crate::forecast::Outlook;
 use crate::plan::delay::FIRST_RUN;
-use crate::plan::{
-    Act, Allowance, Decision, Fit, Policy, Reason, Situation, State, Way, Work, decide,
-};
+use crate::plan::{Act, Allowance, Decision, Fit, Policy, Situation, State, Work, decide};
 use crate::supervise::machine::{Expected, PauseWith, Settings, delay_allowed};
 
 /// Time that a job is to be done before its time limit, beside the grace.
@@ -79,7 +77,7 @@ pub fn timing(policy: &Policy, settings: &Settings, queued: &Queued<'_>) -> Timi
     let waited = positive(from.duration_since(since));
     let allowance = allowance(settings, settings.may_hold, Duration::ZERO, waited);
     let decision = match queued.outlook {
-        None => nothing_known(),
+        None => Decision::nothing_known(),
         Some(outlook) => decide(from, policy, &situation(settings, allowance, outlook)),
     };
     let by_deadline = match decision.deadline {
@@ -305,17 +303,6 @@ fn allowance(
     }
 }
 
-fn nothing_known() -> Decision {
-    Decision {
-        act: Act::Run,
-        way: Way::Hold,
-        until: None,
-        reason: Reason::NothingKnown,
-        plan: None,
-        deadline: None,
-    }
-}
-
 /// How long the forecast's interval is at this time.
 fn step(outlook: Option<&Outlook>, at: Timestamp) -> Duration {
     let point = outlook.and_then(|outlook| outlook.expected.point_at(at));
@@ -340,7 +327,7 @@ fn sooner(at: Timestamp, by: Duration) -> Timestamp {
 mod tests {
     use super::*;
     use crate::forecast::{Basis, Kind, Series};
-    use crate::plan::{Power, Switching};
+    use crate::plan::{Power, Reason, Switching};
     use crate::slurm::job::JobId;
     use crate::supervise::machine::{Leftovers, OnBudget, Pausing, Retry};
     use crate::units::{GramsPerKwh, KilowattHours, Watts};

@@ -372,6 +372,13 @@ impl Inside {
         command.args(["--job-name=catrain", "--nodes", &nodes, "--ntasks", &nodes]);
         command.arg("--").arg(std::env::current_exe().ok()?);
         command.args(["run", "--keeper", "--name", name]);
+        let signal =
+            nix::sys::signal::Signal::try_from(super::settings::checkpoint_signal(args)).ok()?;
+        command.args([
+            "--checkpoint-to=ranks",
+            "--checkpoint-signal",
+            signal.as_str(),
+        ]);
         if let Some(zone) = &args.zone {
             command.args(["--zone", zone]);
         }

@@ -11,9 +11,7 @@ use crate::clock::Moment;
 use crate::forecast::Outlook;
 use crate::ledger::entry::Part;
 use crate::plan::delay::{FIRST_RUN, MOST_DELAY, earned};
-use crate::plan::{
-    Act, Allowance, Decision, Policy, Power, Reason, Situation, State, Switching, Way, Work,
-};
+use crate::plan::{Allowance, Decision, Policy, Power, Situation, State, Switching, Work};
 use crate::units::{GramsCo2e, Joules, Watts};
 
 /// Measured power replaces the figure that planning began with after so much running time.
@@ -25,7 +23,7 @@ impl Machine {
     /// The plan's decision. Where nothing is known, or planning fails, the job runs.
     pub(super) fn consider(&mut self, now: Moment, effects: &mut Vec<Effect>) -> Decision {
         let Some(knowledge) = self.knowledge.clone() else {
-            return nothing_known();
+            return Decision::nothing_known();
         };
         // A bug in planning must lead to a running job, not to a dead supervisor.
         let planned = catch_unwind(AssertUnwindSafe(|| {
@@ -39,7 +37,7 @@ impl Machine {
                 self.outlook = Some(outlook);
                 decision
             }
-            Ok(None) => nothing_known(),
+            Ok(None) => Decision::nothing_known(),
             Err(_) => {
                 if !self.warned_of_bug {
                     self.warned_of_bug = true;
@@ -48,7 +46,7 @@ impl Machine {
                         effects,
                     );
                 }
-                nothing_known()
+                Decision::nothing_known()
             }
         }
     }
@@ -305,16 +303,5 @@ pub fn delay_allowed(
         (Some(_), None, Some(_)) => None,
         (Some(expected), None, None) if expected.given => Some(MOST_DELAY),
         (_, None, None) => Some(earned(productive, Duration::ZERO)),
-    }
-}
-
-fn nothing_known() -> Decision {
-    Decision {
-        act: Act::Run,
-        way: Way::Hold,
-        until: None,
-        reason: Reason::NothingKnown,
-        plan: None,
-        deadline: None,
     }
 }
