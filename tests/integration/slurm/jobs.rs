@@ -1,5 +1,5 @@
 //! Whole jobs: submitted for a clean hour, stopped and continued on all nodes together, put back into the queue
-//! and taken up again, and what befalls them meanwhile. A day passes at ten seconds an hour.
+//! and taken up again, and what befalls them meanwhile. An hour of the day passes in seven and a half seconds.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::support::process::{self, Pid};
 use crate::support::{wait_for, wait_until};
 
 /// Seconds of the day that pass in one of ours.
-const SPEED: &str = "360";
+const SPEED: &str = "480";
 /// What of a day a job needs to be through, and a queue that is slow to start it again.
 const LONG: Duration = Duration::from_secs(150);
 /// Epochs of a job that lasts for some hours of the day.
-const EPOCHS: &str = "30";
+const EPOCHS: &str = "24";
 
 /// Hours of a day, each clean (`.`) or dirty (`#`); those after are clean.
 fn day(account: &Account<'_>, hours: &str) -> String {
@@ -66,7 +66,7 @@ fn training(cluster: &Cluster, where_to: Option<&str>) -> String {
 /// The hash of its weights, undisturbed.
 fn undisturbed(account: &Account<'_>, cluster: &Cluster) -> String {
     let program = cluster.fixture("train.py");
-    let told = account.said("python3", &[&program, "--epochs", EPOCHS]);
+    let told = account.said("python3", &[&program, "--epochs", EPOCHS, "--pace", "0"]);
     hashes(&told).pop_first().expect("it tells its hash")
 }
 
