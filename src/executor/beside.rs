@@ -23,19 +23,22 @@ static BESIDE: OnceLock<Beside> = OnceLock::new();
 struct Beside {
     /// What each of them has in its environment.
     marks: Vec<Vec<u8>>,
+    /// A variable that each of them has, whatever its value.
+    any: Option<Vec<u8>>,
     helper: Vec<u8>,
     /// Our own program: no supervisor, watchdog or relay is part of a job.
     own: Option<(u64, u64)>,
     user: u32,
 }
 
-/// From now on whoever of this user was started with all of these variables is beside the job. Once a
-/// process: a second call changes nothing.
-pub fn look_beside(variables: &[(&str, &str)]) {
+/// From now on whoever of this user was started with all of these variables, and with `any` of whatever
+/// value, is beside the job. Once a process: a second call changes nothing.
+pub fn look_beside(variables: &[(&str, &str)], any: Option<&str>) {
     let entry = |(name, value): &(&str, &str)| format!("{name}={value}").into_bytes();
     let own = fs::metadata("/proc/self/exe").ok();
     drop(BESIDE.set(Beside {
         marks: variables.iter().map(entry).collect(),
+        any: any.map(|name| format!("{name}=").into_bytes()),
         helper: entry(&HELPER),
         own: own.map(|facts| (facts.dev(), facts.ino())),
         user: nix::unistd::geteuid().as_raw(),
@@ -52,8 +55,14 @@ impl Beside {
         let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
             return false;
         };
-        let has = |mark: &[u8]| environment.split(|&byte| byte == 0).any(|one| one == mark);
-        !self.marks.is_empty() && self.marks.iter().all(|mark| has(mark)) && !has(&self.helper)
+        let entries = || environment.split(|&byte| byte == 0);
+        let has = |mark: &[u8]| entries().any(|one| one == mark);
+        let is_any =
+            (self.any.as_ref()).is_none_or(|any| entries().any(|one| one.starts_with(any)));
+        is_any
+            && !self.marks.is_empty()
+            && self.marks.iter().all(|mark| has(mark))
+            && !has(&self.helper)
     }
 
     /// Ourselves, our watchdogs, and supervisors like us: they are not stopped, nor is what they look after.

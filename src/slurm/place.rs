@@ -6,6 +6,10 @@ use super::job::JobId;
 /// own number and how often it was requeued.
 pub const SUPERVISES: &str = "CATRAIN_SUPERVISES";
 
+/// From here on numbers of steps are of special ones (slurm.h, `SLURM_INTERACTIVE_STEP` and on): the shell of an
+/// allocation stands where a batch script does.
+const FIRST_SPECIAL: u32 = 0xffff_fff0;
+
 /// A place in a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -54,7 +58,8 @@ impl Place {
         };
         let restarts = number("SLURM_RESTART_COUNT").unwrap_or(0);
         let nodes = number("SLURM_JOB_NUM_NODES").unwrap_or(1);
-        let step = number("SLURM_STEP_ID").map(|id| Step {
+        let step = number("SLURM_STEP_ID").filter(|&id| id < FIRST_SPECIAL);
+        let step = step.map(|id| Step {
             id,
             nodes: number("SLURM_STEP_NUM_NODES").unwrap_or(nodes),
             node: number("SLURM_NODEID").unwrap_or(0),
@@ -119,6 +124,12 @@ mod tests {
         let step = place.step.unwrap();
         assert_eq!((step.nodes, step.node, step.local), (2, 1, 3));
         assert!(place.is_supervised);
+    }
+
+    #[test]
+    fn the_shell_of_an_allocation_stands_where_a_batch_script_does() {
+        let variables = [("SLURM_JOB_ID", "17"), ("SLURM_STEP_ID", "4294967290")];
+        assert_eq!(of(&variables).unwrap().step, None);
     }
 
     #[test]

@@ -98,7 +98,8 @@ pub(super) fn look(
 ) -> Result<Comes, Failure> {
     let place = Place::of(|name| std::env::var(name).ok());
     let with = super::settings::pause_with(args);
-    let Some(place) = place.filter(|_| args.attach.is_none()) else {
+    let on_node = |place: &Place| args.attach.is_none() && !place.node.is_empty();
+    let Some(place) = place.filter(on_node) else {
         if matches!(with, PauseWith::Requeue | PauseWith::Suspend) {
             let why = format!("`--pause-with {}` is for a job of Slurm's", with.as_str());
             return Err(Failure::usage(why).hint(
@@ -131,7 +132,7 @@ pub(super) fn look(
         }
         Role::Leads(_) | Role::Follows => {}
     }
-    look_beside(&marks(&place, args.keeper));
+    look_beside_in(&place, args.keeper);
     let leads = matches!(role, Role::Leads(_));
     let id = place.id;
     let known = state.filter(|_| leads).and_then(|state| {
@@ -160,6 +161,19 @@ pub(super) fn look(
     }))))
 }
 
+/// Why the plan may not pause what is started from a shell that has an allocation and is not in it.
+pub(super) fn is_outside(args: &RunArgs) -> Option<String> {
+    let place = Place::of(|name| std::env::var(name).ok())?;
+    let is_outside = place.node.is_empty() && args.attach.is_none();
+    is_outside.then(|| {
+        format!(
+            "is not paused: this is no node of job {}, and what srun starts there would not be stopped from \
+             here (srun catrain run -- … is)",
+            place.id
+        )
+    })
+}
+
 fn role(place: &Place, args: &RunArgs) -> Role {
     if args.keeper {
         return match place.step.as_ref().is_some_and(|step| step.node == 0) {
@@ -184,18 +198,23 @@ fn meets(place: &Place, role: Role) -> bool {
     !matches!(role, Role::Supervised | Role::Idle) && (role != Role::Leads(0) || several_tasks)
 }
 
-/// By what the rest of the job on this node is told: all of it, or all of the step.
-fn marks(place: &Place, is_keeper: bool) -> Vec<(&'static str, &'static str)> {
-    // Once a process: whoever looks beside itself does so to its end.
-    let keep = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
-    let mut marks = vec![("SLURM_JOB_ID", keep(place.number.to_string()))];
-    if !place.node.is_empty() {
-        marks.push(("SLURMD_NODENAME", keep(place.node.clone())));
+/// By what the rest of the job on this node is told: what `srun` has started of it, or, in a step, its other
+/// tasks. What else a script or a shell has started beside us is not ours to stop.
+fn look_beside_in(place: &Place, is_keeper: bool) {
+    let number = place.number.to_string();
+    let mut marks = vec![
+        ("SLURM_JOB_ID", number.as_str()),
+        ("SLURMD_NODENAME", place.node.as_str()),
+    ];
+    match place.step.as_ref().filter(|_| !is_keeper) {
+        None => look_beside(&marks, Some("SLURM_STEP_ID")),
+        Some(step) if step.tasks > 1 => {
+            let step = step.id.to_string();
+            marks.push(("SLURM_STEP_ID", &step));
+            look_beside(&marks, None);
+        }
+        Some(_) => {}
     }
-    if let Some(step) = place.step.as_ref().filter(|_| !is_keeper) {
-        marks.push(("SLURM_STEP_ID", keep(step.id.to_string())));
-    }
-    marks
 }
 
 /// Whether Slurm would put this job back into its queue: it is a batch job, and nobody forbade it.
@@ -260,8 +279,12 @@ impl Inside {
     pub(super) fn put_in(&self, planned: &mut Planned, given: Option<Timestamp>) {
         let settings = &mut planned.settings;
         let with = settings.pausing.with;
+        if no_room(self).is_some() {
+            settings.may_pause = false;
+        }
         if self.is_follower() {
-            settings.follows = true;
+            // Without a place to hear of it nobody would let it go.
+            settings.follows = self.room.is_some();
             settings.policy = Policy::Now;
             settings.may_hold = false;
             settings.may_pause = false;
@@ -311,10 +334,7 @@ impl Inside {
         SlurmJob {
             cluster: self.place.cluster.clone(),
             id: self.place.id,
-            node: match self.place.node.is_empty() {
-                true => host(),
-                false => self.place.node.clone(),
-            },
+            node: self.place.node.clone(),
             nodes: self.place.nodes,
             follows: self.follows.clone(),
         }

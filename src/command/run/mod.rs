@@ -170,6 +170,10 @@ fn supervise(
     let asking = prepare::Asking::of(args, &prepared);
     let sources = asking.sources(settled)?;
     let mut planned = settings::plan(args, &prepared, &figures, inherited)?;
+    if let Some(why) = cluster::is_outside(args).filter(|_| planned.settings.may_pause) {
+        planned.settings.may_pause = false;
+        planned.notices.push(why);
+    }
     if let Some(inside) = &inside {
         inside.put_in(&mut planned, settings::given_deadline(args, &prepared)?);
         planned.notices.extend(cluster::no_room(inside));

@@ -592,7 +592,11 @@ fn a_job_is_paused_by_its_number_by_its_supervisor_or_without_one() {
     let program = training(&cluster, None);
     let supervised = account.submit(
         &[],
-        &format!("exec catrain run --pause-with stop -d 6h --max-delay 0 -- {program}"),
+        // What else the script has started is not the run's.
+        &format!(
+            "sleep 600 & echo other $!\n\
+             exec catrain run --pause-with stop -d 6h --max-delay 0 -- {program}"
+        ),
     );
     let bare = account.submit(&["-N2"], &format!("srun {program}"));
     for (job, many) in [(supervised, 1), (bare, 2)] {
@@ -600,6 +604,11 @@ fn a_job_is_paused_by_its_number_by_its_supervisor_or_without_one() {
         let name = format!("slurm:{job}");
         account.said("catrain", &["pause", &name]);
         await_stop(&pids);
+        if job == supervised {
+            let output = account.output(job);
+            let other = output.lines().find_map(|line| line.strip_prefix("other "));
+            assert!(process::is_running(other.unwrap().parse().unwrap()));
+        }
         account.said("catrain", &["resume", &name]);
         await_going_on(&pids);
         account.said("catrain", &["stop", &name]);
@@ -607,6 +616,7 @@ fn a_job_is_paused_by_its_number_by_its_supervisor_or_without_one() {
             pids.iter().all(|&pid| !process::is_alive(pid))
         });
     }
+    account.said("scancel", &[&supervised.to_string()]);
     let (_, ledger) = leader(&account, supervised);
     let words = |wanted: &str| {
         has(
