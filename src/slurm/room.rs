@@ -75,6 +75,10 @@ impl Room {
     fn write(&self, name: &str, what: &impl Serialize, makes: bool) -> io::Result<()> {
         let bytes = serde_json::to_vec(what).map_err(io::Error::other)?;
         if makes {
+            // Of a directory that many share nobody else may own what leads to ours.
+            if let Some(parent) = self.path.parent() {
+                dirs::secure(parent)?;
+            }
             dirs::secure(&self.path)?;
         }
         // Without a sync: what a crash takes of it nobody misses.

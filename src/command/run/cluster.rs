@@ -110,9 +110,11 @@ pub(super) fn look(
         return Ok(Comes::Supervises(None));
     };
     let state = crate::dirs::state();
+    let own = format!("catrain-{}", nix::unistd::geteuid());
     let base = args
         .job_dir
-        .clone()
+        .as_ref()
+        .map(|shared| shared.join(own))
         .or_else(|| Some(state.clone()?.join("slurm")));
     let role = role(&place, args);
     let room = base
