@@ -201,7 +201,7 @@ fn is_in_background() -> bool {
 /// Breaks lines that are longer than the terminal is wide: between two statements where that
 /// leaves no short stump, else between words. What follows is indented. A scroll of a file is the
 /// reader's affair, so this is for terminals only.
-fn wrapped(text: &str, width: usize) -> String {
+pub(crate) fn wrapped(text: &str, width: usize) -> String {
     if width < NARROW {
         return text.to_owned();
     }

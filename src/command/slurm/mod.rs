@@ -19,6 +19,7 @@ use crate::executor::Inherited;
 use crate::report::text::harmless;
 use crate::slurm::tools::{Installed, ToolError};
 use crate::source::Name;
+use crate::talk::{stderr_is_terminal, wrapped};
 use crate::words::Look;
 pub(super) use word::word;
 
@@ -62,9 +63,13 @@ struct Talk {
 impl Talk {
     /// A line.
     fn say(self, line: &str) {
-        let line = format!("catrain: {line}");
+        let line = harmless(&self.look.text(&format!("catrain: {line}")));
+        let line = match stderr_is_terminal() {
+            true => wrapped(&line, self.look.width),
+            false => line,
+        };
         // Whoever does not listen has asked for nothing.
-        let _ = writeln!(io::stderr().lock(), "{}", harmless(&self.look.text(&line)));
+        let _ = writeln!(io::stderr().lock(), "{line}");
     }
 }
 
