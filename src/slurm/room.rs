@@ -54,6 +54,13 @@ impl Room {
         }
     }
 
+    /// Whether it can be, as far as this host can tell: nobody waits for what others cannot write to either.
+    pub fn can_be(&self) -> bool {
+        self.path
+            .parent()
+            .is_some_and(|parent| dirs::secure(parent).is_ok())
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

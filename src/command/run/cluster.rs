@@ -123,6 +123,10 @@ pub(super) fn look(
             true => Room::of_batch(&base, &place),
             false => Room::of(&base, &place),
         });
+    let room = room.filter(|room| {
+        let room = room.clone();
+        within(DISK, move || room.can_be()).unwrap_or(false)
+    });
     match role {
         Role::Idle => return Ok(Comes::Ends),
         Role::Supervised | Role::Beside => {
@@ -655,8 +659,8 @@ impl Keepers {
 pub(super) fn no_room(inside: &Inside) -> Option<String> {
     let needs = meets(&inside.place, inside.role) && inside.room.is_none();
     needs.then(|| {
-        "the nodes of this job do not know of each other: there is no state directory (--job-dir names one that \
-         they share); the plan will not pause it"
+        "the nodes of this job do not know of each other: nothing can be written to a state directory (--job-dir \
+         names another that they share); the plan will not pause it"
             .to_owned()
     })
 }
