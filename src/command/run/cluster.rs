@@ -286,7 +286,7 @@ impl Inside {
         let settings = &mut planned.settings;
         let with = settings.pausing.with;
         if no_room(self).is_some() {
-            settings.may_pause = false;
+            (settings.may_hold, settings.may_pause) = (false, false);
         }
         if self.is_follower() {
             // Without a place to hear of it nobody would let it go.
@@ -660,7 +660,7 @@ pub(super) fn no_room(inside: &Inside) -> Option<String> {
     let needs = meets(&inside.place, inside.role) && inside.room.is_none();
     needs.then(|| {
         "the nodes of this job do not know of each other: nothing can be written to a state directory (--job-dir \
-         names another that they share); the plan will not pause it"
+         names another that they share); the plan neither holds nor pauses it"
             .to_owned()
     })
 }
