@@ -396,11 +396,23 @@ fn signals_are_recorded_one_by_one_with_their_sender() {
         ("SIGCONT", 1),
         ("SIGTERM", 1),
     ];
-    let expected: String = expected
-        .iter()
-        .map(|(name, n)| format!("{{\"signal\": \"{name}\", \"count\": {n}, \"from\": {me}}}\n"))
+    let got = sandbox.read("got");
+    let got: Vec<serde_json::Value> = got
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(sandbox.read("got"), expected);
+    let told: Vec<_> = (got.iter())
+        .map(|one| {
+            (
+                one["signal"].as_str().unwrap(),
+                one["count"].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(told, expected);
+    assert!(got.iter().all(|one| one["from"] == me));
+    let times: Vec<f64> = got.iter().map(|one| one["at"].as_f64().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
 }
 
 #[test]
