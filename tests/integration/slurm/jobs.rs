@@ -535,7 +535,8 @@ fn a_job_that_somebody_else_requeues_goes_on_and_its_record_says_so() {
         let id = format!("JobId={job}");
         let mut command = account.command("scontrol");
         let done = command
-            .args(["update", &id, "StartTime=now"])
+            // Not in the second in which it was ended: its node would refuse it.
+            .args(["update", &id, "StartTime=now+5"])
             .output()
             .unwrap();
         done.status.success().then_some(())

@@ -16,6 +16,10 @@ use crate::slurm::tools::begin_after;
 /// How long it may take in all: the controller may be away for a moment.
 const PATIENCE: Duration = Duration::from_secs(25);
 
+/// It does not start again sooner: a node refuses a job that it has ended in the same second (seen with 22.05:
+/// "Job credential revoked").
+const LEAST: Duration = Duration::from_secs(5);
+
 /// What is done: `$1` is the job, `$2` its begin time. TERM is for the job.
 const SCRIPT: &str = r#"trap '' TERM INT HUP
 scontrol requeue "$1" || exit 3
@@ -33,7 +37,7 @@ pub(super) fn give_back(job: Option<u64>, after: Duration, tell: Sender<super::A
     let told = tell.clone();
     let asking = move || {
         let mut command = Command::new("sh");
-        let begin = begin_after(after);
+        let begin = begin_after(after.max(LEAST));
         command.args(["-c", SCRIPT, "catrain-requeue", &job.to_string(), &begin]);
         command.env(HELPER.0, HELPER.1);
         let outcome = match patience::output(command, Vec::new(), PATIENCE) {
