@@ -139,13 +139,15 @@ impl Nodes {
         let Self::Leads(leads) = self else {
             return None;
         };
-        let there = leads.seen.values().filter(|(_, there)| *there).count();
-        let over = leads.seen.values().filter(|(one, _)| one.is_over).count();
-        (there.max(over) < leads.others).then(|| {
+        let accounted = leads
+            .seen
+            .values()
+            .filter(|(one, there)| *there || one.is_over);
+        let missing = leads.others.saturating_sub(accounted.count());
+        (missing > 0).then(|| {
             format!(
-                "{} of the {} other nodes have no supervisor that answers (--job-dir names a directory \
+                "{missing} of the {} other nodes have no supervisor that answers (--job-dir names a directory \
                  that all nodes share)",
-                leads.others - there.max(over),
                 leads.others
             )
         })
@@ -425,5 +427,34 @@ impl Follows {
             then.push(Then::Over);
         }
         then
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slurm::place::Place;
+
+    #[test]
+    fn a_node_whose_job_is_over_is_not_missed_and_one_that_is_lost_is() {
+        let here = tempfile::tempdir().unwrap();
+        let place = Place::of(|name| (name == "SLURM_JOB_ID").then(|| "17".to_owned())).unwrap();
+        let mut nodes = Nodes::leads(Room::of(here.path(), &place), "r7k2", "n1", 2);
+        let follower = |node: &str, is_over| Follower {
+            node: node.to_owned(),
+            is_over,
+            ..Follower::default()
+        };
+        // Who is over is not renewed, and soon not there any more.
+        let all = vec![(follower("n2", true), false), (follower("n3", false), true)];
+        nodes.take(Heard::Followers(all), true);
+        assert_eq!(nodes.objection(), None);
+        let all = vec![
+            (follower("n2", false), false),
+            (follower("n3", false), true),
+        ];
+        nodes.take(Heard::Followers(all), true);
+        let why = nodes.objection().unwrap();
+        assert!(why.starts_with("1 of the 2 other nodes"), "{why}");
     }
 }
