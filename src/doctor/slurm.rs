@@ -2,11 +2,11 @@
 //!
 //! Nothing here is needed for a run: whatever does not work, or cannot be told, leaves the job running.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Finding;
+use crate::slurm::settings::Settings;
 use crate::words;
 
 /// The check of Slurm itself.
@@ -71,10 +71,6 @@ pub struct Facts {
     pub save: Option<Duration>,
 }
 
-/// Settings of the cluster, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings(BTreeMap<String, String>);
-
 /// The job that this is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inside {
@@ -109,41 +105,6 @@ pub enum Json {
         /// `text` or `a list`.
         state: &'static str,
     },
-}
-
-impl Settings {
-    /// Of `scontrol show config`: a line each, `Name = value`.
-    pub fn of_lines(text: &str) -> Self {
-        let lines = text.lines().filter_map(|line| line.split_once('='));
-        Self(lines.map(|(name, value)| pair(name, value)).collect())
-    }
-
-    /// Of `scontrol show job -o`: words, `Name=value`.
-    pub fn of_words(text: &str) -> Self {
-        let words = text.split_whitespace();
-        let words = words.filter_map(|word| word.split_once('='));
-        Self(words.map(|(name, value)| pair(name, value)).collect())
-    }
-
-    /// A value.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// Whole seconds: `30 sec`.
-    fn seconds(&self, name: &str) -> Option<u64> {
-        self.get(name)?.split(' ').next()?.parse().ok()
-    }
-
-    /// Whether there is a database of who may do what.
-    pub fn has_accounting(&self) -> bool {
-        self.get("AccountingStorageType")
-            .is_some_and(|kind| kind.ends_with("slurmdbd"))
-    }
-}
-
-fn pair(name: &str, value: &str) -> (String, String) {
-    (name.trim().to_owned(), value.trim().to_owned())
 }
 
 impl Json {

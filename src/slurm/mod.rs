@@ -10,12 +10,13 @@
 //! | [`record`] | what `catrain slurm submit` has submitted, kept for whoever comes after it |
 //! | [`sbatch`] | what was typed for `sbatch`, and what a script asks of it |
 //! | [`script`] | a script with a supervisor of its own |
+//! | [`settings`] | what `scontrol show` tells, name by name |
 //! | [`standing`] | how a job stands, in Slurm's state and ours |
 //! | [`timing`] | when a job in the queue is to begin |
 //! | [`tools`] | `squeue`, `scontrol`, `sbatch`, `scancel`, each waited for no longer than a limit |
 //!
 //! Nothing here schedules: a job gets a begin time, signals, or goes back to the queue, all by its owner's
-//! rights. `job`, `lease`, `pending`, `place`, `sbatch`, `script`, `standing` and `timing` are pure.
+//! rights. `job`, `lease`, `pending`, `place`, `sbatch`, `script`, `settings`, `standing` and `timing` are pure.
 
 pub mod job;
 pub mod lease;
@@ -25,6 +26,7 @@ pub mod record;
 pub mod room;
 pub mod sbatch;
 pub mod script;
+pub mod settings;
 pub mod standing;
 pub mod timing;
 pub mod tools;

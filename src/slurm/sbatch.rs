@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::job::TimeLimit;
+use super::settings::Settings;
 
 /// Whether an option takes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -566,18 +567,12 @@ pub struct Partition {
 
 /// Reads what `scontrol show partition -o` writes.
 pub fn partitions(text: &str) -> Vec<Partition> {
-    let field = |line: &str, name: &str| {
-        let mut fields = line.split_whitespace();
-        fields.find_map(|field| Some(field.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-    };
     let partition = |line: &str| {
-        let limit = |name: &str| {
-            let text = field(line, name).unwrap_or_default();
-            TimeLimit::parse(&text)
-        };
+        let told = Settings::of_words(line);
+        let limit = |name: &str| TimeLimit::parse(told.get(name).unwrap_or_default());
         Some(Partition {
-            name: field(line, "PartitionName")?,
-            is_default: field(line, "Default").is_some_and(|told| told == "YES"),
+            name: told.get("PartitionName")?.to_owned(),
+            is_default: told.is("Default", "YES"),
             usual: match limit("DefaultTime") {
                 TimeLimit::Unknown => limit("MaxTime"),
                 known => known,

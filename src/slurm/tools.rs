@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::job::{FIELDS, Job, read_queue};
+use super::settings::Settings;
 use crate::patience::{self, Output};
 
 /// Longest wait for one of them: `slurmctld` that is down answers after some ten seconds of trying.
@@ -167,6 +168,24 @@ pub fn job(tools: &dyn Tools, number: u64) -> Result<Vec<Job>, ToolError> {
     Ok(read_queue(&said(tools, "squeue", &arguments)?))
 }
 
+/// How the cluster is configured.
+///
+/// # Errors
+/// As [`said`].
+pub fn configuration(tools: &dyn Tools) -> Result<Settings, ToolError> {
+    let told = said(tools, "scontrol", &["show", "config"])?;
+    Ok(Settings::of_lines(&told))
+}
+
+/// The cluster's name; empty where it has none.
+///
+/// # Errors
+/// As [`said`].
+pub fn cluster_name(tools: &dyn Tools) -> Result<String, ToolError> {
+    let told = configuration(tools)?;
+    Ok(told.get("ClusterName").unwrap_or_default().to_owned())
+}
+
 /// Has a pending job begin at this time, or at once where that is past.
 ///
 /// # Errors
@@ -180,15 +199,6 @@ pub fn set_begin(
     let begin = format!("StartTime={}", begin_in(begin, now));
     let job = format!("JobId={job}");
     said(tools, "scontrol", &["update", &job, &begin]).map(drop)
-}
-
-/// The same, so long from now.
-pub fn begin_after(after: Duration) -> String {
-    // Rather a moment late than to find that it is still too early.
-    match after.as_millis().div_ceil(1000) {
-        0 => "now".to_owned(),
-        seconds => format!("now+{seconds}"),
-    }
 }
 
 /// Has Slurm stop a running job where it stands, or go on; an operator's right.
@@ -205,6 +215,15 @@ pub fn set_suspended(tools: &dyn Tools, job: u64, is_suspended: bool) -> Result<
 pub fn begin_in(begin: Timestamp, now: Timestamp) -> String {
     let seconds = begin.as_second() - now.as_second();
     begin_after(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// The same, so long from now.
+pub fn begin_after(after: Duration) -> String {
+    // Rather a moment late than to find that it is still too early.
+    match after.as_millis().div_ceil(1000) {
+        0 => "now".to_owned(),
+        seconds => format!("now+{seconds}"),
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,7 @@ const CORE: &[&str] = &[
     "slurm/place.rs",
     "slurm/sbatch.rs",
     "slurm/script.rs",
+    "slurm/settings.rs",
     "slurm/standing.rs",
     "slurm/timing.rs",
 ];

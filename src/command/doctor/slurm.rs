@@ -8,13 +8,14 @@ use std::time::Duration;
 use super::around::Around;
 use crate::doctor::Finding;
 use crate::doctor::slurm::{
-    self, Facts, Inside, Json, Rights, Settings, clocks_unknown, file_system, judge, missing,
+    self, Facts, Inside, Json, Rights, clocks_unknown, file_system, judge, missing,
 };
 use crate::ledger::entry::{Entry, What};
 use crate::ledger::{self, runs::list_runs};
 use crate::parse;
 use crate::patience::within;
 use crate::slurm::place::Place;
+use crate::slurm::settings::Settings;
 use crate::slurm::tools::{ToolError, Tools, said};
 
 /// How long each of its commands may take.

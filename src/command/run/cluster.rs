@@ -26,6 +26,7 @@ use crate::plan::Policy;
 use crate::slurm::place::{Place, SUPERVISES, supervises};
 use crate::slurm::record::{self, Submitted};
 use crate::slurm::room::{self, Room};
+use crate::slurm::settings::Settings;
 use crate::slurm::timing;
 use crate::slurm::tools::{Installed, queue, said};
 use crate::supervise::machine::{Before, PauseWith};
@@ -229,8 +230,8 @@ fn may_requeue(place: &Place) -> bool {
     let job = place.number.to_string();
     let told = said(&tools, "scontrol", &["show", "job", &job, "-o"]);
     told.is_ok_and(|text| {
-        let has = |fact: &str| text.split_whitespace().any(|word| word == fact);
-        has("Requeue=1") && has("BatchFlag=1")
+        let told = Settings::of_words(&text);
+        told.is("Requeue", "1") && told.is("BatchFlag", "1")
     })
 }
 

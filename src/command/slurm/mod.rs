@@ -82,13 +82,6 @@ fn not_asked(error: ToolError, hint: &str) -> Failure {
     Failure::new(Kind::Failed, error).hint(format!("{what}; {hint}"))
 }
 
-/// A value of `scontrol show config`.
-fn configured_value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = text.lines().filter_map(|line| line.split_once('='));
-    let found = lines.find(|(key, _)| key.trim().eq_ignore_ascii_case(name))?;
-    Some(found.1.trim())
-}
-
 /// Whole seconds, as Slurm counts.
 fn whole(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)

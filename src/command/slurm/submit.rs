@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::{Talk, anchored, configured_value, not_asked, whole};
+use super::{Talk, anchored, not_asked, whole};
 use crate::cli::{RunArgs, SubmitArgs};
 use crate::clock::utc_now;
 use crate::command::configured::Configured;
@@ -31,7 +31,7 @@ use crate::slurm::record::{FORMAT, Submitted, Watched};
 use crate::slurm::sbatch::{self, Asked, Typed};
 use crate::slurm::script::{self, Supervisor};
 use crate::slurm::timing::{self, Fits, Queued, Timing, keeps_nodes};
-use crate::slurm::tools::{Installed, Tools, begin_in, queue, said};
+use crate::slurm::tools::{Installed, Tools, begin_in, cluster_name, configuration, queue, said};
 use crate::supervise::machine::{Expected, PauseWith};
 use crate::units::GramsPerKwh;
 use crate::words;
@@ -527,9 +527,8 @@ fn may_suspend(tools: &Installed) -> Result<bool, Failure> {
     if user.is_root() {
         return Ok(true);
     }
-    let config = said(tools, "scontrol", &["show", "config"])
-        .map_err(|error| not_asked(error, "nothing was submitted"))?;
-    let own = configured_value(&config, "SlurmUser");
+    let config = configuration(tools).map_err(|error| not_asked(error, "nothing was submitted"))?;
+    let own = config.get("SlurmUser");
     if own.is_some_and(|text| text.ends_with(&format!("({user})"))) {
         return Ok(true);
     }
@@ -552,14 +551,12 @@ struct Cluster {
 
 impl Cluster {
     fn ask(tools: &Installed, plan: &Outset, job: &Job) -> Result<Self, Failure> {
-        let ask = |arguments: &[&str]| {
-            said(tools, "scontrol", arguments)
-                .map_err(|error| not_asked(error, "nothing was submitted"))
-        };
-        let config = ask(&["show", "config"])?;
+        let silent = |error| not_asked(error, "nothing was submitted");
+        let name = cluster_name(tools).map_err(silent)?;
         let limit = match job.asked.value("time").map(TimeLimit::parse) {
             Some(TimeLimit::Unknown) | None => {
-                let partitions = sbatch::partitions(&ask(&["show", "partition", "-o"])?);
+                let told = said(tools, "scontrol", &["show", "partition", "-o"]);
+                let partitions = sbatch::partitions(&told.map_err(silent)?);
                 sbatch::usual_limit(&partitions, job.asked.value("partition"))
             }
             Some(limit) => limit,
@@ -568,15 +565,12 @@ impl Cluster {
         let usual_wait = match plan.is_earned {
             true => None,
             false => {
-                let jobs =
-                    queue(tools).map_err(|error| not_asked(error, "nothing was submitted"))?;
+                let jobs = queue(tools).map_err(silent)?;
                 timing::usual_wait(&jobs)
             }
         };
         Ok(Self {
-            name: configured_value(&config, "ClusterName")
-                .unwrap_or_default()
-                .to_owned(),
+            name,
             limit,
             usual_wait,
         })

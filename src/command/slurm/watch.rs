@@ -19,7 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use tracing::debug;
 
-use super::{Talk, anchored, configured_value, not_asked, whole};
+use super::{Talk, anchored, not_asked, whole};
 use crate::cli::{RunArgs, WatchArgs};
 use crate::clock::{monotonic, utc_now};
 use crate::command::configured::Configured;
@@ -36,7 +36,7 @@ use crate::slurm::job::Job;
 use crate::slurm::pending::{Standing, Why, standing};
 use crate::slurm::record::{self, Submitted};
 use crate::slurm::timing::{Going, Queued, Timing, going, is_worth_moving, timing, usual_wait};
-use crate::slurm::tools::{ToolError, Tools, queue, said, set_begin};
+use crate::slurm::tools::{ToolError, Tools, cluster_name, queue, set_begin};
 use crate::supervise::machine::PauseWith;
 use crate::words;
 
@@ -194,10 +194,8 @@ impl Looking<'_> {
         let cluster = match cluster {
             Some(known) => known,
             None => {
-                let config = said(&counted, "scontrol", &["show", "config"])
-                    .map_err(|error| not_asked(error, nothing))?;
-                let name = configured_value(&config, "ClusterName").unwrap_or_default();
-                cluster.insert(name.to_owned())
+                let name = cluster_name(&counted).map_err(|error| not_asked(error, nothing))?;
+                cluster.insert(name)
             }
         };
         let all: Vec<Submitted> = (all.into_iter())

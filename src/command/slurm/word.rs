@@ -3,14 +3,13 @@
 
 use std::io::Write;
 
-use super::configured_value;
 use crate::command::{print, tell};
 use crate::control::Word;
 use crate::dirs;
 use crate::error::{Failure, Kind};
 use crate::slurm::job::{Job, JobId};
 use crate::slurm::record;
-use crate::slurm::tools::{Installed, ToolError, Tools, job, said};
+use crate::slurm::tools::{Installed, ToolError, Tools, cluster_name, job, said};
 
 /// Passes a word on to a job, or to all tasks of an array.
 ///
@@ -33,8 +32,19 @@ pub(in crate::command) fn word(word: Word, id: JobId, out: &mut dyn Write) -> Re
             _ => format!("`scontrol hold {id}` and `scontrol release {id}` keep it in the queue, and let it go"),
         }));
     };
+    let cluster = cluster_name(&tools).ok();
     for job in std::iter::once(first).chain(running) {
-        let done = one(word, job, &tools, out).map_err(not_asked)?;
+        let run = dirs::state().zip(cluster.as_deref());
+        let run = run.and_then(|(state, cluster)| record::run_of(&state, cluster, job.id));
+        let done = match run {
+            Some(run) => by_supervisor(word, job, &run, &tools, out),
+            None if matches!(word, Word::Resume { time: Some(_) }) => {
+                let why = format!("job {} has no supervisor that would hold it again", job.id);
+                return Err(Failure::usage(why).hint("leave out --for; nothing was changed"));
+            }
+            None => by_signals(word, job, &tools).map(Some),
+        };
+        let done = done.map_err(not_asked)?;
         if let Some(done) = done {
             print(out, &format!("job {} {done}\n", job.id))?;
         }
@@ -42,48 +52,53 @@ pub(in crate::command) fn word(word: Word, id: JobId, out: &mut dyn Write) -> Re
     Ok(())
 }
 
-/// What was done to one that runs; none: its supervisor has said so itself.
-fn one(
+/// What its supervisor did with the word, by what it says; none: it has said so itself.
+fn by_supervisor(
     word: Word,
     job: &Job,
+    run: &str,
     tools: &dyn Tools,
     out: &mut dyn Write,
 ) -> Result<Option<String>, ToolError> {
-    if let Some(run) = run_of(job, tools) {
-        let verb = match word {
-            Word::Pause => "pause",
-            Word::Resume { .. } => "resume",
-            _ => "stop",
-        };
-        if tell::live().contains_key(&run) && tell::tell(word, Some(&run), out).is_ok() {
-            return Ok(None);
-        }
-        let number = job.number.to_string();
-        let jobid = format!("--jobid={number}");
-        let program = std::env::current_exe().unwrap_or_else(|_| "catrain".into());
-        let program = program.to_string_lossy();
-        let arguments = [
-            &jobid,
-            "--overlap",
-            "--quiet",
-            "--mpi=none",
-            "--nodes=1",
-            "--ntasks=1",
-            "--relative=0",
-            "--",
-            &program,
-            verb,
-            &run,
-        ];
-        return said(tools, "srun", &arguments).map(|told| Some(told.trim().to_owned()));
+    if tell::tell(word, Some(run), out).is_ok() {
+        return Ok(None);
     }
+    // It is on another host: a step of the job's own speaks to it there.
+    let jobid = format!("--jobid={}", job.number);
+    let program = std::env::current_exe().unwrap_or_else(|_| "catrain".into());
+    let program = program.to_string_lossy();
+    let mut arguments = vec![
+        jobid.as_str(),
+        "--overlap",
+        "--quiet",
+        "--mpi=none",
+        "--nodes=1",
+        "--ntasks=1",
+        "--relative=0",
+        "--",
+        &program,
+        word.as_str(),
+        run,
+    ];
+    let time = match word {
+        Word::Resume { time: Some(time) } => Some(format!("{}s", time.as_secs())),
+        _ => None,
+    };
+    if let Some(time) = &time {
+        arguments.extend(["--for", time]);
+    }
+    said(tools, "srun", &arguments).map(|told| Some(told.trim().to_owned()))
+}
+
+/// What was done to a job that has no supervisor of ours.
+fn by_signals(word: Word, job: &Job, tools: &dyn Tools) -> Result<String, ToolError> {
     let id = job.id.to_string();
     // With nothing it reaches the steps alone, with `--full` the script and its children alone (22.05).
     let signalled = |signal: &str| {
         said(tools, "scancel", &[signal, &id])?;
         said(tools, "scancel", &[signal, "--full", &id])
     };
-    Ok(Some(match word {
+    Ok(match word {
         Word::Pause => {
             signalled("--signal=STOP")?;
             format!(
@@ -99,13 +114,5 @@ fn one(
             said(tools, "scancel", &[&id])?;
             "was cancelled".to_owned()
         }
-    }))
-}
-
-/// The run that supervises a job.
-fn run_of(job: &Job, tools: &dyn Tools) -> Option<String> {
-    let state = dirs::state()?;
-    let config = said(tools, "scontrol", &["show", "config"]).ok()?;
-    let cluster = configured_value(&config, "ClusterName")?;
-    record::run_of(&state, cluster, job.id)
+    })
 }
