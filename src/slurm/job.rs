@@ -23,6 +23,13 @@ pub struct JobId {
     pub task: Option<u32>,
 }
 
+impl From<u64> for JobId {
+    /// A whole job or array.
+    fn from(job: u64) -> Self {
+        Self { job, task: None }
+    }
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.task {

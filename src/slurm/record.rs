@@ -160,10 +160,7 @@ impl Submitted {
     /// It cannot be written.
     pub fn write(&self, state: &Path) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
-        let id = JobId {
-            job: self.job,
-            task: None,
-        };
+        let id = JobId::from(self.job);
         dirs::write(&path(state, &self.cluster, id, "json"), &text)
     }
 }
@@ -171,10 +168,7 @@ impl Submitted {
 /// What was submitted as this job, or as the array that it is a task of; none: nothing by `catrain`, or
 /// not by what stands here.
 pub fn read(state: &Path, cluster: &str, id: JobId) -> Option<Submitted> {
-    let id = JobId {
-        job: id.job,
-        task: None,
-    };
+    let id = JobId::from(id.job);
     of(&path(state, cluster, id, "json"))
 }
 
@@ -198,10 +192,7 @@ fn of(path: &Path) -> Option<Submitted> {
 
 /// Forgets a job that is long over.
 pub fn forget(state: &Path, submitted: &Submitted) {
-    let id = JobId {
-        job: submitted.job,
-        task: None,
-    };
+    let id = JobId::from(submitted.job);
     let _ = std::fs::remove_file(path(state, &submitted.cluster, id, "json"));
 }
 
@@ -221,10 +212,7 @@ pub fn started(state: &Path, cluster: &str, id: JobId) -> Option<(String, Timest
 
 /// Whether a run is known of this job, or of any task of this array.
 pub fn has_run(state: &Path, submitted: &Submitted) -> bool {
-    let id = JobId {
-        job: submitted.job,
-        task: None,
-    };
+    let id = JobId::from(submitted.job);
     if run_of(state, &submitted.cluster, id).is_some() {
         return true;
     }
@@ -254,15 +242,16 @@ pub fn write_run(
 }
 
 fn path(state: &Path, cluster: &str, id: JobId, what: &str) -> PathBuf {
-    // A cluster's name is letters, digits and a few signs; nobody else's name leads elsewhere.
-    let cluster: String = cluster
-        .chars()
-        .map(|one| match one {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => one,
-            _ => '_',
-        })
-        .collect();
+    let cluster = plain(cluster);
     state.join("slurm").join(format!("{cluster}-{id}.{what}"))
+}
+
+/// A name of the cluster's as a part of a file's: letters, digits and a few signs. Nobody's name leads elsewhere.
+pub(super) fn plain(name: &str) -> String {
+    let is_plain = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_');
+    name.chars()
+        .map(|one| if is_plain(one) { one } else { '_' })
+        .collect()
 }
 
 #[cfg(test)]

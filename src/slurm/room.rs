@@ -17,8 +17,10 @@ use tokio::sync::mpsc;
 
 use super::lease::{BEAT, FORMAT, Follower, Judge, LOOK, Leader, Order, Presence};
 use super::place::Place;
+use super::record::plain;
 use crate::clock::monotonic;
 use crate::dirs;
+use crate::patience::rest;
 
 /// Bytes of a file, at most.
 const LARGEST: u64 = 4096;
@@ -136,13 +138,6 @@ impl Room {
     }
 }
 
-fn plain(name: &str) -> String {
-    let is_plain = |one: &char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_');
-    name.chars()
-        .map(|one| if is_plain(&one) { one } else { '_' })
-        .collect()
-}
-
 /// What a supervisor hears of the others.
 #[derive(Debug)]
 pub enum Heard {
@@ -196,6 +191,77 @@ fn desk<T: Send + 'static>(
     Desk { say, heard, ended }
 }
 
+/// What is said of oneself, and said again so that others know who is there.
+trait Word: Serialize {
+    /// The name of its file.
+    fn file(&self) -> String;
+    /// Says that it is there once more.
+    fn beat(&mut self, nth: u64);
+}
+
+impl Word for Leader {
+    fn file(&self) -> String {
+        "leader".to_owned()
+    }
+
+    fn beat(&mut self, nth: u64) {
+        self.beat = nth;
+    }
+}
+
+impl Word for Follower {
+    fn file(&self) -> String {
+        format!("node-{}", plain(&self.node))
+    }
+
+    fn beat(&mut self, nth: u64) {
+        self.beat = nth;
+    }
+}
+
+/// Who has something to say.
+struct Voice<T> {
+    saying: Option<T>,
+    written: Duration,
+    beats: u64,
+}
+
+impl<T> Default for Voice<T> {
+    fn default() -> Self {
+        Self {
+            saying: None,
+            written: Duration::ZERO,
+            beats: 0,
+        }
+    }
+}
+
+impl<T: Word> Voice<T> {
+    /// Waits a moment for what is new, and writes it, or the same again where that is due; makes the
+    /// directory where it is missing and that is asked for. Whether there will be more.
+    fn speak(&mut self, said: &Receiver<T>, room: &Room, makes: bool) -> bool {
+        let is_new = match said.recv_timeout(LOOK) {
+            Ok(new) => {
+                // Only the last word counts.
+                self.saying = Some(said.try_iter().last().unwrap_or(new));
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        if let Some(saying) = &mut self.saying
+            && (is_new || monotonic().saturating_sub(self.written) >= BEAT)
+        {
+            self.beats += 1;
+            saying.beat(self.beats);
+            if room.write(&saying.file(), saying, makes).is_ok() {
+                self.written = monotonic();
+            }
+        }
+        true
+    }
+}
+
 /// The end of the node that leads.
 pub fn lead(room: Room) -> Desk<Leader> {
     desk(move |said, heard| keep_leading(&room, said, heard))
@@ -203,30 +269,13 @@ pub fn lead(room: Room) -> Desk<Leader> {
 
 fn keep_leading(room: &Room, said: &Receiver<Leader>, heard: &mpsc::Sender<Heard>) {
     room.sweep();
-    let mut saying: Option<Leader> = None;
-    let (mut written, mut told) = (Duration::ZERO, Duration::ZERO);
+    let mut voice = Voice::default();
+    let mut told = Duration::ZERO;
     let mut judges: BTreeMap<String, Judge<Follower>> = BTreeMap::new();
     let mut last = Vec::new();
-    let mut beat = 0;
-    loop {
-        let is_new = match said.recv_timeout(LOOK) {
-            Ok(new) => {
-                saying = Some(new);
-                true
-            }
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => return room.clear(saying.as_ref()),
-        };
-        while let Ok(newer) = said.try_recv() {
-            saying = Some(newer);
-        }
-        let Some(saying) = &mut saying else { continue };
-        if is_new || monotonic().saturating_sub(written) >= BEAT {
-            beat += 1;
-            saying.beat = beat;
-            if room.write("leader", saying, true).is_ok() {
-                written = monotonic();
-            }
+    while voice.speak(said, room, true) {
+        if voice.saying.is_none() {
+            continue;
         }
         let now = monotonic();
         for follower in room.followers() {
@@ -256,6 +305,7 @@ fn keep_leading(room: &Room, said: &Receiver<Leader>, heard: &mpsc::Sender<Heard
             let _ = heard.try_send(Heard::Followers(all));
         }
     }
+    room.clear(voice.saying.as_ref());
 }
 
 impl Room {
@@ -265,13 +315,12 @@ impl Room {
             return;
         };
         let until = monotonic() + LAST_WORD;
-        let (_never, waiting) = channel::<()>();
         while monotonic() < until {
             let have_heard = |one: &Follower| one.is_over || one.nth >= said.nth;
             if self.followers().iter().all(have_heard) {
                 break;
             }
-            let _ = waiting.recv_timeout(LOOK);
+            rest(LOOK);
         }
         let _ = std::fs::remove_dir_all(&self.path);
     }
@@ -283,32 +332,13 @@ pub fn follow(room: Room) -> Desk<Follower> {
 }
 
 fn keep_following(room: &Room, said: &Receiver<Follower>, heard: &mpsc::Sender<Heard>) {
-    let mut saying: Option<Follower> = None;
-    let (mut written, mut told) = (Duration::ZERO, Duration::ZERO);
+    let mut voice = Voice::default();
+    let mut told = Duration::ZERO;
     let mut judge = Judge::since(monotonic());
     let mut last: Option<Leader> = None;
     let mut was_lost = false;
-    let mut beat = 0;
-    loop {
-        let is_new = match said.recv_timeout(LOOK) {
-            Ok(new) => {
-                saying = Some(new);
-                true
-            }
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        if let Some(saying) = &mut saying
-            && (is_new || monotonic().saturating_sub(written) >= BEAT)
-        {
-            beat += 1;
-            saying.beat = beat;
-            let name = format!("node-{}", plain(&saying.node));
-            // Who leads removes it at the end, and it is to stay so.
-            if room.write(&name, saying, last.is_none()).is_ok() {
-                written = monotonic();
-            }
-        }
+    // Who leads removes the directory at the end, and it is to stay so.
+    while voice.speak(said, room, last.is_none()) {
         let leader = room.leader();
         let now = monotonic();
         judge.see(leader, now);
@@ -338,7 +368,6 @@ fn keep_following(room: &Room, said: &Receiver<Follower>, heard: &mpsc::Sender<H
 /// the one that is supervised starts then.
 pub fn await_start(room: &Room) {
     let mut judge = Judge::since(monotonic());
-    let (_never, waiting) = channel::<()>();
     loop {
         let (leader, now) = (room.leader(), monotonic());
         judge.see(leader, now);
@@ -347,7 +376,7 @@ pub fn await_start(room: &Room) {
             Presence::There(leader) if leader.order != Order::Hold => return,
             Presence::There(_) | Presence::Awaited => {}
         }
-        let _ = waiting.recv_timeout(LOOK);
+        rest(LOOK);
     }
 }
 

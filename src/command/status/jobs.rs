@@ -367,10 +367,7 @@ fn row(
     let ids: Vec<u32> = tasks.iter().filter_map(|job| job.id.task).collect();
     let id = match (ids.as_slice(), job) {
         ([_], Some(job)) => job.id,
-        _ => JobId {
-            job: record.job,
-            task: None,
-        },
+        _ => record.job.into(),
     };
     let seconds = |from: Timestamp, to: Timestamp| to.duration_since(from).as_secs_f64().max(0.0);
     let planned = job.and_then(|job| job.eligible).unwrap_or(record.begin);
