@@ -1,5 +1,5 @@
 //! Processes of the same job that a cluster has started, not we: the other ranks of our step, or, for who
-//! looks after a whole node, all that runs of the job there.
+//! looks after a whole node, all that runs there in steps of the job.
 //!
 //! They are nobody's children that we know of, but what they were started with says whose they are. They
 //! are paused and metered with the job; they are never ended by us, since the cluster ends them.
@@ -48,8 +48,7 @@ pub fn look_beside(variables: &[(&str, &str)], any: Option<&str>) {
 impl Beside {
     fn has(&self, pid: i32) -> bool {
         let is_users = fs::metadata(format!("/proc/{pid}")).is_ok_and(|it| it.uid() == self.user);
-        // Who has started us could not be told, stopped, that we have ended.
-        if !is_users || self.is_spared(pid) || is_ancestor(pid) {
+        if !is_users {
             return false;
         }
         let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
@@ -63,6 +62,9 @@ impl Beside {
             && !self.marks.is_empty()
             && self.marks.iter().all(|mark| has(mark))
             && !has(&self.helper)
+            && !self.is_spared(pid)
+            // Who has started us could not be told, stopped, that we have ended.
+            && !is_ancestor(pid)
     }
 
     /// Ourselves, our watchdogs, and supervisors like us: they are not stopped, nor is what they look after.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::hands::nodes::Nodes;
+use super::hidden;
 use crate::cli::{RunArgs, SummaryForm};
 use crate::clock::{Moment, monotonic, utc_now};
 use crate::error::Failure;
@@ -21,8 +22,9 @@ use crate::executor::spawn::{as_helper, become_command};
 use crate::executor::{Inherited, ProcId, look_beside};
 use crate::ledger::entry::{Cause, Part, Segment, SlurmJob, What};
 use crate::ledger::{CannotGoOn, Ledger, Options, RunId, Writer, standing};
-use crate::patience::within;
+use crate::patience::{rest, within};
 use crate::plan::Policy;
+use crate::serve::tally::Tally;
 use crate::slurm::place::{Place, SUPERVISES, supervises};
 use crate::slurm::record::{self, Submitted};
 use crate::slurm::room::{self, Room};
@@ -31,7 +33,7 @@ use crate::slurm::timing;
 use crate::slurm::tools::{Installed, queue, said};
 use crate::supervise::machine::{Before, PauseWith};
 use crate::surroundings::{boot_id, host};
-use crate::units::{GramsCo2e, Joules, KilowattHours};
+use crate::units::{GramsCo2e, Pue};
 
 use super::settings::Planned;
 
@@ -92,11 +94,7 @@ pub(super) enum Comes {
 ///
 /// # Errors
 /// A way to pause that there is in a job of Slurm's alone, or a command that cannot be become.
-pub(super) fn look(
-    args: &RunArgs,
-    inherited: &Inherited,
-    hidden: &[OsString],
-) -> Result<Comes, Failure> {
+pub(super) fn look(args: &RunArgs, inherited: &Inherited) -> Result<Comes, Failure> {
     let place = Place::of(|name| std::env::var(name).ok());
     let with = super::settings::pause_with(args);
     let on_node = |place: &Place| args.attach.is_none() && !place.node.is_empty();
@@ -134,7 +132,7 @@ pub(super) fn look(
             if let Some(room) = room.filter(|_| role == Role::Beside) {
                 room::await_start(&room);
             }
-            let error = become_command(&args.command, hidden, inherited);
+            let error = become_command(&args.command, &hidden::variables(), inherited);
             return Err(Failure::new(error.kind(), error).hint("nothing was started"));
         }
         Role::Leads(_) | Role::Follows => {}
@@ -252,7 +250,7 @@ fn await_leader(room: &Room) -> Option<String> {
         if monotonic() >= until {
             return None;
         }
-        std::thread::park_timeout(Duration::from_millis(50));
+        rest(Duration::from_millis(50));
     };
     within(LEADER_TELLS + DISK, look).ok().flatten()
 }
@@ -550,25 +548,17 @@ pub(super) fn before(ledger: &Ledger) -> Before {
     }
 }
 
-/// Emissions by what was known while it ran: good enough to keep to a budget.
+/// Emissions by what was known while it ran, without overhead, as the machine keeps to a budget by them.
 fn spent(ledger: &Ledger) -> GramsCo2e {
-    let mut intensity = None;
-    let mut grams = GramsCo2e::ZERO;
+    let mut tally = Tally::new(Pue::NONE);
     for entry in &ledger.entries {
-        match &entry.what {
-            What::Intensity { points, .. } => {
-                intensity = points.first().map(|point| point.g_per_kwh).or(intensity);
-            }
-            What::Segment(segment) => {
-                let joules: Joules = segment.energy.iter().map(|reading| reading.joules).sum();
-                if let Some(intensity) = intensity {
-                    grams += KilowattHours::from(joules) * intensity;
-                }
-            }
-            _ => {}
+        if Tally::counts(&entry.what) {
+            tally.take(entry.what.clone());
         }
     }
-    grams
+    // The plan's account is the first that was heard of.
+    let first = tally.emissions.first();
+    first.map_or(GramsCo2e::ZERO, |account| account.grams.total())
 }
 
 /// The time since the last entry of a run that was away, in its record: until the begin time for the plan, from

@@ -106,7 +106,7 @@ pub fn run(
             Some(launched.map_err(|error| Failure::new(Kind::BeforeStart, error))?)
         }
     };
-    let inside = match cluster::look(args, inherited, &hidden::variables())? {
+    let inside = match cluster::look(args, inherited)? {
         Comes::Supervises(inside) => inside,
         Comes::Ends => return Ok(Ending::Code(0)),
     };
