@@ -327,10 +327,10 @@ fn sooner(at: Timestamp, by: Duration) -> Timestamp {
 mod tests {
     use super::*;
     use crate::forecast::{Basis, Kind, Series};
-    use crate::plan::{Power, Reason, Switching};
+    use crate::plan::Reason;
     use crate::slurm::job::JobId;
-    use crate::supervise::machine::{Leftovers, OnBudget, Pausing, Retry};
-    use crate::units::{GramsPerKwh, KilowattHours, Watts};
+    use crate::supervise::machine::Pausing;
+    use crate::units::GramsPerKwh;
 
     const HOUR: Duration = Duration::from_hours(1);
     const MINUTE: Duration = Duration::from_mins(1);
@@ -362,48 +362,17 @@ mod tests {
 
     fn settings(with: PauseWith) -> Settings {
         Settings {
-            policy: Policy::Plan,
-            power: Power {
-                run: Watts(300.0),
-                idle: Watts::ZERO,
-                wait: Watts::ZERO,
-            },
-            switching: Switching {
-                pause: Duration::ZERO,
-                resume: Duration::ZERO,
-                pause_energy: KilowattHours::ZERO,
-                resume_energy: KilowattHours::ZERO,
-                min_run: 10 * MINUTE,
-                min_pause: 5 * MINUTE,
-                max_pauses: None,
-                release: None,
-            },
             pausing: Pausing {
                 with,
                 ..Pausing::STOP
             },
-            deadline: None,
             duration: Some(Expected {
                 duration: 2 * HOUR,
                 margin: 0.25,
                 given: true,
             }),
-            budget: None,
-            on_budget: OnBudget::Warn,
-            max_delay: None,
             asked_for: true,
-            may_hold: true,
-            may_pause: true,
-            can_pause: true,
-            stop_signal: 15,
-            grace: Duration::from_secs(30),
-            leftovers: Leftovers::End,
-            retry: Retry::default(),
-            looks_at_devices: false,
-            is_attached: false,
-            follows: false,
-            poll: 5 * MINUTE,
-            replan: 5 * MINUTE,
+            ..Settings::plain()
         }
     }
 

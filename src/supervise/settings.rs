@@ -67,6 +67,52 @@ pub struct Settings {
     pub replan: Duration,
 }
 
+#[cfg(test)]
+impl Settings {
+    /// Those of a test that asks for nothing.
+    pub(crate) fn plain() -> Self {
+        use crate::units::{KilowattHours, Watts};
+        let minutes = Duration::from_mins;
+        Self {
+            policy: Policy::Plan,
+            power: Power {
+                run: Watts(300.0),
+                idle: Watts::ZERO,
+                wait: Watts::ZERO,
+            },
+            switching: Switching {
+                pause: Duration::ZERO,
+                resume: Duration::ZERO,
+                pause_energy: KilowattHours::ZERO,
+                resume_energy: KilowattHours::ZERO,
+                min_run: minutes(10),
+                min_pause: minutes(5),
+                max_pauses: None,
+                release: None,
+            },
+            pausing: Pausing::STOP,
+            deadline: None,
+            duration: None,
+            budget: None,
+            on_budget: OnBudget::Warn,
+            max_delay: None,
+            asked_for: false,
+            may_hold: true,
+            may_pause: true,
+            can_pause: true,
+            stop_signal: 15,
+            grace: Duration::from_secs(30),
+            leftovers: Leftovers::End,
+            retry: Retry::default(),
+            looks_at_devices: false,
+            is_attached: false,
+            follows: false,
+            poll: minutes(5),
+            replan: minutes(5),
+        }
+    }
+}
+
 /// How long the job is expected to run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expected {

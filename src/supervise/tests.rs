@@ -9,9 +9,7 @@ use std::rc::Rc;
 use super::*;
 use crate::ledger::entry::EnergyKind;
 use crate::ledger::{Sink, Sync, Writer};
-use crate::plan::{Policy, Power, Switching};
-use crate::units::Watts;
-use machine::{Expected, Leftovers, Pausing, Retry, Settings};
+use machine::{Expected, Settings};
 
 /// Everything that was done, in order, with the time since the start.
 type Log = Rc<RefCell<Vec<(Duration, String)>>>;
@@ -283,43 +281,10 @@ impl Stage {
             babbles: 0,
         };
         let (send, arrivals) = mpsc::channel(16);
-        let zero = KilowattHours::ZERO;
         let settings = Settings {
-            policy: Policy::Plan,
-            power: Power {
-                run: Watts(300.0),
-                idle: Watts::ZERO,
-                wait: Watts::ZERO,
-            },
-            switching: Switching {
-                pause: Duration::ZERO,
-                resume: Duration::ZERO,
-                pause_energy: zero,
-                resume_energy: zero,
-                min_run: Duration::from_mins(10),
-                min_pause: Duration::from_mins(5),
-                max_pauses: None,
-                release: None,
-            },
-            pausing: Pausing::STOP,
-            deadline: None,
-            duration: None,
-            budget: None,
-            on_budget: crate::supervise::settings::OnBudget::Warn,
-            max_delay: None,
-            asked_for: false,
-            may_hold: true,
-            may_pause: true,
-            can_pause: true,
-            stop_signal: 15,
-            grace: Duration::from_secs(30),
-            leftovers: Leftovers::End,
-            retry: Retry::default(),
-            looks_at_devices: false,
-            is_attached: false,
-            follows: false,
             poll: Duration::from_mins(1),
             replan: Duration::from_mins(1),
+            ..Settings::plain()
         };
         Self {
             clock,

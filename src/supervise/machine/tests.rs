@@ -76,43 +76,9 @@ fn dirty_first(n: usize) -> Arc<Knowledge> {
 
 /// Nothing given.
 fn plain() -> Settings {
-    Settings {
-        policy: Policy::Plan,
-        power: Power {
-            run: Watts(300.0),
-            idle: Watts::ZERO,
-            wait: Watts::ZERO,
-        },
-        switching: Switching {
-            pause: Duration::ZERO,
-            resume: Duration::ZERO,
-            pause_energy: KilowattHours::ZERO,
-            resume_energy: KilowattHours(0.01),
-            min_run: 10 * MINUTE,
-            min_pause: 5 * MINUTE,
-            max_pauses: None,
-            release: None,
-        },
-        pausing: Pausing::STOP,
-        deadline: None,
-        duration: None,
-        budget: None,
-        on_budget: OnBudget::Warn,
-        max_delay: None,
-        asked_for: false,
-        may_hold: true,
-        may_pause: true,
-        can_pause: true,
-        stop_signal: 15,
-        grace: Duration::from_secs(30),
-        leftovers: Leftovers::End,
-        retry: Retry::default(),
-        looks_at_devices: false,
-        is_attached: false,
-        follows: false,
-        poll: 5 * MINUTE,
-        replan: 5 * MINUTE,
-    }
+    let mut plain = Settings::plain();
+    plain.switching.resume_energy = KilowattHours(0.01);
+    plain
 }
 
 /// `-d` exact, and `--deadline` in so many hours.
